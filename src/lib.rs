@@ -1,0 +1,1 @@
+//! pam_oath: one-time passwords (HOTP, TOTP) for PAM.
