@@ -63,20 +63,34 @@ fn ssh_asks_for_a_code_after_the_public_key_and_needs_both() {
         users_oath: format!("HOTP alice - {SECRET}\n"),
         ..Config::default()
     });
-    let without_key = server.ssh("alice").answers([hotp(SECRET, 0)]).run("echo hi");
+    let without_key = server
+        .ssh("alice")
+        .answers([hotp(SECRET, 0)])
+        .run("echo hi");
     assert!(without_key.was_refused(), "{without_key}");
     assert_eq!(without_key.prompts, [""; 0], "{without_key}");
 
     server.authorize_key("alice");
-    let login = server.ssh("alice").answers([hotp(SECRET, 0)]).run("echo hi");
+    let login = server
+        .ssh("alice")
+        .answers([hotp(SECRET, 0)])
+        .run("echo hi");
     assert_let_in(&login);
-    let key = login.client_log.find("Authenticated using \"publickey\" with partial success.");
+    let key = login
+        .client_log
+        .find("Authenticated using \"publickey\" with partial success.");
     let code = login.client_log.find("using \"keyboard-interactive\".");
     assert!(key.is_some() && key < code, "{login}");
 
-    let replayed = server.ssh("alice").answers([hotp(SECRET, 0)]).run("echo hi");
+    let replayed = server
+        .ssh("alice")
+        .answers([hotp(SECRET, 0)])
+        .run("echo hi");
     assert_refused(&replayed);
-    assert!(replayed.client_log.contains("with partial success."), "{replayed}");
+    assert!(
+        replayed.client_log.contains("with partial success."),
+        "{replayed}"
+    );
 }
 
 #[test]

@@ -17,7 +17,10 @@
 //! assert!(machine.command("id").arg("alice").status().unwrap().success());
 //! ```
 
-#![allow(dead_code, reason = "each test binary uses its own part of this harness")]
+#![allow(
+    dead_code,
+    reason = "each test binary uses its own part of this harness"
+)]
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -119,7 +122,11 @@ impl Machine {
         }
 
         let syslog = Syslog::listen(&seen_from_outside(&holder, "/dev/log"));
-        let machine = Self { holder, services: Vec::new(), syslog };
+        let machine = Self {
+            holder,
+            services: Vec::new(),
+            syslog,
+        };
         let installed = modules.join("pam_oath.so");
         let module = fs::read(module_under_test()).expect("the module can be read");
         machine.install(installed.to_str().expect("a path in ASCII"), module, 0o644);
@@ -156,7 +163,10 @@ impl Machine {
             .arg(program)
             .env_clear()
             .envs([
-                ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+                (
+                    "PATH",
+                    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                ),
                 ("HOME", "/root"),
                 ("LANG", "C.UTF-8"),
             ])
@@ -176,9 +186,17 @@ impl Machine {
 
     /// Runs a program that has to succeed, and returns what it printed.
     pub fn run<const N: usize>(&self, program: &str, args: [&str; N]) -> String {
-        let output = self.command(program).args(args).output().expect("nsenter starts");
+        let output = self
+            .command(program)
+            .args(args)
+            .output()
+            .expect("nsenter starts");
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{program} {args:?}: {}\n{stderr}", output.status);
+        assert!(
+            output.status.success(),
+            "{program} {args:?}: {}\n{stderr}",
+            output.status
+        );
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
@@ -186,13 +204,19 @@ impl Machine {
     /// rest is thrown away. It ends with the machine.
     pub fn serve<const N: usize>(&mut self, program: &str, args: [&str; N]) {
         let mut service = self.command(program);
-        service.args(args).stdout(Stdio::null()).stderr(Stdio::null());
+        service
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         self.services.push(service.spawn().expect("nsenter starts"));
     }
 
     /// Adds a user with a home directory, a group of the same name, and a password.
     pub fn add_user(&self, name: &str, password: &str) {
-        self.run("useradd", ["--create-home", "--user-group", "--shell", "/bin/sh", name]);
+        self.run(
+            "useradd",
+            ["--create-home", "--user-group", "--shell", "/bin/sh", name],
+        );
         self.set_password(name, password);
     }
 
@@ -222,7 +246,9 @@ impl Machine {
         let Inbox { lines, news } = &*self.syslog.inbox;
         let missing = |lines: &mut Vec<String>| !lines.iter().any(|line| line.contains(text));
         let lines = lines.lock().expect("the log");
-        let (lines, _) = news.wait_timeout_while(lines, PATIENCE, missing).expect("the log");
+        let (lines, _) = news
+            .wait_timeout_while(lines, PATIENCE, missing)
+            .expect("the log");
         let found = lines.iter().find(|line| line.contains(text)).cloned();
         found.unwrap_or_else(|| panic!("{text:?} is not in the log:\n{}", lines.join("\n")))
     }
@@ -264,12 +290,20 @@ impl Syslog {
                 // An empty datagram is what a socket that was shut down gives.
                 while let Ok(length @ 1..) = socket.recv(&mut datagram) {
                     let line = String::from_utf8_lossy(&datagram[..length]);
-                    inbox.lines.lock().expect("the log").push(line.trim_end().to_owned());
+                    inbox
+                        .lines
+                        .lock()
+                        .expect("the log")
+                        .push(line.trim_end().to_owned());
                     inbox.news.notify_all();
                 }
             }
         });
-        Self { socket, inbox, reader: Some(reader) }
+        Self {
+            socket,
+            inbox,
+            reader: Some(reader),
+        }
     }
 }
 
@@ -295,22 +329,36 @@ pub fn module_under_test() -> PathBuf {
     let mut folders = test.ancestors().skip(1).take(2);
     folders
         .find_map(|folder| Some(folder.join("libpam_oath.so")).filter(|path| path.exists()))
-        .unwrap_or_else(|| panic!("no libpam_oath.so beside {}: run cargo build", test.display()))
+        .unwrap_or_else(|| {
+            panic!(
+                "no libpam_oath.so beside {}: run cargo build",
+                test.display()
+            )
+        })
 }
 
 /// Where this computer's PAM keeps its modules.
 fn modules_folder() -> PathBuf {
     let arch = std::env::consts::ARCH;
-    [format!("/usr/lib/{arch}-linux-gnu/security"), "/usr/lib64/security".into(), "/usr/lib/security".into()]
-        .into_iter()
-        .map(PathBuf::from)
-        .find(|folder| folder.join("pam_unix.so").exists())
-        .expect("PAM's modules: install libpam-modules")
+    [
+        format!("/usr/lib/{arch}-linux-gnu/security"),
+        "/usr/lib64/security".into(),
+        "/usr/lib/security".into(),
+    ]
+    .into_iter()
+    .map(PathBuf::from)
+    .find(|folder| folder.join("pam_unix.so").exists())
+    .expect("PAM's modules: install libpam-modules")
 }
 
 /// Panics with the name of the package to install if a program is missing.
 pub fn require(program: &str, package: &str) {
     let folders = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-    let found = folders.iter().any(|folder| Path::new(folder).join(program).exists());
-    assert!(found, "{program} is missing: install {package}, or run make test, which does");
+    let found = folders
+        .iter()
+        .any(|folder| Path::new(folder).join(program).exists());
+    assert!(
+        found,
+        "{program} is missing: install {package}, or run make test, which does"
+    );
 }

@@ -2,7 +2,10 @@
 //!
 //! All secrets are in hex, all codes have six digits, and the time step is 30 seconds.
 
-#![allow(dead_code, reason = "each test binary uses its own part of this harness")]
+#![allow(
+    dead_code,
+    reason = "each test binary uses its own part of this harness"
+)]
 
 use std::process::Command;
 
@@ -34,8 +37,14 @@ pub fn wrong_code(secret: &str) -> String {
 
 fn oathtool(args: &[&str]) -> String {
     require("oathtool", "oathtool");
-    let output = Command::new("oathtool").args(args).output().expect("oathtool starts");
+    let output = Command::new("oathtool")
+        .args(args)
+        .output()
+        .expect("oathtool starts");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "oathtool {args:?}: {stderr}");
-    String::from_utf8(output.stdout).expect("ASCII").trim_end().to_owned()
+    String::from_utf8(output.stdout)
+        .expect("ASCII")
+        .trim_end()
+        .to_owned()
 }

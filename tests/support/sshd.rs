@@ -14,7 +14,10 @@
 //! assert_eq!(login.stdout, "hi\n");
 //! ```
 
-#![allow(dead_code, reason = "each test binary uses its own part of this harness")]
+#![allow(
+    dead_code,
+    reason = "each test binary uses its own part of this harness"
+)]
 
 use std::fmt;
 use std::io::Write;
@@ -87,18 +90,31 @@ impl Server {
         machine.install("/etc/pam.d/sshd", config.pam, 0o644);
         machine.install("/etc/users.oath", config.users_oath, 0o600);
 
-        machine.run("sh", ["-c", "rm -rf /etc/ssh/ssh_host_* /etc/ssh/ssh*_config.d/*"]);
-        machine.run("cp", ["/usr/share/openssh/sshd_config", "/etc/ssh/sshd_config"]);
+        machine.run(
+            "sh",
+            ["-c", "rm -rf /etc/ssh/ssh_host_* /etc/ssh/ssh*_config.d/*"],
+        );
+        machine.run(
+            "cp",
+            ["/usr/share/openssh/sshd_config", "/etc/ssh/sshd_config"],
+        );
         machine.install("/etc/ssh/sshd_config.d/pam_oath.conf", config.sshd, 0o644);
         machine.run("mkdir", ["/run/sshd", "/root/.ssh"]);
         make_key(&machine, "/etc/ssh/ssh_host_ed25519_key");
         let host_key = machine.read("/etc/ssh/ssh_host_ed25519_key.pub");
-        machine.install("/root/.ssh/known_hosts", format!("127.0.0.1 {host_key}"), 0o600);
+        machine.install(
+            "/root/.ssh/known_hosts",
+            format!("127.0.0.1 {host_key}"),
+            0o600,
+        );
 
         machine.run("/usr/sbin/sshd", ["-t"]);
         machine.serve("/usr/sbin/sshd", ["-D"]);
         machine.wait_for_log("Server listening on 0.0.0.0 port 22");
-        Self { machine, logins: AtomicU32::new(0) }
+        Self {
+            machine,
+            logins: AtomicU32::new(0),
+        }
     }
 
     /// Makes a key for the client and lets it log in as `user`.
@@ -106,13 +122,21 @@ impl Server {
         make_key(self, "/root/.ssh/id_ed25519");
         let key = self.read("/root/.ssh/id_ed25519.pub");
         let folder = format!("/home/{user}/.ssh");
-        self.run("install", ["-d", "-o", user, "-g", user, "-m", "700", &folder]);
+        self.run(
+            "install",
+            ["-d", "-o", user, "-g", user, "-m", "700", &folder],
+        );
         self.install(&format!("{folder}/authorized_keys"), key, 0o644);
     }
 
     /// A login as `user` from the machine itself.
     pub fn ssh(&self, user: &str) -> Client<'_> {
-        Client { server: self, user: user.into(), options: Vec::new(), answers: Vec::new() }
+        Client {
+            server: self,
+            user: user.into(),
+            options: Vec::new(),
+            answers: Vec::new(),
+        }
     }
 }
 
@@ -165,7 +189,11 @@ impl Client<'_> {
         machine.run("mkdir", [&folder]);
         let askpass = format!("{folder}/askpass");
         machine.install(&askpass, ASKPASS, 0o755);
-        machine.install(&format!("{folder}/answers"), self.answers.join("\n") + "\n", 0o600);
+        machine.install(
+            &format!("{folder}/answers"),
+            self.answers.join("\n") + "\n",
+            0o600,
+        );
         machine.install(&format!("{folder}/prompts"), "", 0o600);
 
         let mut client = machine.command(program);
@@ -186,7 +214,11 @@ impl Client<'_> {
             .spawn()
             .expect("nsenter starts");
         // A client that is refused may be gone before it reads any of it.
-        let _ = client.stdin.take().expect("a pipe").write_all(stdin.as_bytes());
+        let _ = client
+            .stdin
+            .take()
+            .expect("a pipe")
+            .write_all(stdin.as_bytes());
         let output = client.wait_with_output().expect("the client ends");
         let prompts = machine.read(&format!("{folder}/prompts"));
         Login {
@@ -223,8 +255,16 @@ impl Login {
 
 impl fmt::Display for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, stdout, client_log, prompts } = self;
-        write!(f, "{status}\nprompts: {prompts:?}\nstdout: {stdout}\n{client_log}")
+        let Self {
+            status,
+            stdout,
+            client_log,
+            prompts,
+        } = self;
+        write!(
+            f,
+            "{status}\nprompts: {prompts:?}\nstdout: {stdout}\n{client_log}"
+        )
     }
 }
 
