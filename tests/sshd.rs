@@ -116,3 +116,26 @@ fn sftp_puts_and_gets_files_after_a_code() {
     assert_eq!(server.read("/home/alice/letter"), "Dear Alice\n");
     assert_eq!(server.read("/root/letter-again"), "Dear Alice\n");
 }
+
+#[test]
+#[ignore = "needs root, openssh-server, oathtool: run make test"]
+fn the_log_names_user_and_address_of_each_login_and_never_a_code() {
+    let server = Server::start(Config {
+        users_oath: format!("HOTP alice - {SECRET}\n"),
+        ..Config::default()
+    });
+    let (right, wrong) = (hotp(SECRET, 0), wrong_code(SECRET));
+    for code in [&wrong, &right] {
+        server.ssh("alice").answers([code]).run("true");
+    }
+
+    let log = server.log();
+    let ours = log
+        .iter()
+        .filter(|line| line.contains("pam_oath(sshd:auth)"));
+    let named = ours.filter(|line| line.contains("user=alice") && line.contains("rhost=127.0.0.1"));
+    assert_eq!(named.count(), 2, "{log:#?}");
+    for secret in [right.as_str(), &wrong, SECRET] {
+        assert!(!log.iter().any(|line| line.contains(secret)), "{log:#?}");
+    }
+}

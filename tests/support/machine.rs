@@ -29,6 +29,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -68,6 +69,7 @@ mount -t tmpfs -o mode=700 root /root
 mount -t tmpfs -o mode=1777 tmp /tmp
 mount -t tmpfs -o mode=755 log /var/log
 touch /var/log/lastlog /var/log/wtmp /var/log/btmp
+chmod 660 /var/log/btmp
 ip link set lo up
 
 echo ready
@@ -233,9 +235,23 @@ impl Machine {
         assert!(chpasswd.wait().expect("chpasswd ends").success());
     }
 
-    /// What was logged to syslog since the machine started.
+    /// What was logged to syslog from the machine's start until now.
     pub fn log(&self) -> Vec<String> {
-        self.syslog.inbox.lines.lock().expect("the log").clone()
+        // All that was sent before this mark has been read when the mark has.
+        static MARKS: AtomicU32 = AtomicU32::new(0);
+        let mark = format!("<mark {}>", MARKS.fetch_add(1, Ordering::Relaxed));
+        let sender = UnixDatagram::unbound().expect("a socket");
+        sender
+            .send_to(mark.as_bytes(), self.path("/dev/log"))
+            .expect("syslog takes the mark");
+        self.wait_for_log(&mark);
+        let lines = self.syslog.inbox.lines.lock().expect("the log");
+        let is_mark = |line: &&String| line.starts_with("<mark ");
+        lines
+            .iter()
+            .filter(|line| !is_mark(line))
+            .cloned()
+            .collect()
     }
 
     /// Waits until syslog has a line with `text`, and returns it.
