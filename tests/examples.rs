@@ -12,7 +12,7 @@ mod sshd;
 use std::process::Stdio;
 
 use machine::{Machine, PATIENCE};
-use oathtool::{SECRET, totp, wrong_code};
+use oathtool::{SECRET, SECRET_BASE32, totp, wrong_code};
 use rexpect::session::{PtySession, spawn_command};
 use sshd::{CODE_PROMPT, Config, PASSWORD, PASSWORD_PROMPT, Server};
 
@@ -52,8 +52,9 @@ fn only_the_enrolled(example: &str) -> String {
     comment_out(&with_both, "auth       required     pam_oath.so")
 }
 
-fn enrolled(user: &str) -> String {
-    format!("HOTP/T30 {user} - {SECRET}\n")
+/// The line for `/etc/users.oath` that an example shows, with the test's secret.
+fn users_oath(example: &str) -> String {
+    shown_after(example, "has mode 600:").replace("SECRET", SECRET_BASE32)
 }
 
 #[test]
@@ -62,7 +63,7 @@ fn the_sshd_example_asks_for_the_password_and_then_for_a_code() {
     let server = Server::start(Config {
         pam: SSHD.into(),
         sshd: shown_after(SSHD, "/etc/ssh/sshd_config.d/oath.conf:"),
-        users_oath: enrolled("alice"),
+        users_oath: users_oath(SSHD),
     });
     let log_in =
         |password: &str, code: &str| server.ssh("alice").answers([password, code]).run("echo hi");
@@ -96,7 +97,7 @@ fn the_sshd_example_refuses_those_who_are_not_enrolled() {
     let server = Server::start(Config {
         pam: SSHD.into(),
         sshd: shown_after(SSHD, "/etc/ssh/sshd_config.d/oath.conf:"),
-        users_oath: enrolled("bob"),
+        users_oath: users_oath(SSHD).replace("alice", "bob"),
     });
     let login = server.ssh("alice").answers([PASSWORD]).run("echo hi");
     assert!(login.was_refused(), "{login}");
@@ -113,7 +114,7 @@ fn the_sshd_example_can_ask_for_a_public_key_instead_of_the_password() {
     let server = Server::start(Config {
         pam: comment_out(SSHD, "@include common-auth"),
         sshd: lines.replace("AuthenticationMethods keyboard-interactive\n", &instead),
-        users_oath: enrolled("alice"),
+        users_oath: users_oath(SSHD),
     });
     server.authorize_key("alice");
 
@@ -142,7 +143,7 @@ fn the_sshd_example_can_ask_only_those_who_are_enrolled() {
     let server = Server::start(Config {
         pam: only_the_enrolled(SSHD),
         sshd: shown_after(SSHD, "/etc/ssh/sshd_config.d/oath.conf:"),
-        users_oath: enrolled("alice"),
+        users_oath: users_oath(SSHD),
     });
     server.add_user("bob", PASSWORD);
 
@@ -169,7 +170,7 @@ fn the_sshd_example_keeps_root_out_unless_sshd_permits_it() {
         let server = Server::start(Config {
             pam: SSHD.into(),
             sshd: shown_after(SSHD, "/etc/ssh/sshd_config.d/oath.conf:") + more,
-            users_oath: enrolled("root"),
+            users_oath: users_oath(SSHD).replace("alice", "root"),
         });
         server.set_password("root", PASSWORD);
         server
@@ -216,7 +217,7 @@ fn machine_with_su(service: &str) -> Machine {
     machine.add_user("alice", PASSWORD);
     machine.set_password("root", PASSWORD);
     machine.install("/etc/pam.d/su", service, 0o644);
-    machine.install("/etc/users.oath", enrolled("root"), 0o600);
+    machine.install("/etc/users.oath", users_oath(SU), 0o600);
     machine
 }
 

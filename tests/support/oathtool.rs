@@ -14,6 +14,9 @@ use crate::machine::require;
 /// The secret of the test values in RFC 4226 and RFC 6238: `12345678901234567890`.
 pub const SECRET: &str = "3132333435363738393031323334353637383930";
 
+/// [`SECRET`] as an app shows it.
+pub const SECRET_BASE32: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
 /// The HOTP code for a counter.
 pub fn hotp(secret: &str, counter: u64) -> String {
     oathtool(&["--hotp", &format!("--counter={counter}"), secret])
