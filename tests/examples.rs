@@ -8,6 +8,7 @@ mod machine;
 mod oathtool;
 #[path = "support/sshd.rs"]
 mod sshd;
+mod support;
 
 use std::process::Stdio;
 

@@ -6,6 +6,7 @@ mod machine;
 mod oathtool;
 #[path = "support/sshd.rs"]
 mod sshd;
+mod support;
 
 use oathtool::{SECRET, hotp, totp, wrong_code};
 use sshd::{CODE_PROMPT, Config, Login, Server};

@@ -34,6 +34,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::support::{self, Module};
+
 /// How long any one program may run in the machine, and how long a test waits for a log line:
 /// far more than a busy computer needs, only so that nothing hangs for ever.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -98,7 +100,7 @@ impl Machine {
             ("ip", "iproute2"),
             ("useradd", "passwd"),
         ] {
-            require(program, package);
+            support::program(program, package);
         }
 
         let modules = modules_folder();
@@ -130,7 +132,7 @@ impl Machine {
             syslog,
         };
         let installed = modules.join("pam_oath.so");
-        let module = fs::read(module_under_test()).expect("the module can be read");
+        let module = fs::read(Module::Ours.path()).expect("the module can be read");
         machine.install(installed.to_str().expect("a path in ASCII"), module, 0o644);
         machine
     }
@@ -336,23 +338,6 @@ fn seen_from_outside(holder: &Child, path: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{}/root{path}", holder.id()))
 }
 
-/// The module under test: `$PAM_OATH_SO`, or else the one that cargo built with this test.
-pub fn module_under_test() -> PathBuf {
-    if let Some(path) = std::env::var_os("PAM_OATH_SO") {
-        return path.into();
-    }
-    let test = std::env::current_exe().expect("the path of this test");
-    let mut folders = test.ancestors().skip(1).take(2);
-    folders
-        .find_map(|folder| Some(folder.join("libpam_oath.so")).filter(|path| path.exists()))
-        .unwrap_or_else(|| {
-            panic!(
-                "no libpam_oath.so beside {}: run cargo build",
-                test.display()
-            )
-        })
-}
-
 /// Where this computer's PAM keeps its modules.
 fn modules_folder() -> PathBuf {
     let arch = std::env::consts::ARCH;
@@ -365,16 +350,4 @@ fn modules_folder() -> PathBuf {
     .map(PathBuf::from)
     .find(|folder| folder.join("pam_unix.so").exists())
     .expect("PAM's modules: install libpam-modules")
-}
-
-/// Panics with the name of the package to install if a program is missing.
-pub fn require(program: &str, package: &str) {
-    let folders = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-    let found = folders
-        .iter()
-        .any(|folder| Path::new(folder).join(program).exists());
-    assert!(
-        found,
-        "{program} is missing: install {package}, or run make test, which does"
-    );
 }

@@ -9,7 +9,7 @@
 
 use std::process::Command;
 
-use crate::machine::require;
+use crate::support::program;
 
 /// The secret of the test values in RFC 4226 and RFC 6238: `12345678901234567890`.
 pub const SECRET: &str = "3132333435363738393031323334353637383930";
@@ -39,8 +39,7 @@ pub fn wrong_code(secret: &str) -> String {
 }
 
 fn oathtool(args: &[&str]) -> String {
-    require("oathtool", "oathtool");
-    let output = Command::new("oathtool")
+    let output = Command::new(program("oathtool", "oathtool"))
         .args(args)
         .output()
         .expect("oathtool starts");

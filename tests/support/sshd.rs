@@ -25,7 +25,8 @@ use std::ops::Deref;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::machine::{Machine, require};
+use crate::machine::Machine;
+use crate::support::program;
 
 /// Alice's password.
 pub const PASSWORD: &str = "correct horse";
@@ -83,8 +84,8 @@ impl Server {
     /// # Panics
     /// If it does not come to that, with what sshd says about its configuration or in its log.
     pub fn start(config: Config) -> Self {
-        require("sshd", "openssh-server");
-        require("ssh", "openssh-client");
+        program("sshd", "openssh-server");
+        program("ssh", "openssh-client");
         let mut machine = Machine::start();
         machine.add_user("alice", PASSWORD);
         machine.install("/etc/pam.d/sshd", config.pam, 0o644);

@@ -1,0 +1,122 @@
+//! The measured logins of tests/conformance/cases.jsonl, through libpam again.
+
+mod support;
+
+use serde::Deserialize;
+use support::{Module, Scene};
+
+#[derive(Deserialize)]
+struct Case {
+    id: String,
+    note: String,
+    usersfile: Option<String>,
+    args: String,
+    user: String,
+    responses: Vec<String>,
+    preset_authtok: Option<String>,
+    now: i64,
+    reference: Answer,
+    expect: Answer,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+struct Answer {
+    rc: String,
+    prompts: usize,
+    echo: Option<bool>,
+    prompt: String,
+    after: Option<String>,
+    authtok: String,
+    left_behind: Vec<String>,
+}
+
+#[test]
+fn ours_gives_the_expected_answer_to_every_case() {
+    ask_every_case(Module::Ours, |case| &case.expect);
+}
+
+#[test]
+#[ignore = "needs the package libpam-oath: run `make test`"]
+fn the_original_gives_its_recorded_answer_to_every_case() {
+    ask_every_case(Module::Original, |case| &case.reference);
+}
+
+fn ask_every_case(module: Module, recorded: impl Fn(&Case) -> &Answer) {
+    let cases = include_str!("conformance/cases.jsonl").lines();
+    let cases: Vec<Case> = cases
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let mut scene = Scene::new().module(module);
+    let mut failures = Vec::new();
+    for case in &cases {
+        let answer;
+        (scene, answer) = ask(scene, case);
+        let difference = difference(recorded(case), &answer);
+        if !difference.is_empty() {
+            let Case { id, note, .. } = case;
+            failures.push(format!(
+                "case {id} ({note}) {}\n{difference}",
+                scene_of(case)
+            ));
+        }
+    }
+    let (failed, all) = (failures.len(), cases.len());
+    assert!(
+        failed == 0,
+        "{failed} of {all} cases differ\n\n{}",
+        failures.join("\n")
+    );
+}
+
+fn ask(scene: Scene, case: &Case) -> (Scene, Answer) {
+    // PAM splits its line at spaces; brackets keep an argument together.
+    let scene = scene
+        .args(&case.args.replace("window= 5", "[window= 5]"))
+        .at(case.now);
+    let scene = match &case.usersfile {
+        Some(text) => scene.usersfile(text),
+        None => scene.without_usersfile(),
+    };
+    let responses = case.responses.iter().map(|r| (r != "@NULL").then_some(r));
+    let mut login = scene.login(&case.user).answering(responses);
+    if let Some(token) = &case.preset_authtok {
+        login = login.stacked(token);
+    }
+    let outcome = login.run();
+    let prompt = outcome.prompts.first();
+    let answer = Answer {
+        rc: outcome.rc.into(),
+        prompts: outcome.prompts.len(),
+        echo: prompt.map(|prompt| prompt.echoes()),
+        prompt: prompt.map(|prompt| prompt.text.clone()).unwrap_or_default(),
+        after: scene.usersfile_now(),
+        authtok: outcome.authtok.unwrap_or("(unset)".into()),
+        left_behind: scene.left_behind(),
+    };
+    (scene, answer)
+}
+
+fn scene_of(case: &Case) -> String {
+    let Case {
+        user,
+        args,
+        responses,
+        preset_authtok,
+        ..
+    } = case;
+    format!("user {user:?} args {args:?} responses {responses:?} stacked {preset_authtok:?}")
+}
+
+/// A line for each field in which the two differ, both values one below the other.
+fn difference(expected: &Answer, got: &Answer) -> String {
+    macro_rules! compare {
+        ($($field:ident)*) => {
+            [$((expected.$field != got.$field).then(|| {
+                let (field, expected, got) = (stringify!($field), &expected.$field, &got.$field);
+                format!("  {field}: expected {expected:?}\n  {field}: got      {got:?}\n")
+            })),*]
+        };
+    }
+    let differences = compare!(rc prompts echo prompt after authtok left_behind);
+    differences.into_iter().flatten().collect()
+}

@@ -1,0 +1,60 @@
+//! One-time passwords as a person's token shows them, made by totp-rs, so that the module is not
+//! judged by its own arithmetic.
+
+use totp_rs::{Algorithm, TOTP};
+
+/// A token: what it shares with the usersfile, and how it makes codes of it.
+#[derive(Clone, Debug)]
+pub struct Token {
+    secret: Vec<u8>,
+    digits: usize,
+    hash: Algorithm,
+}
+
+impl Token {
+    /// A token of six digits and SHA-1 with this secret, in hex as in the usersfile.
+    pub fn new(hex: &str) -> Token {
+        let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("a secret in hex");
+        let secret = (0..hex.len()).step_by(2).map(byte).collect();
+        Token {
+            secret,
+            digits: 6,
+            hash: Algorithm::SHA1,
+        }
+    }
+
+    pub fn digits(self, digits: usize) -> Token {
+        Token { digits, ..self }
+    }
+
+    pub fn sha256(self) -> Token {
+        Token {
+            hash: Algorithm::SHA256,
+            ..self
+        }
+    }
+
+    pub fn sha512(self) -> Token {
+        Token {
+            hash: Algorithm::SHA512,
+            ..self
+        }
+    }
+
+    /// The code of this moving factor: an event counter or a time step.
+    pub fn code(&self, moving_factor: u64) -> String {
+        // With steps of one second the time is the moving factor.
+        TOTP::new_unchecked(self.hash, self.digits, 0, 1, self.secret.clone())
+            .generate(moving_factor)
+    }
+
+    /// The code that is shown at `moment`, seconds since 1970, by a clock that ticks every `step`
+    /// seconds, `offset` ticks later (earlier if negative).
+    pub fn code_at(&self, moment: i64, step: u64, offset: i64) -> String {
+        let now = moment as u64 / step;
+        self.code(
+            now.checked_add_signed(offset)
+                .expect("a time step since 1970"),
+        )
+    }
+}

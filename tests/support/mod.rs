@@ -1,0 +1,666 @@
+//! Logins through the real libpam, as any application does them, without root and without a
+//! syslog daemon, at a moment of the test's choice.
+//!
+//! ```ignore
+//! let scene = Scene::new().usersfile("HOTP\talice\t-\t00\n").args("window=20");
+//! let outcome = scene.login("alice").types("328482");
+//! assert_eq!(outcome.rc, "SUCCESS");
+//! ```
+//!
+//! A [`Scene`] is a usersfile in a folder of its own, a PAM service whose stack holds the module
+//! under test, and a process that logs people in (`pam_login.rs`). A login that makes the process
+//! die, hang or print fails the test; [`Login::dies`] is for the module of which that is expected.
+
+// Every test binary has its own copy of this file and uses its own part of it.
+#![allow(dead_code)]
+
+pub mod codes;
+mod protocol;
+
+use std::cell::RefCell;
+use std::fs::{self, File, Permissions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+pub use protocol::Prompt;
+
+/// The moment of every login that names no other: 2026-01-15 12:00:00 UTC, the start of a time
+/// step of 30 and of 60 seconds.
+pub const NOON: i64 = 1_768_478_400;
+
+/// How long a login may take before it counts as hung. Waiting for a lock takes 10 seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const ORIGINAL: &str = "pam_oath.so";
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Module {
+    /// The module that was built here, or the one that PAM_OATH_SO names.
+    Ours,
+    /// OATH Toolkit's, as the system has installed it.
+    Original,
+}
+
+impl Module {
+    /// What the PAM line names.
+    pub fn path(self) -> PathBuf {
+        match self {
+            Module::Ours => match std::env::var_os("PAM_OATH_SO") {
+                Some(path) => existing(path.into(), "PAM_OATH_SO names it"),
+                None => existing(
+                    built("deps/libpam_oath.so"),
+                    "cargo builds it with the tests",
+                ),
+            },
+            Module::Original => installed_module(ORIGINAL),
+        }
+    }
+}
+
+/// Where Linux-PAM finds a module that is named without a folder.
+fn installed_module(name: &str) -> PathBuf {
+    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
+    [
+        Path::new("/usr/lib").join(&multiarch).join("security"),
+        Path::new("/lib").join(&multiarch).join("security"),
+        PathBuf::from("/usr/lib64/security"),
+        PathBuf::from("/lib64/security"),
+        PathBuf::from("/usr/lib/security"),
+        PathBuf::from("/lib/security"),
+    ]
+    .into_iter()
+    .map(|folder| folder.join(name))
+    .find(|path| path.exists())
+    .unwrap_or_else(|| panic!("no {name} in PAM's folders: install the package libpam-oath"))
+}
+
+/// A file that cargo built for the profile this test runs in.
+fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    let profile = test
+        .ancestors()
+        .nth(2)
+        .expect("a test runs in target/PROFILE/deps");
+    profile.join(name)
+}
+
+fn existing(path: PathBuf, why: &str) -> PathBuf {
+    assert!(path.exists(), "there is no {} ({why})", path.display());
+    path
+}
+
+fn example(name: &str) -> PathBuf {
+    existing(
+        built("examples").join(name),
+        "`cargo test` builds it, `cargo test --test NAME` only together with `--examples`",
+    )
+}
+
+/// A usersfile, a PAM service and a process that logs in with them. The folder goes when the last
+/// scene in it is dropped.
+pub struct Scene {
+    folder: Arc<TempDir>,
+    service: String,
+    module: Module,
+    control: String,
+    usersfile_option: String,
+    args: String,
+    moment: i64,
+    env: Vec<(String, String)>,
+    user: Option<(u32, u32)>,
+    process: RefCell<Option<Process>>,
+}
+
+impl Scene {
+    /// A scene without a usersfile, for our module, at noon.
+    pub fn new() -> Scene {
+        // In memory where possible: ten thousands of logins wait for the disk otherwise.
+        let shm = Path::new("/dev/shm");
+        let below = if shm.is_dir() {
+            shm
+        } else {
+            Path::new(env!("CARGO_TARGET_TMPDIR"))
+        };
+        Scene::below(below)
+    }
+
+    /// A scene somewhere else, for what a file system in memory can't do. Every folder above it
+    /// has to be one that the module trusts.
+    pub fn below(folder: &Path) -> Scene {
+        let folder = tempfile::Builder::new()
+            .prefix("pam_oath-")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir_in(folder)
+            .expect("a scratch folder");
+        // The umask may have taken bits that another user needs to get here.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        for name in ["pam.d", "users"] {
+            let path = folder.path().join(name);
+            fs::create_dir(&path).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        }
+        Scene {
+            folder: Arc::new(folder),
+            service: "oath".into(),
+            module: Module::Ours,
+            control: "required".into(),
+            usersfile_option: String::new(),
+            args: String::new(),
+            moment: NOON,
+            env: vec![("TZ".into(), "UTC".into())],
+            user: None,
+            process: RefCell::new(None),
+        }
+        .with_usersfile_option()
+    }
+
+    fn with_usersfile_option(mut self) -> Scene {
+        self.usersfile_option = format!("usersfile={}", self.path().display());
+        self
+    }
+
+    /// A second service over the same usersfile, set up as this one is now, in a process of its
+    /// own: for logins from several processes, or with other arguments.
+    pub fn twin(&self, service: &str) -> Scene {
+        assert_ne!(service, self.service, "each service has its own name");
+        Scene {
+            folder: Arc::clone(&self.folder),
+            service: service.into(),
+            module: self.module,
+            control: self.control.clone(),
+            usersfile_option: self.usersfile_option.clone(),
+            args: self.args.clone(),
+            moment: self.moment,
+            env: self.env.clone(),
+            user: self.user,
+            process: RefCell::new(None),
+        }
+    }
+
+    /// Writes the usersfile anew, mode 0600.
+    pub fn usersfile(self, text: impl AsRef<[u8]>) -> Scene {
+        self.write_usersfile(text);
+        self
+    }
+
+    pub fn write_usersfile(&self, text: impl AsRef<[u8]>) {
+        fs::write(self.path(), text).unwrap();
+        fs::set_permissions(self.path(), Permissions::from_mode(0o600)).unwrap();
+    }
+
+    pub fn without_usersfile(self) -> Scene {
+        match fs::remove_file(self.path()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+            _ => self,
+        }
+    }
+
+    pub fn module(self, module: Module) -> Scene {
+        Scene { module, ..self }
+    }
+
+    /// What stands on the PAM line after `usersfile=PATH`, as PAM reads it: an argument with a
+    /// space is written `[window= 5]`.
+    pub fn args(self, args: &str) -> Scene {
+        Scene {
+            args: args.into(),
+            ..self
+        }
+    }
+
+    /// What stands on the PAM line in place of `usersfile=PATH`.
+    pub fn usersfile_option(self, option: &str) -> Scene {
+        Scene {
+            usersfile_option: option.into(),
+            ..self
+        }
+    }
+
+    /// The control of the PAM line, `required` if not set: `requisite`, `[success=ok ...]`.
+    pub fn control(self, control: &str) -> Scene {
+        Scene {
+            control: control.into(),
+            ..self
+        }
+    }
+
+    /// The moment of the logins from here on, in seconds since 1970.
+    pub fn at(self, moment: i64) -> Scene {
+        Scene { moment, ..self }
+    }
+
+    /// An environment variable of the process that logs in. TZ is UTC if not set.
+    pub fn env(mut self, name: &str, value: &str) -> Scene {
+        self.env.push((name.into(), value.into()));
+        Scene {
+            process: RefCell::new(None),
+            ..self
+        }
+    }
+
+    /// The user and group the application runs as. Only root can ask for another than its own.
+    pub fn application_of(self, uid: u32, gid: u32) -> Scene {
+        Scene {
+            user: Some((uid, gid)),
+            process: RefCell::new(None),
+            ..self
+        }
+    }
+
+    /// A login by this user, to be completed by what is typed.
+    pub fn login(&self, user: impl AsRef<[u8]>) -> Login<'_> {
+        self.unnamed_login().user(Some(user.as_ref()))
+    }
+
+    /// A login by somebody whose name the application does not know: the first answer is for the
+    /// module's question who it is.
+    pub fn unnamed_login(&self) -> Login<'_> {
+        Login {
+            scene: self,
+            request: protocol::Login {
+                confdir: self.folder.path().join("pam.d").to_str().unwrap().into(),
+                service: self.service.clone(),
+                user: None,
+                responses: Vec::new(),
+                conversation: pam_sys::PAM_SUCCESS,
+                stacked: None,
+                rhost: None,
+                tty: None,
+                flags: 0,
+                moment: self.moment,
+            },
+        }
+    }
+
+    /// Logins at the same moment, each in a thread of its own of one process, in the order given.
+    pub fn at_once<'a>(&self, logins: impl IntoIterator<Item = Login<'a>>) -> Vec<Outcome> {
+        let requests = logins.into_iter().map(|login| login.request).collect();
+        self.run(requests)
+            .unwrap_or_else(|death| panic!("{death:?}"))
+    }
+
+    /// The usersfile's folder, for what a test puts there.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().join("users")
+    }
+
+    /// The usersfile.
+    pub fn path(&self) -> PathBuf {
+        self.folder().join("users.oath")
+    }
+
+    /// The usersfile as it is now.
+    pub fn usersfile_now(&self) -> Option<String> {
+        match fs::read(self.path()) {
+            Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => panic!("{}: {error}", self.path().display()),
+        }
+    }
+
+    /// What else is in the usersfile's folder now, by name.
+    pub fn left_behind(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.folder())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .filter(|name| name != "users.oath")
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The process that logs in, started if it is not running: for a look into /proc.
+    pub fn process_id(&self) -> u32 {
+        self.process
+            .borrow_mut()
+            .get_or_insert_with(|| self.start())
+            .child
+            .id()
+    }
+
+    fn run(&self, logins: Vec<protocol::Login>) -> Result<Vec<Outcome>, Death> {
+        let neighbour = example("libpam_neighbour.so");
+        let neighbour = neighbour.display();
+        let module = self.module.path();
+        let (module, control) = (module.display(), &self.control);
+        let (usersfile, args) = (&self.usersfile_option, &self.args);
+        let stack = format!(
+            "auth optional {neighbour} set\n\
+             auth {control} {module} {usersfile} {args}\n\
+             auth optional {neighbour} record\n"
+        );
+        fs::write(self.folder.path().join("pam.d").join(&self.service), stack).unwrap();
+
+        let mut process = self.process.borrow_mut();
+        let answer = process.get_or_insert_with(|| self.start()).ask(&logins);
+        let (outcomes, printed) = answer.inspect_err(|_| *process = None)?;
+        assert!(
+            self.module != Module::Ours || printed.is_empty(),
+            "the module printed {printed:?}"
+        );
+        Ok(outcomes
+            .into_iter()
+            .map(|outcome| Outcome::new(outcome, &printed))
+            .collect())
+    }
+
+    fn start(&self) -> Process {
+        let printed = self
+            .folder
+            .path()
+            .join(format!("printed-by-{}", self.service));
+        let mut command = Command::new(example("pam_login"));
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        if let Some((uid, gid)) = self.user {
+            command.uid(uid).gid(gid);
+        }
+        Process::start(command, &printed)
+    }
+}
+
+impl Default for Scene {
+    fn default() -> Scene {
+        Scene::new()
+    }
+}
+
+/// A login that still lacks what is typed.
+#[derive(Clone)]
+pub struct Login<'a> {
+    scene: &'a Scene,
+    request: protocol::Login,
+}
+
+impl Login<'_> {
+    fn user(mut self, user: Option<&[u8]>) -> Self {
+        self.request.user = user.map(<[u8]>::to_vec);
+        self
+    }
+
+    /// PAM_AUTHTOK as a module earlier in the stack set it.
+    pub fn stacked(mut self, token: impl AsRef<[u8]>) -> Self {
+        self.request.stacked = Some(token.as_ref().to_vec());
+        self
+    }
+
+    pub fn rhost(mut self, rhost: &str) -> Self {
+        self.request.rhost = Some(rhost.into());
+        self
+    }
+
+    pub fn tty(mut self, tty: &str) -> Self {
+        self.request.tty = Some(tty.into());
+        self
+    }
+
+    /// Flags of pam_authenticate, such as PAM_SILENT.
+    pub fn flags(mut self, flags: i32) -> Self {
+        self.request.flags = flags;
+        self
+    }
+
+    /// The conversation fails with this PAM return code.
+    pub fn conversation_fails(mut self, rc: i32) -> Self {
+        self.request.conversation = rc;
+        self
+    }
+
+    /// What to type, for [`Scene::at_once`].
+    pub fn typing(self, response: impl AsRef<[u8]>) -> Self {
+        self.answering([Some(response)])
+    }
+
+    /// Answers to the prompts in turn, the last one again and again; `None` is a conversation
+    /// that succeeds without a string.
+    pub fn answering<R: AsRef<[u8]>>(
+        mut self,
+        responses: impl IntoIterator<Item = Option<R>>,
+    ) -> Self {
+        self.request.responses = responses
+            .into_iter()
+            .map(|r| r.map(|r| r.as_ref().to_vec()))
+            .collect();
+        self
+    }
+
+    /// Logs in and types this at every prompt.
+    pub fn types(self, response: impl AsRef<[u8]>) -> Outcome {
+        self.typing(response).run()
+    }
+
+    /// Logs in and answers every prompt without a string.
+    pub fn types_nothing(self) -> Outcome {
+        self.answering([None::<&str>]).run()
+    }
+
+    /// Logs in with the answers given before.
+    pub fn run(self) -> Outcome {
+        let died = |death| panic!("{death:?}");
+        self.scene
+            .run(vec![self.request])
+            .unwrap_or_else(died)
+            .remove(0)
+    }
+
+    /// Logs in with a module that takes the process along.
+    pub fn dies(self) -> Death {
+        match self.scene.run(vec![self.request]) {
+            Err(death) => death,
+            Ok(outcomes) => panic!("nobody died: {outcomes:?}"),
+        }
+    }
+}
+
+/// What a login came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// What pam_authenticate returned, without `PAM_`.
+    pub rc: &'static str,
+    /// What pam_setcred said, asked only after a success.
+    pub setcred: Option<&'static str>,
+    pub prompts: Vec<Prompt>,
+    /// PAM_AUTHTOK as the next module finds it.
+    pub authtok: Option<String>,
+    pub log: Vec<LogLine>,
+    /// What came on standard output and standard error; always empty for our module.
+    pub printed: String,
+}
+
+impl Outcome {
+    fn new(outcome: protocol::Outcome, printed: &str) -> Outcome {
+        let log: Vec<LogLine> = outcome.log.into_iter().map(LogLine::new).collect();
+        let rc = rc_name(outcome.rc);
+        assert!(
+            rc != "MODULE_UNKNOWN"
+                && !log
+                    .iter()
+                    .any(|line| line.text.contains("unable to dlopen")),
+            "libpam could not load a module of the stack: {log:#?}"
+        );
+        Outcome {
+            rc,
+            setcred: outcome.setcred.map(rc_name),
+            prompts: outcome.prompts,
+            authtok: outcome
+                .authtok
+                .map(|token| String::from_utf8_lossy(&token).into_owned()),
+            log,
+            printed: printed.into(),
+        }
+    }
+
+    /// The log's lines in one text, `level: text` each.
+    pub fn log_text(&self) -> String {
+        self.log
+            .iter()
+            .map(|line| format!("{}: {}\n", line.level, line.text))
+            .collect()
+    }
+}
+
+impl Prompt {
+    pub fn echoes(&self) -> bool {
+        self.style == pam_sys::PAM_PROMPT_ECHO_ON
+    }
+}
+
+/// A line in the system's log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogLine {
+    /// `err`, `notice`, `info`, ...
+    pub level: &'static str,
+    /// With libpam's prefix, `pam_oath(SERVICE:auth): ` for lines of the module.
+    pub text: String,
+}
+
+impl LogLine {
+    fn new(line: protocol::LogLine) -> LogLine {
+        assert_eq!(
+            line.priority & !7,
+            libc::LOG_AUTHPRIV,
+            "the facility of {:?}",
+            line.text
+        );
+        LogLine {
+            level: LEVELS[(line.priority & 7) as usize],
+            text: line.text,
+        }
+    }
+}
+
+/// How a module took its process along.
+#[derive(Debug)]
+pub struct Death {
+    pub status: ExitStatus,
+    pub printed: String,
+}
+
+struct Process {
+    child: Child,
+    socket: BufReader<UnixStream>,
+    printed: File,
+}
+
+impl Process {
+    fn start(mut command: Command, printed: &Path) -> Process {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_read_timeout(Some(PATIENCE)).unwrap();
+        let out = File::options()
+            .create(true)
+            .append(true)
+            .open(printed)
+            .unwrap();
+        let child = command
+            .stdin(OwnedFd::from(theirs))
+            .stdout(out.try_clone().unwrap())
+            .stderr(out)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{:?}: {error}", command.get_program()));
+        let mut printed = File::open(printed).unwrap();
+        std::io::copy(&mut printed, &mut std::io::sink()).unwrap();
+        Process {
+            child,
+            socket: BufReader::new(ours),
+            printed,
+        }
+    }
+
+    fn ask(
+        &mut self,
+        logins: &[protocol::Login],
+    ) -> Result<(Vec<protocol::Outcome>, String), Death> {
+        let mut request = serde_json::to_vec(logins).unwrap();
+        request.push(b'\n');
+        let mut answer = String::new();
+        // A process that is gone shows in the answer, or rather in that there is none.
+        let _ = self.socket.get_mut().write_all(&request);
+        match self.socket.read_line(&mut answer) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                panic!("no end of the login in {PATIENCE:?}")
+            }
+            _ => {}
+        }
+        let mut printed = Vec::new();
+        self.printed.read_to_end(&mut printed).unwrap();
+        let printed = String::from_utf8_lossy(&printed).into_owned();
+        if answer.ends_with('\n') {
+            Ok((serde_json::from_str(&answer).unwrap(), printed))
+        } else {
+            Err(Death {
+                status: self.child.wait().unwrap(),
+                printed,
+            })
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A program that a test runs; the message names the package that has it.
+pub fn program(name: &str, package: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
+        .unwrap_or_else(|| panic!("no program {name}: install the package {package}"))
+}
+
+fn rc_name(rc: i32) -> &'static str {
+    RCS.get(rc as usize)
+        .unwrap_or_else(|| panic!("{rc} is no PAM return code"))
+}
+
+const LEVELS: [&str; 8] = [
+    "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug",
+];
+
+/// Linux-PAM's return codes from 0, without `PAM_`.
+const RCS: [&str; 32] = [
+    "SUCCESS",
+    "OPEN_ERR",
+    "SYMBOL_ERR",
+    "SERVICE_ERR",
+    "SYSTEM_ERR",
+    "BUF_ERR",
+    "PERM_DENIED",
+    "AUTH_ERR",
+    "CRED_INSUFFICIENT",
+    "AUTHINFO_UNAVAIL",
+    "USER_UNKNOWN",
+    "MAXTRIES",
+    "NEW_AUTHTOK_REQD",
+    "ACCT_EXPIRED",
+    "SESSION_ERR",
+    "CRED_UNAVAIL",
+    "CRED_EXPIRED",
+    "CRED_ERR",
+    "NO_MODULE_DATA",
+    "CONV_ERR",
+    "AUTHTOK_ERR",
+    "AUTHTOK_RECOVERY_ERR",
+    "AUTHTOK_LOCK_BUSY",
+    "AUTHTOK_DISABLE_AGING",
+    "TRY_AGAIN",
+    "IGNORE",
+    "ABORT",
+    "AUTHTOK_EXPIRED",
+    "MODULE_UNKNOWN",
+    "BAD_ITEM",
+    "CONV_AGAIN",
+    "INCOMPLETE",
+];
