@@ -58,3 +58,125 @@ fn su_asks_for_the_password_and_then_for_a_code() {
         "root is asked for nothing"
     );
 }
+
+#[test]
+#[ignore = "needs root, sudo, oathtool: run make test"]
+fn sudo_asks_for_the_password_and_then_for_a_code() {
+    support::program("sudo", "sudo");
+    let example = Example::named("sudo");
+    let machine = machine_with("sudo", &example);
+    machine.install("/etc/pam.d/sudo-i", example.text(), 0o644);
+    machine.install("/etc/users.oath", example.usersfile(), 0o600);
+    machine.install(
+        "/etc/sudoers.d/oath",
+        example.shown_after("with \"visudo -f\":"),
+        0o440,
+    );
+    machine.run("usermod", ["--append", "--groups", "sudo", "alice"]);
+    let become_root = |way: &str, code: &str| {
+        let mut sudo = Terminal::of(&machine, "alice", "sudo", [way, "id", "--user", "--name"]);
+        sudo.answer("[sudo] password for alice: ", PASSWORD);
+        sudo.answer(&code_prompt("alice"), code);
+        // It asks three times before it gives up.
+        sudo
+    };
+    let code = totp(SECRET, 0);
+
+    assert_eq!(become_root("-k", &code).rest(), "\r\nroot\r\n");
+    become_root("-k", &code).wait_for("Sorry, try again.");
+    become_root("-k", &wrong_code(SECRET)).wait_for("Sorry, try again.");
+    become_root("-i", &code).wait_for("Sorry, try again.");
+    let shown = become_root("-i", &totp(SECRET, 2)).rest();
+    assert!(shown.ends_with("\r\nroot\r\n"), "{shown:?}");
+}
+
+#[test]
+#[ignore = "needs root, oathtool: run make test"]
+fn login_asks_for_the_password_and_then_for_a_code() {
+    let example = Example::named("login");
+    let machine = machine_with("login", &example);
+    machine.install("/etc/users.oath", example.usersfile(), 0o600);
+    let log_in = |code: &str| {
+        let mut login = Terminal::of(&machine, "root", "login", []);
+        login.answer("login: ", "alice");
+        login.answer("Password: ", PASSWORD);
+        login.answer(&code_prompt("alice"), code);
+        login
+    };
+    let code = totp(SECRET, 0);
+
+    let mut shell = log_in(&code);
+    shell.answer("$ ", "id --user --name; exit");
+    let shown = shell.rest();
+    assert!(shown.contains("\nalice\r\n"), "{shown:?}");
+
+    log_in(&code).wait_for("Login incorrect");
+    log_in(&wrong_code(SECRET)).wait_for("Login incorrect");
+}
+
+/// A machine on which alice has enrolled herself, as the screen locker's example tells her.
+fn machine_with_locker(service: &str) -> Machine {
+    let example = Example::named("screen-locker");
+    let machine = machine_with(service, &example);
+    let folder = example.shown_after("and nobody else may write to it:");
+    let enrol = format!(
+        "{folder}umask 077; cat > ~/.config/oath/users.oath <<END\n{}END\n",
+        example.usersfile()
+    );
+    let enrolled = machine
+        .command_as("alice", "sh")
+        .args(["-ec", &enrol])
+        .status();
+    assert!(enrolled.expect("nsenter starts").success());
+    machine
+}
+
+#[test]
+#[ignore = "needs root, pamtester, oathtool: run make test"]
+fn a_screen_locker_that_runs_as_the_user_checks_the_users_own_file() {
+    support::program("pamtester", "pamtester");
+    let machine = machine_with_locker("i3lock");
+    let unlock = |password: &str, code: &str| {
+        let args = ["i3lock", "alice", "authenticate"];
+        let mut locker = Terminal::of(&machine, "alice", "pamtester", args);
+        locker.answer("Password: ", password);
+        locker.answer(&code_prompt("alice"), code);
+        locker.rest()
+    };
+    let code = totp(SECRET, 0);
+    let opened = "pamtester: successfully authenticated";
+
+    let shown = unlock(PASSWORD, &code);
+    assert!(shown.contains(opened), "{shown:?}");
+    for code in [code, wrong_code(SECRET)] {
+        let shown = unlock(PASSWORD, &code);
+        assert!(!shown.contains(opened), "{shown:?}");
+    }
+    let owner = machine.run(
+        "stat",
+        ["-c", "%U %a", "/home/alice/.config/oath/users.oath"],
+    );
+    assert_eq!(owner, "alice 600\n");
+}
+
+#[test]
+#[ignore = "needs root, vlock, oathtool: run make test"]
+fn vlock_as_the_user_and_as_root_unlocks_with_password_and_code() {
+    support::program("vlock-main", "vlock");
+    let machine = machine_with_locker("vlock");
+    // Debian installs it setuid root; a copy runs as who starts it.
+    machine.run("cp", ["/usr/sbin/vlock-main", "/tmp/vlock-main"]);
+    let unlock = |locker: &str, code: &str| {
+        let args = ["USER=alice", "VLOCK_MESSAGE=locked", locker];
+        let mut vlock = Terminal::of(&machine, "alice", "env", args);
+        vlock.answer("locked", "");
+        vlock.answer("Password: ", PASSWORD);
+        vlock.answer(&code_prompt("alice"), code);
+        vlock
+    };
+    let code = totp(SECRET, 0);
+    unlock("/tmp/vlock-main", &code).rest();
+    unlock("/tmp/vlock-main", &code).wait_for("Authentication failure");
+    unlock("/usr/sbin/vlock-main", &code).wait_for("Authentication failure");
+    unlock("/usr/sbin/vlock-main", &totp(SECRET, 2)).rest();
+}
