@@ -14,6 +14,7 @@
 // Every test binary has its own copy of this file and uses its own part of it.
 #![allow(dead_code)]
 
+pub mod answer;
 pub mod codes;
 mod protocol;
 
@@ -101,7 +102,7 @@ fn existing(path: PathBuf, why: &str) -> PathBuf {
 fn example(name: &str) -> PathBuf {
     existing(
         built("examples").join(name),
-        "`cargo test` builds it, `cargo test --test NAME` only together with `--examples`",
+        "`cargo test` builds it; before `cargo test --test NAME` run `cargo build --examples`",
     )
 }
 
