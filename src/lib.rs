@@ -1,1 +1,21 @@
-//! pam_oath: one-time passwords (HOTP, TOTP) for PAM.
+//! One-time passwords (HOTP, RFC 4226; TOTP, RFC 6238) for PAM, with the usersfile and the
+//! arguments of OATH Toolkit's `pam_oath`.
+//!
+//! The modules in the order in which a login meets them; each uses only what stands below it:
+//!
+//! - [`pam`]: the door that PAM knocks at. Entry points, the handle, the arguments, and
+//!   [`pam::authenticate`], one login from top to bottom.
+//! - [`login`]: the decision. The user's tokens, what was typed and the time give a verdict and
+//!   what to record.
+//! - [`usersfile`]: the file. What a line means, whose path it is, the lock, the replacement.
+//! - [`otp`]: the codes, and the search of a window in constant time.
+//! - [`sys`]: the system calls that need `unsafe`.
+
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod login;
+pub mod otp;
+pub mod pam;
+pub mod sys;
+pub mod usersfile;

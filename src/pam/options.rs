@@ -1,0 +1,194 @@
+//! The arguments on the module's line, read as OATH Toolkit's module reads them.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use crate::login::MAX_WINDOW;
+use crate::otp::{MAX_DIGITS, MIN_DIGITS};
+
+/// What the arguments ask for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Options {
+    /// `usersfile=`: the file, with `${USER}` and `${HOME}` not yet replaced.
+    pub usersfile: OsString,
+    /// `window=`: how many moving factors around the expected one are tried.
+    pub window: u32,
+    /// `digits=`: how many characters at the end of the response are the code; what stands
+    /// before is the PIN. Without it the response is a code alone.
+    pub digits: Option<usize>,
+    /// `debug`: log more.
+    pub debug: bool,
+    /// `alwaysok`: let everybody in, to try a configuration out.
+    pub always_ok: bool,
+    /// `try_first_pass`: try the stacked token, prompt if it does not satisfy.
+    pub try_first_pass: bool,
+    /// `use_first_pass`: use the stacked token, never prompt.
+    pub use_first_pass: bool,
+    /// `no_usersfile_okay`: if there is no usersfile, let everybody in.
+    pub no_usersfile_okay: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            usersfile: "/etc/users.oath".into(),
+            window: 5,
+            digits: None,
+            debug: false,
+            always_ok: false,
+            try_first_pass: false,
+            use_first_pass: false,
+            no_usersfile_okay: false,
+        }
+    }
+}
+
+impl Options {
+    /// Reads the arguments; of two that contradict each other the last counts. The second value
+    /// is what a sysadmin should be told about them.
+    pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a OsStr>) -> (Options, Vec<String>) {
+        let mut options = Options::default();
+        let mut warnings = Vec::new();
+        for argument in arguments {
+            let bytes = argument.as_bytes();
+            let equals = bytes.iter().position(|&byte| byte == b'=');
+            let (name, value) = match equals {
+                Some(at) => (&bytes[..at], Some(&bytes[at + 1..])),
+                None => (bytes, None),
+            };
+            match (name, value) {
+                (b"usersfile", Some(value)) => {
+                    options.usersfile = OsString::from_vec(value.to_vec());
+                }
+                (b"window", Some(value)) => {
+                    let window = number(argument, value, &mut warnings);
+                    options.window = window.clamp(0, i64::from(MAX_WINDOW)) as u32;
+                    if i64::from(options.window) != window {
+                        warnings.push(format!(
+                            "argument {}: a window is 0 to {MAX_WINDOW}; {} is used",
+                            argument.to_string_lossy(),
+                            options.window
+                        ));
+                    }
+                }
+                (b"digits", Some(value)) => {
+                    let digits = number(argument, value, &mut warnings);
+                    options.digits = usize::try_from(digits)
+                        .ok()
+                        .filter(|digits| (MIN_DIGITS..=MAX_DIGITS).contains(digits));
+                    if options.digits.is_none() {
+                        warnings.push(format!(
+                            "argument {}: a code has {MIN_DIGITS} to {MAX_DIGITS} digits; \
+                             no number of digits is used",
+                            argument.to_string_lossy()
+                        ));
+                    }
+                }
+                (b"debug" | b"debug_syslog", None) => options.debug = true,
+                (b"alwaysok", None) => options.always_ok = true,
+                (b"try_first_pass", None) => options.try_first_pass = true,
+                (b"use_first_pass", None) => options.use_first_pass = true,
+                (b"no_usersfile_okay", None) => options.no_usersfile_okay = true,
+                _ => warnings.push(format!(
+                    "unknown argument {} is ignored",
+                    argument.to_string_lossy()
+                )),
+            }
+        }
+        (options, warnings)
+    }
+}
+
+/// Reads a number as C's `atoi` does: white space, a sign, as many digits as there are; none at
+/// all is 0. Warns where that leaves something out.
+fn number(argument: &OsStr, value: &[u8], warnings: &mut Vec<String>) -> i64 {
+    let text = value.trim_ascii_start();
+    let (sign, digits) = match text {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] => (1, digits),
+        digits => (1, digits),
+    };
+    let end = digits
+        .iter()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(digits.len());
+    let number = digits[..end].iter().fold(0i64, |number, digit| {
+        number
+            .saturating_mul(10)
+            .saturating_add(i64::from(digit - b'0'))
+    });
+    let number = sign * number;
+    if end == 0 || end < digits.len() {
+        warnings.push(format!(
+            "argument {}: not a number; read as {number}",
+            argument.to_string_lossy()
+        ));
+    }
+    number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> (Options, Vec<String>) {
+        Options::parse(arguments.iter().map(OsStr::new))
+    }
+
+    #[test]
+    fn without_arguments_the_defaults_of_the_manual_hold() {
+        let (options, warnings) = parse(&[]);
+        assert_eq!(options, Options::default());
+        assert_eq!(options.usersfile, "/etc/users.oath");
+        assert!(warnings.is_empty());
+    }
+
+    #[test]
+    fn numbers_are_read_as_atoi_does_and_what_is_left_out_is_named() {
+        for (argument, window, warned) in [
+            ("window=20", 20, false),
+            ("window= 5", 5, false),
+            ("window=+2", 2, false),
+            ("window=5x", 5, true),
+            ("window=", 0, true),
+            ("window=abc", 0, true),
+            ("window=0x10", 0, true),
+            ("window=-1", 0, true),
+            ("window=1001", 1000, true),
+            ("window=99999999999999999999", 1000, true),
+        ] {
+            let (options, warnings) = parse(&[argument]);
+            assert_eq!(options.window, window, "{argument}");
+            assert_eq!(!warnings.is_empty(), warned, "{argument}: {warnings:?}");
+            assert!(warnings.iter().all(|warning| warning.contains(argument)));
+        }
+    }
+
+    #[test]
+    fn digits_other_than_six_to_eight_are_none_and_are_named() {
+        for (argument, digits) in [
+            ("digits=6", Some(6)),
+            ("digits=08", Some(8)),
+            ("digits=5", None),
+            ("digits=9", None),
+            ("digits=-6", None),
+        ] {
+            let (options, warnings) = parse(&["digits=7", argument]);
+            assert_eq!(options.digits, digits, "{argument}");
+            assert_eq!(warnings.is_empty(), digits.is_some(), "{argument}");
+        }
+    }
+
+    #[test]
+    fn arguments_that_are_not_exactly_ours_are_named_and_ignored() {
+        let unknown = ["frobnicate=1", "alwaysok=1", "Window=0", "window", "debugx"];
+        let (options, warnings) = parse(&unknown);
+        assert_eq!(options, Options::default());
+        assert_eq!(warnings.len(), unknown.len());
+        for (argument, warning) in unknown.iter().zip(&warnings) {
+            assert!(warning.contains(argument), "{warning}");
+        }
+    }
+}

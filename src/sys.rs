@@ -1,0 +1,396 @@
+//! The system calls that the standard library has no safe name for.
+//!
+//! Together with `src/pam/` the only place where `unsafe` stands. Each function is one call (or
+//! one small group that belongs together) behind a safe signature; what the calls are for is
+//! decided elsewhere.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+/// The value of a call that reports failure as -1 and `errno`.
+fn checked(result: c_int) -> io::Result<c_int> {
+    if result == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// Repeats a call that a signal interrupted.
+fn uninterrupted(mut call: impl FnMut() -> c_int) -> io::Result<c_int> {
+    loop {
+        match checked(call()) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn c_string(text: &OsStr) -> io::Result<CString> {
+    CString::new(text.as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// `openat(2)` below `folder`, with `O_NOFOLLOW` and `O_CLOEXEC` added to `flags`.
+pub fn open_at(folder: &File, name: &OsStr, flags: c_int, mode: u32) -> io::Result<File> {
+    let name = c_string(name)?;
+    let flags = flags | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: openat(2) reads the terminated string `name`, which lives until after the call,
+    // and keeps nothing of it; `folder` is open for as long as it is borrowed.
+    let fd = uninterrupted(|| unsafe {
+        libc::openat(
+            folder.as_raw_fd(),
+            name.as_ptr(),
+            flags,
+            mode as libc::c_uint,
+        )
+    })?;
+    // SAFETY: openat(2) has just returned this descriptor and nobody else knows it.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// The target of a symbolic link that is open with `O_PATH | O_NOFOLLOW`.
+pub fn read_link(link: &File) -> io::Result<OsString> {
+    let mut target = vec![0u8; libc::PATH_MAX as usize];
+    // SAFETY: readlinkat(2) with an empty name reads the link behind the descriptor and writes at
+    // most `target.len()` bytes into `target`.
+    let length = unsafe {
+        libc::readlinkat(
+            link.as_raw_fd(),
+            c"".as_ptr(),
+            target.as_mut_ptr().cast::<c_char>(),
+            target.len(),
+        )
+    };
+    let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
+    target.truncate(length);
+    Ok(OsString::from_vec(target))
+}
+
+/// `renameat(2)` within one folder.
+pub fn rename_at(folder: &File, from: &OsStr, to: &OsStr) -> io::Result<()> {
+    let (from, to) = (c_string(from)?, c_string(to)?);
+    let fd = folder.as_raw_fd();
+    // SAFETY: renameat(2) reads two terminated strings that live until after the call.
+    uninterrupted(|| unsafe { libc::renameat(fd, from.as_ptr(), fd, to.as_ptr()) }).map(drop)
+}
+
+/// `unlinkat(2)` of a name that is no folder.
+pub fn unlink_at(folder: &File, name: &OsStr) -> io::Result<()> {
+    let name = c_string(name)?;
+    // SAFETY: unlinkat(2) reads a terminated string that lives until after the call.
+    uninterrupted(|| unsafe { libc::unlinkat(folder.as_raw_fd(), name.as_ptr(), 0) }).map(drop)
+}
+
+/// Takes the exclusive `flock(2)` of an open file if nobody else holds it; tells whether it did.
+/// The lock is the open file's and goes when that is closed.
+pub fn try_lock(file: &File) -> io::Result<bool> {
+    // SAFETY: flock(2) takes a descriptor, which is open as long as `file` is borrowed, and flags.
+    match uninterrupted(|| unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) })
+    {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The names of a file's extended attributes, ACLs and labels among them. A file system that
+/// knows none has none.
+pub fn attribute_names(file: &File) -> io::Result<Vec<CString>> {
+    let names = sized(|buffer, size| {
+        // SAFETY: flistxattr(2) writes at most `size` bytes to `buffer`, which has as many, and
+        // with a size of 0 nothing at all.
+        unsafe { libc::flistxattr(file.as_raw_fd(), buffer.cast(), size) }
+    });
+    match names {
+        Ok(names) => Ok(names
+            .split_inclusive(|&byte| byte == 0)
+            .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
+            .map(CStr::to_owned)
+            .collect()),
+        Err(error) if error.raw_os_error() == Some(libc::ENOTSUP) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The value of an extended attribute, or `None` if the file has none of that name.
+pub fn attribute(file: &File, name: &CStr) -> io::Result<Option<Vec<u8>>> {
+    let value = sized(|buffer, size| {
+        // SAFETY: fgetxattr(2) reads a terminated string and writes at most `size` bytes to
+        // `buffer`, which has as many, and with a size of 0 nothing at all.
+        unsafe { libc::fgetxattr(file.as_raw_fd(), name.as_ptr(), buffer.cast(), size) }
+    });
+    match value {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.raw_os_error() == Some(libc::ENODATA) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Asks a call for the size of its answer, then for the answer.
+fn sized(call: impl Fn(*mut u8, usize) -> isize) -> io::Result<Vec<u8>> {
+    let length = |result: isize| usize::try_from(result).map_err(|_| io::Error::last_os_error());
+    loop {
+        let mut answer = vec![0; length(call(std::ptr::null_mut(), 0))?];
+        if answer.is_empty() {
+            return Ok(answer);
+        }
+        match length(call(answer.as_mut_ptr(), answer.len())) {
+            Ok(length) => {
+                answer.truncate(length);
+                return Ok(answer);
+            }
+            // It grew between the two calls.
+            Err(error) if error.raw_os_error() == Some(libc::ERANGE) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Sets an extended attribute.
+pub fn set_attribute(file: &File, name: &CStr, value: &[u8]) -> io::Result<()> {
+    // SAFETY: fsetxattr(2) reads a terminated string and `value.len()` bytes of `value`.
+    checked(unsafe {
+        libc::fsetxattr(
+            file.as_raw_fd(),
+            name.as_ptr(),
+            value.as_ptr().cast(),
+            value.len(),
+            0,
+        )
+    })
+    .map(drop)
+}
+
+/// Removes an extended attribute.
+pub fn remove_attribute(file: &File, name: &CStr) -> io::Result<()> {
+    // SAFETY: fremovexattr(2) reads a terminated string.
+    checked(unsafe { libc::fremovexattr(file.as_raw_fd(), name.as_ptr()) }).map(drop)
+}
+
+/// The user whose rights this process acts with.
+pub fn effective_user() -> u32 {
+    // SAFETY: geteuid(2) takes nothing and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// An account of the system's user database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The name to log in with.
+    pub name: OsString,
+    /// The user's number.
+    pub uid: u32,
+    /// The number of the user's own group.
+    pub gid: u32,
+    /// The home directory.
+    pub home: PathBuf,
+}
+
+/// The account called `name`, or `None`.
+pub fn account_by_name(name: &OsStr) -> io::Result<Option<Account>> {
+    let name = c_string(name)?;
+    account(|entry, buffer, size, found| {
+        // SAFETY: getpwnam_r(3) reads a terminated string, writes an entry to `entry`, its strings
+        // to the `size` bytes of `buffer` and a pointer to `found`.
+        unsafe { libc::getpwnam_r(name.as_ptr(), entry, buffer, size, found) }
+    })
+}
+
+/// The account with the number `uid`, or `None`.
+pub fn account_by_uid(uid: u32) -> io::Result<Option<Account>> {
+    account(|entry, buffer, size, found| {
+        // SAFETY: getpwuid_r(3) writes an entry to `entry`, its strings to the `size` bytes of
+        // `buffer` and a pointer to `found`.
+        unsafe { libc::getpwuid_r(uid, entry, buffer, size, found) }
+    })
+}
+
+fn account(
+    lookup: impl Fn(*mut libc::passwd, *mut c_char, usize, *mut *mut libc::passwd) -> c_int,
+) -> io::Result<Option<Account>> {
+    const LARGEST_ENTRY: usize = 1 << 20;
+    let mut buffer: Vec<c_char> = vec![0; 1024];
+    loop {
+        let mut entry = MaybeUninit::<libc::passwd>::uninit();
+        let mut found = std::ptr::null_mut();
+        match lookup(
+            entry.as_mut_ptr(),
+            buffer.as_mut_ptr(),
+            buffer.len(),
+            &mut found,
+        ) {
+            0 if found.is_null() => return Ok(None),
+            0 => {
+                // SAFETY: getpw*_r(3) returned 0 and a pointer, so `entry` is filled in and its
+                // strings are terminated ones inside `buffer`, which outlives this block.
+                let account = unsafe {
+                    let entry = entry.assume_init();
+                    let text = |field: *const c_char| {
+                        OsString::from_vec(CStr::from_ptr(field).to_bytes().to_vec())
+                    };
+                    Account {
+                        name: text(entry.pw_name),
+                        uid: entry.pw_uid,
+                        gid: entry.pw_gid,
+                        home: text(entry.pw_dir).into(),
+                    }
+                };
+                return Ok(Some(account));
+            }
+            libc::ERANGE if buffer.len() < LARGEST_ENTRY => buffer.resize(buffer.len() * 4, 0),
+            libc::EINTR => {}
+            // What the library says where an account does not exist differs from one name service
+            // to the next (getpwnam(3), NOTES).
+            libc::ENOENT | libc::ESRCH => return Ok(None),
+            error => return Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+/// The groups that `account` is in, its own first.
+fn groups_of(account: &Account) -> io::Result<Vec<libc::gid_t>> {
+    const MOST_GROUPS: usize = 65536; // NGROUPS_MAX
+    let name = c_string(&account.name)?;
+    let mut groups: Vec<libc::gid_t> = vec![0; 64];
+    loop {
+        let mut count = groups.len() as c_int;
+        // SAFETY: getgrouplist(3) reads a terminated string and writes at most `count` groups to
+        // `groups`, which has room for as many.
+        let result = unsafe {
+            libc::getgrouplist(name.as_ptr(), account.gid, groups.as_mut_ptr(), &mut count)
+        };
+        if result >= 0 {
+            groups.truncate(count as usize);
+            return Ok(groups);
+        }
+        if groups.len() >= MOST_GROUPS {
+            return Err(io::Error::from_raw_os_error(libc::ERANGE));
+        }
+        groups.resize(groups.len() * 4, 0);
+    }
+}
+
+/// This thread's file-system rights while they are another account's; dropping it gives the old
+/// ones back.
+///
+/// PAM's own `pam_modutil_drop_priv` changes the groups of the whole process, so that two logins
+/// in two threads of one server could restore each other's. These calls go to the kernel
+/// directly and change nothing but the calling thread: file-system user, file-system group and
+/// supplementary groups. With a file-system user other than root the kernel also takes away the
+/// capabilities that override file permissions (capabilities(7)).
+pub struct Rights {
+    uid: libc::uid_t,
+    gid: libc::gid_t,
+    groups: Vec<libc::gid_t>,
+    // What a thread has is given back by that thread.
+    not_send: std::marker::PhantomData<*const ()>,
+}
+
+impl Rights {
+    /// Lets this thread touch files as `account` would.
+    pub fn assume(account: &Account) -> io::Result<Rights> {
+        const ASK: u32 = u32::MAX; // no user and no group: changes nothing, returns what is
+        let groups = groups_of(account)?;
+        let former = Rights {
+            uid: set_fs_user(ASK),
+            gid: set_fs_group(ASK),
+            groups: own_groups()?,
+            not_send: std::marker::PhantomData,
+        };
+        // From here on every way out passes through the drop of `former`.
+        set_groups(&groups)?;
+        set_fs_group(account.gid);
+        set_fs_user(account.uid);
+        // Both calls return the former value, failed or not; asking again tells.
+        if set_fs_group(ASK) != account.gid || set_fs_user(ASK) != account.uid {
+            return Err(io::Error::from_raw_os_error(libc::EPERM));
+        }
+        Ok(former)
+    }
+}
+
+impl Drop for Rights {
+    fn drop(&mut self) {
+        set_fs_user(self.uid);
+        set_fs_group(self.gid);
+        // Cannot fail: the capability that let it be set is still there, and the number of
+        // groups is one that the kernel has just reported.
+        let _ = set_groups(&self.groups);
+    }
+}
+
+fn set_fs_user(uid: libc::uid_t) -> libc::uid_t {
+    // SAFETY: setfsuid(2) takes a number and cannot fail in a way that touches memory.
+    unsafe { libc::setfsuid(uid) as libc::uid_t }
+}
+
+fn set_fs_group(gid: libc::gid_t) -> libc::gid_t {
+    // SAFETY: setfsgid(2) takes a number and cannot fail in a way that touches memory.
+    unsafe { libc::setfsgid(gid) as libc::gid_t }
+}
+
+fn own_groups() -> io::Result<Vec<libc::gid_t>> {
+    // SAFETY: getgroups(2) with a size of 0 writes nothing.
+    let count = checked(unsafe { libc::getgroups(0, std::ptr::null_mut()) })?;
+    let mut groups = vec![0; count as usize];
+    // SAFETY: getgroups(2) writes at most `count` groups to `groups`, which has room for as many.
+    let count = checked(unsafe { libc::getgroups(count, groups.as_mut_ptr()) })?;
+    groups.truncate(count as usize);
+    Ok(groups)
+}
+
+/// The system call itself: the library's function of that name changes every thread.
+fn set_groups(groups: &[libc::gid_t]) -> io::Result<()> {
+    // The plain call takes 16-bit groups on the oldest 32-bit architectures.
+    #[cfg(any(target_arch = "x86", target_arch = "arm"))]
+    const SETGROUPS: libc::c_long = libc::SYS_setgroups32;
+    #[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
+    const SETGROUPS: libc::c_long = libc::SYS_setgroups;
+    // SAFETY: setgroups(2) reads `groups.len()` groups from `groups`.
+    checked(unsafe { libc::syscall(SETGROUPS, groups.len(), groups.as_ptr()) } as c_int).map(drop)
+}
+
+/// A point in time as the clock on the wall shows it in the system's time zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalTime {
+    /// The year of the common era.
+    pub year: i32,
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+    /// 0 to 60: a leap second.
+    pub second: u8,
+}
+
+/// `localtime_r(3)`: the local time at `unix_time`, or `None` where the calendar ends.
+pub fn local_time(unix_time: u64) -> Option<LocalTime> {
+    let unix_time = libc::time_t::try_from(unix_time).ok()?;
+    let mut parts = MaybeUninit::<libc::tm>::uninit();
+    // SAFETY: localtime_r(3) reads a time and writes to `parts`; it returns null if it did not.
+    let parts = unsafe {
+        if libc::localtime_r(&unix_time, parts.as_mut_ptr()).is_null() {
+            return None;
+        }
+        parts.assume_init()
+    };
+    Some(LocalTime {
+        year: parts.tm_year.checked_add(1900)?,
+        month: u8::try_from(parts.tm_mon + 1).ok()?,
+        day: u8::try_from(parts.tm_mday).ok()?,
+        hour: u8::try_from(parts.tm_hour).ok()?,
+        minute: u8::try_from(parts.tm_min).ok()?,
+        second: u8::try_from(parts.tm_sec).ok()?,
+    })
+}

@@ -1,0 +1,465 @@
+//! One line of the usersfile <-> one token.
+//!
+//! `TYPE USER PIN SECRET [COUNTER [LAST-OTP [LAST-TIME]]]`, fields apart by any run of spaces,
+//! tabs or carriage returns. A line whose TYPE is none we know is not a token's: a comment,
+//! another program's line. It is never changed.
+
+#![forbid(unsafe_code)]
+
+use zeroize::Zeroizing;
+
+use crate::otp::{Algorithm, Code, MAX_DIGITS, MIN_DIGITS};
+
+/// The longest secret a line may hold, in bytes.
+pub const MAX_SECRET: usize = 128;
+/// The longest time step a TYPE may name, in seconds: a day.
+pub const MAX_PERIOD: u32 = 86_400;
+
+/// What the moving factor of a token counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MovingFactor {
+    /// Events: HOTP, RFC 4226.
+    Event,
+    /// Time steps of so many seconds, 1 to [`MAX_PERIOD`]: TOTP, RFC 6238.
+    Time {
+        /// Seconds a step.
+        period: u32,
+    },
+}
+
+/// The first field: what kind of token the line describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Type {
+    /// What is counted.
+    pub moving_factor: MovingFactor,
+    /// How many digits a code has, 6 to 8.
+    pub digits: usize,
+    /// The hash below the HMAC.
+    pub algorithm: Algorithm,
+}
+
+impl Type {
+    /// Reads `HOTP`, `HOTP/E/6`, `HOTP/T30`, `HOTP/T30/8/SHA256` and their like, exactly as
+    /// written there: upper case, no leading zeros, nothing left out in the middle.
+    pub fn parse(text: &[u8]) -> Option<Type> {
+        let mut parts = text.split(|&byte| byte == b'/');
+        if parts.next() != Some(b"HOTP") {
+            return None;
+        }
+        let moving_factor = match parts.next() {
+            None | Some(b"E") => MovingFactor::Event,
+            Some([b'T', period @ ..]) => MovingFactor::Time {
+                period: parse_period(period)?,
+            },
+            Some(_) => return None,
+        };
+        let digits = match parts.next() {
+            None => MIN_DIGITS,
+            Some([digit]) => usize::from(digit.checked_sub(b'0')?),
+            Some(_) => return None,
+        };
+        let algorithm = match parts.next() {
+            None | Some(b"SHA1") => Algorithm::Sha1,
+            Some(b"SHA256") => Algorithm::Sha256,
+            Some(b"SHA512") => Algorithm::Sha512,
+            Some(_) => return None,
+        };
+        let known = (MIN_DIGITS..=MAX_DIGITS).contains(&digits) && parts.next().is_none();
+        known.then_some(Type {
+            moving_factor,
+            digits,
+            algorithm,
+        })
+    }
+}
+
+fn parse_period(text: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(text).ok()?;
+    let period = text.parse().ok()?;
+    // The number, spelled as it would be written: no sign, no leading zero.
+    ((1..=MAX_PERIOD).contains(&period) && period.to_string() == text).then_some(period)
+}
+
+/// The fields of a line, in their order, by the names that the manual gives them.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    Type = 1,
+    User,
+    Pin,
+    Secret,
+    Counter,
+    LastOtp,
+    LastTime,
+}
+
+impl std::fmt::Display for Field {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let name = match self {
+            Field::Type => "TYPE",
+            Field::User => "USER",
+            Field::Pin => "PIN",
+            Field::Secret => "SECRET",
+            Field::Counter => "COUNTER",
+            Field::LastOtp => "LAST-OTP",
+            Field::LastTime => "LAST-TIME",
+        };
+        write!(f, "field {} ({name})", *self as u8)
+    }
+}
+
+/// A field that cannot be what it is meant to be. Never holds what stands in the field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {problem}")]
+pub struct Malformed {
+    /// The field.
+    pub field: Field,
+    /// Goes on where the field's name ends.
+    pub problem: &'static str,
+}
+
+/// Separates fields. A carriage return does, so that lines may end in `\r\n`.
+fn is_separator(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r')
+}
+
+/// The fields of a line without its end.
+pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|&byte| is_separator(byte))
+        .filter(|field| !field.is_empty())
+}
+
+/// A token's line, taken apart but not yet understood: borrowed text, field by field.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    /// TYPE, understood.
+    pub token_type: Type,
+    type_text: &'a [u8],
+    /// USER.
+    pub user: &'a [u8],
+    /// PIN.
+    pub pin: Option<&'a [u8]>,
+    secret: Option<&'a [u8]>,
+    counter: Option<&'a [u8]>,
+    last_otp: Option<&'a [u8]>,
+    last_time: Option<&'a [u8]>,
+}
+
+impl<'a> Entry<'a> {
+    /// Takes a line apart, given without its line feed. `None`: it is no token's line.
+    pub fn parse(line: &'a [u8]) -> Option<Entry<'a>> {
+        let mut fields = fields(line);
+        let type_text = fields.next()?;
+        Some(Entry {
+            token_type: Type::parse(type_text)?,
+            type_text,
+            user: fields.next()?,
+            pin: fields.next(),
+            secret: fields.next(),
+            counter: fields.next(),
+            last_otp: fields.next(),
+            last_time: fields.next(),
+        })
+    }
+
+    /// Whether every field is there that a token cannot do without.
+    pub fn is_complete(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    /// LAST-OTP, where it has the form of a code.
+    pub fn last_otp(&self) -> Option<Code> {
+        Code::parse(self.last_otp?)
+    }
+
+    /// COUNTER as a number; 0 where there is none.
+    pub fn counter(&self) -> Result<u64, Malformed> {
+        self.counter.map_or(Ok(0), |text| {
+            parse_counter(text).ok_or(Malformed {
+                field: Field::Counter,
+                problem: "is not a number",
+            })
+        })
+    }
+
+    /// The secret's bytes, 1 to [`MAX_SECRET`].
+    pub fn secret(&self) -> Result<Zeroizing<Vec<u8>>, Malformed> {
+        let malformed = |problem| Malformed {
+            field: Field::Secret,
+            problem,
+        };
+        let text = self.secret.ok_or(malformed("is missing"))?;
+        let secret = match text.strip_prefix(b"base32:") {
+            Some(text) => parse_base32(text).ok_or(malformed("is not base32 after \"base32:\"")),
+            None if text.len() % 2 == 1 => Err(malformed(
+                "has an odd number of characters; hexadecimal takes two a byte",
+            )),
+            None => parse_hex(text).ok_or(malformed(
+                "is not hexadecimal; a base32 secret is written base32:SECRET",
+            )),
+        }?;
+        match secret.len() {
+            0 => Err(malformed("is empty")),
+            1..=MAX_SECRET => Ok(secret),
+            _ => Err(malformed("is longer than 128 bytes")),
+        }
+    }
+
+    /// Checks LAST-TIME, where there is one.
+    pub fn check_last_time(&self) -> Result<(), Malformed> {
+        match self.last_time {
+            Some(text) if !is_local_time(text) => Err(Malformed {
+                field: Field::LastTime,
+                problem: "is not a local time such as 2026-01-15T12:00:00L",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The line anew, with its end: the first four fields as they stand (`-` for one that is not
+    /// there), apart by tabs, and what was used.
+    pub fn with_last_used(&self, counter: u64, otp: &Code, time: &str) -> Zeroizing<Vec<u8>> {
+        const ABSENT: &[u8] = b"-";
+        let counter = counter.to_string();
+        let otp = otp.text();
+        let line = [
+            self.type_text,
+            self.user,
+            self.pin.unwrap_or(ABSENT),
+            self.secret.unwrap_or(ABSENT),
+            counter.as_bytes(),
+            otp.as_bytes(),
+            time.as_bytes(),
+        ];
+        // Joined into room enough: a vector that grows leaves copies of the secret behind.
+        let length = line.iter().map(|field| field.len() + 1).sum();
+        let mut text = Zeroizing::new(Vec::with_capacity(length));
+        for field in line {
+            text.extend_from_slice(field);
+            text.push(b'\t');
+        }
+        text.pop();
+        text.push(b'\n');
+        text
+    }
+}
+
+fn parse_hex(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() / 2));
+    for pair in text.chunks_exact(2) {
+        bytes.push(digit(pair[0])? << 4 | digit(pair[1])?);
+    }
+    Some(bytes)
+}
+
+/// RFC 4648 section 6, whatever the case, with or without padding.
+fn parse_base32(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
+    let digits = std::str::from_utf8(&text[..text.len() - padding]).ok()?;
+    let digits = Zeroizing::new(digits.to_ascii_uppercase());
+    base32::decode(base32::Alphabet::Rfc4648 { padding: false }, &digits).map(Zeroizing::new)
+}
+
+/// Reads a counter as the original does, with C's `strtoull`: an optional sign, digits to the
+/// end, a number too large is the largest, a negative one counts down from the top.
+fn parse_counter(text: &[u8]) -> Option<u64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let value = digits.iter().try_fold(0u64, |value, digit| {
+        value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    });
+    Some(match value {
+        Some(value) if negative => value.wrapping_neg(),
+        Some(value) => value,
+        None => u64::MAX,
+    })
+}
+
+/// Whether a text is `%Y-%m-%dT%H:%M:%SL` as C's `strptime` reads it: leading zeros may be left
+/// out, a day need not exist in its month, a minute may have 62 seconds.
+fn is_local_time(text: &[u8]) -> bool {
+    let parts: [(usize, std::ops::RangeInclusive<u16>, u8); 6] = [
+        (4, 0..=9999, b'-'),
+        (2, 1..=12, b'-'),
+        (2, 1..=31, b'T'),
+        (2, 0..=23, b':'),
+        (2, 0..=59, b':'),
+        (2, 0..=61, b'L'),
+    ];
+    let mut rest = text;
+    for (most_digits, range, end) in parts {
+        let digits = rest
+            .iter()
+            .take(most_digits)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let value = rest[..digits]
+            .iter()
+            .fold(0, |value, digit| value * 10 + u16::from(digit - b'0'));
+        if digits == 0 || !range.contains(&value) || rest.get(digits) != Some(&end) {
+            return false;
+        }
+        rest = &rest[digits + 1..];
+    }
+    rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> Result<Vec<u8>, Malformed> {
+        let line = format!("HOTP alice - {text}");
+        let entry = Entry::parse(line.as_bytes()).unwrap();
+        entry.secret().map(|secret| secret.to_vec())
+    }
+
+    #[test]
+    fn the_types_of_the_manual_are_known_and_no_others() {
+        let known = [
+            ("HOTP", MovingFactor::Event, 6, Algorithm::Sha1),
+            ("HOTP/E", MovingFactor::Event, 6, Algorithm::Sha1),
+            ("HOTP/E/8", MovingFactor::Event, 8, Algorithm::Sha1),
+            ("HOTP/E/6/SHA512", MovingFactor::Event, 6, Algorithm::Sha512),
+            (
+                "HOTP/T30",
+                MovingFactor::Time { period: 30 },
+                6,
+                Algorithm::Sha1,
+            ),
+            (
+                "HOTP/T86400/7/SHA256",
+                MovingFactor::Time { period: 86_400 },
+                7,
+                Algorithm::Sha256,
+            ),
+        ];
+        for (text, moving_factor, digits, algorithm) in known {
+            let expected = Type {
+                moving_factor,
+                digits,
+                algorithm,
+            };
+            assert_eq!(Type::parse(text.as_bytes()), Some(expected), "{text}");
+        }
+        let unknown = [
+            "hotp",
+            "TOTP",
+            "HOTP/",
+            "HOTP/E/",
+            "HOTP/E/5",
+            "HOTP/E/9",
+            "HOTP/E/06",
+            "HOTP/T",
+            "HOTP/T0",
+            "HOTP/T030",
+            "HOTP/T+30",
+            "HOTP/T86401",
+            "HOTP/T30/6/MD5",
+            "HOTP/T30/6/SHA1/",
+            "HOTP/T30//SHA1",
+            "#HOTP",
+        ];
+        for text in unknown {
+            assert_eq!(Type::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn hex_and_base32_name_the_same_keys() {
+        for (hex, base32) in [
+            ("8fa4acca0483c5694096ff9d1cc360", "R6SKZSQEQPCWSQEW76ORZQ3A"),
+            ("ebaffebceb2d391d478c", "5OX75PHLFU4R2R4M"),
+        ] {
+            let bytes = secret(hex).unwrap();
+            assert_eq!(secret(&hex.to_uppercase()).unwrap(), bytes);
+            assert_eq!(secret(&format!("base32:{base32}")).unwrap(), bytes);
+            let lower = base32.to_lowercase();
+            assert_eq!(secret(&format!("base32:{lower}====")).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_malformed_secret_is_named_without_being_shown() {
+        for bad in [
+            "12345g",
+            "123",
+            "base32:",
+            "base32:18",
+            "-",
+            &"11".repeat(129),
+        ] {
+            let error = secret(bad).unwrap_err();
+            assert_eq!(error.field, Field::Secret, "{bad}");
+            assert!(!error.to_string().contains(bad) || bad.len() < 3, "{error}");
+        }
+        assert_eq!(secret(&"11".repeat(128)).unwrap().len(), 128);
+    }
+
+    #[test]
+    fn local_times_are_read_as_strptime_does() {
+        for good in [
+            "2026-01-15T12:00:00L",
+            "2026-1-5T1:2:3L",
+            "26-02-31T23:59:61L",
+            "0000-01-01T00:00:00L",
+        ] {
+            assert!(is_local_time(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "",
+            "L",
+            "never",
+            "2026-01-15T12:00:00",
+            "2026-01-15T12:00:00Lx",
+            "2026-13-15T12:00:00L",
+            "2026-00-15T12:00:00L",
+            "2026-01-32T12:00:00L",
+            "2026-01-15T24:00:00L",
+            "2026-01-15T12:60:00L",
+            "2026-01-15T12:00:62L",
+            "02026-01-15T12:00:00L",
+            "2026-001-15T12:00:00L",
+            "2026-+1-15T12:00:00L",
+        ] {
+            assert!(!is_local_time(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn counters_are_read_as_strtoull_does() {
+        for (text, value) in [
+            ("3", 3),
+            ("+3", 3),
+            ("0003", 3),
+            ("-1", u64::MAX),
+            ("18446744073709551615", u64::MAX),
+            ("18446744073709551616", u64::MAX),
+            ("-99999999999999999999", u64::MAX),
+        ] {
+            assert_eq!(parse_counter(text.as_bytes()), Some(value), "{text}");
+        }
+        for text in ["", "-", "+-3", "3x", "x3", "0x3", "3.", "٣"] {
+            assert_eq!(parse_counter(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_written_with_tabs_and_what_was_used() {
+        let entry = Entry::parse(b" HOTP/T30  alice - 00  3 123456\r").unwrap();
+        let code = Code::parse(b"001234").unwrap();
+        assert_eq!(
+            entry
+                .with_last_used(7, &code, "2026-01-15T12:00:00L")
+                .as_slice(),
+            b"HOTP/T30\talice\t-\t00\t7\t001234\t2026-01-15T12:00:00L\n"
+        );
+    }
+}

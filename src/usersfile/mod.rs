@@ -1,0 +1,90 @@
+//! The file: what a line means ([`format`]), which lines are a user's ([`scan`]), whose path it
+//! is ([`path`]), and how it is locked, read and replaced ([`store`]).
+
+#![forbid(unsafe_code)]
+
+pub mod format;
+pub mod path;
+pub mod scan;
+pub mod store;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use scan::UserLine;
+pub use store::{Rewrite, Usersfile};
+
+/// Why a usersfile was not used. Nothing of the file's contents is in any of these.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no file, but the folder it should be in.
+    #[error("{} does not exist", .0.display())]
+    Missing(PathBuf),
+    /// There is not even a folder.
+    #[error("the folder {} does not exist", .0.display())]
+    MissingFolder(PathBuf),
+    /// A file or folder that is not safe to use, and what to do about it.
+    #[error("{} {problem}", path.display())]
+    Refused {
+        /// The file or folder.
+        path: PathBuf,
+        /// Goes on where the path ends.
+        problem: String,
+    },
+    /// `usersfile=` names no path.
+    #[error("usersfile={template}: {problem}")]
+    BadTemplate {
+        /// The argument's value.
+        template: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// `usersfile=` names a file in the home directory of a user who has none.
+    #[error("{user} has no account, so usersfile={template} names no file")]
+    NoHome {
+        /// The user.
+        user: String,
+        /// The argument's value.
+        template: String,
+    },
+    /// Somebody else held the lock for longer than [`store::LOCK_PATIENCE`].
+    #[error(
+        "{} stayed locked for {} seconds; find the program that holds it with: fuser -v {}",
+        .0.display(), store::LOCK_PATIENCE.as_secs(), .0.display()
+    )]
+    Locked(PathBuf),
+    /// An editor, or another program that does not know our lock, is writing.
+    #[error("{} is being changed by another program", .0.display())]
+    Changing(PathBuf),
+    /// A system call failed.
+    #[error("cannot {action} {}: {cause}", path.display())]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+}
+
+impl Error {
+    fn refused(path: impl Into<PathBuf>, problem: impl Into<String>) -> Error {
+        Error::Refused {
+            path: path.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// For `map_err`: what was being done to which path when a system call failed.
+    fn io<P: AsRef<Path> + ?Sized>(
+        action: &'static str,
+        path: &P,
+    ) -> impl FnOnce(io::Error) -> Error {
+        move |cause| Error::Io {
+            action,
+            path: path.as_ref().to_owned(),
+            cause,
+        }
+    }
+}
