@@ -107,12 +107,12 @@ impl Attempt {
         let whole = |fields: &Vec<&str>| fields.len() >= 4;
         // Where a line of the user lacks its SECRET, the original loses count and records on a line
         // that may be another than the one that matched. Ours follows it as far as here.
+        let same_pin = |fields: &Vec<&str>| {
+            let of_all = |pin| lines.iter().all(|other| other.get(2) == Some(pin));
+            fields.get(2).is_some_and(|pin| pin == &"+" || of_all(pin))
+        };
         let recorded_alike = lines.iter().all(whole)
-            || lines.len() <= 2
-                && lines.iter().all(|fields| {
-                    let pin = fields.get(2);
-                    pin.is_some() && (whole(fields) || pin == Some(&"+") || pin == lines[0].get(2))
-                });
+            || lines.len() <= 2 && lines.iter().all(|fields| whole(fields) || same_pin(fields));
         recorded_alike
             && !lines
                 .iter()
@@ -127,7 +127,10 @@ impl Attempt {
         let Some((step, _)) = time_token(type_) else {
             return false;
         };
-        counter.parse().is_ok_and(|counter: u64| {
+        // As strtoull reads it, which turns negative numbers around and stops at the largest.
+        counter.parse().is_ok_and(|number: i128| {
+            let largest = number.unsigned_abs() > u64::MAX.into();
+            let counter = if largest { u64::MAX } else { number as u64 };
             counter > NOON as u64 / step + self.window() && shows(secret, counter, last_otp)
         })
     }
