@@ -149,6 +149,8 @@ impl Scene {
             fs::create_dir(&path).unwrap();
             fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         }
+        // Without it libpam complains in the log about every login.
+        fs::write(folder.path().join("pam.d/other"), "").unwrap();
         Scene {
             folder: Arc::new(folder),
             service: "oath".into(),
