@@ -23,7 +23,7 @@ test:
 	@scripts/install-deps test
 	$(MAKE) build
 	PAM_OATH_SO=$(MODULE) PAM_OATH_PROPERTY_TRIES=$${PAM_OATH_PROPERTY_TRIES:-10000} \
-	    cargo test --locked -- --include-ignored
+	    cargo test --locked --no-fail-fast -- --include-ignored
 
 check:
 	@scripts/install-deps build
