@@ -184,16 +184,15 @@ impl Attempt {
                 if let (Some(ours), [type_, _, _, secret, counter, otp, _]) =
                     (ours.split('\t').nth(4), &mut written[..])
                 {
+                    let whole_code = time_token(type_).filter(|(_, digits)| otp.len() == *digits);
                     if *secret == "-" {
                         // The line lacked its secret: whose code it was can't be seen in it.
                         *counter = ours;
-                    } else if let Some((step, digits)) = time_token(type_)
-                        && otp.len() == digits
-                    {
-                        let right = ours.parse().is_ok_and(|at: u64| {
-                            at.abs_diff(NOON as u64 / step) <= self.window()
-                                && shows(secret, at, otp)
-                        });
+                    } else if let Some((step, _)) = whole_code {
+                        let in_reach = |at: u64| at.abs_diff(NOON as u64 / step) <= self.window();
+                        let right = ours
+                            .parse()
+                            .is_ok_and(|at| in_reach(at) && shows(secret, at, otp));
                         *counter = if right {
                             ours
                         } else {
