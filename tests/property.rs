@@ -393,7 +393,7 @@ const ARGS: &[&str] = &[
     "use_first_passX",
     "try_first_pass=1",
     "alwaysok=0",
-    "nullok",
+    "nulok",
     "user=alice",
     "=",
     "usersfile",
