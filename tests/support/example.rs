@@ -13,7 +13,7 @@ use std::path::Path;
 
 use crate::oathtool::SECRET_BASE32;
 
-/// One file of `pam.d-examples/`, or any other text that shows lines to copy.
+/// One file of `pam.d-examples/`, or any other that shows lines to copy in its comments.
 pub struct Example {
     name: String,
     text: String,
