@@ -224,10 +224,10 @@ fn who(handle: &Handle, line: Option<usize>) -> String {
     let field = |name: &OsStr| name.to_string_lossy().replace(char::is_whitespace, "?");
     let mut who = String::new();
     if let Ok(user) = handle.user() {
-        who += &format!(" user={}", field(user));
+        who += &format!(" user={}", field(&user));
     }
     if let Some(host) = handle.remote_host() {
-        who += &format!(" rhost={}", field(host));
+        who += &format!(" rhost={}", field(&host));
     }
     if let Some(line) = line {
         who += &format!(" line={line}");

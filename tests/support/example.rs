@@ -22,8 +22,12 @@ pub struct Example {
 impl Example {
     /// The file of that name.
     pub fn named(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pam.d-examples");
-        let path = folder.join(name);
+        Self::file(&format!("pam.d-examples/{name}"))
+    }
+
+    /// Some other file of the project.
+    pub fn file(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
         let text =
             fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Self {
