@@ -203,6 +203,28 @@ fn sshd_faillock_closes_the_account_after_five_wrong_codes() {
 
 #[test]
 #[ignore = "needs root, openssh-server, oathtool: run make test"]
+fn sshd_throttle_makes_the_next_code_wait_after_a_wrong_one() {
+    let server = server_of(&Example::named("sshd-throttle"));
+    let both = [PASSWORD_PROMPT, CODE_PROMPT];
+    let code = totp(SECRET, 0);
+    assert_refused(&log_in(&server, ["wrong", &code]), [PASSWORD_PROMPT]);
+    assert_let_in(&log_in(&server, [PASSWORD, &code]), both);
+
+    let next = totp(SECRET, 2);
+    assert_refused(&log_in(&server, [PASSWORD, &wrong_code(SECRET)]), both);
+    assert_refused(&log_in(&server, [PASSWORD, &next]), both);
+    server.wait_for_log("refused: 1 failures; the next answer is checked in ");
+
+    // Ten seconds pass: the failure was ten seconds earlier.
+    let failure = "/run/pam_oath/throttle-alice";
+    let earlier = "{ printf \"%d %d\\n\", $1, $2 - 10 }";
+    let text = server.run("awk", [earlier, failure]);
+    server.install(failure, text, 0o600);
+    assert_let_in(&log_in(&server, [PASSWORD, &next]), both);
+}
+
+#[test]
+#[ignore = "needs root, openssh-server, oathtool: run make test"]
 fn sshd_rhel_asks_for_the_password_and_then_for_a_code() {
     let example = Example::named("sshd-rhel").with_path("/var/lib/oath/", "/etc/oath/");
     let server = server_of(&example);

@@ -116,7 +116,7 @@ fn nginx_lets_a_browsers_requests_in_for_an_hour_with_one_code() {
     let machine = machine_for("nginx", &example);
     let page = example.shown_after("the \"server\" block of the site:");
     let site = format!("server {{\nlisten 127.0.0.1:80;\nroot /home/www;\n{page}}}\n");
-    machine.run("mount", ["-t", "tmpfs", "nginx", "/var/lib/nginx"]);
+    machine.scratch("/var/lib/nginx");
     machine.run("rm", ["/etc/nginx/sites-enabled/default"]);
     machine.install("/etc/nginx/sites-enabled/page", site, 0o644);
     make_page(&machine);

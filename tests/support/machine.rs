@@ -151,6 +151,14 @@ impl Machine {
         fs::set_permissions(&outside, Permissions::from_mode(mode)).expect("chmod");
     }
 
+    /// Puts an empty folder in memory over one of the computer's, for a program that writes there.
+    pub fn scratch(&self, folder: &str) {
+        self.run(
+            "mount",
+            ["-t", "tmpfs", "-o", "mode=755", "scratch", folder],
+        );
+    }
+
     /// What a file of the machine says.
     pub fn read(&self, path: &str) -> String {
         fs::read_to_string(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
