@@ -27,6 +27,29 @@ pub struct Use {
     pub warnings: Vec<String>,
 }
 
+impl Use {
+    /// Whether the stack goes on as if nothing had been asked when the user has no token.
+    pub fn lets_unknown_users_pass(&self) -> bool {
+        match self
+            .control
+            .strip_prefix('[')
+            .and_then(|control| control.strip_suffix(']'))
+        {
+            None => self.control == "optional",
+            Some(actions) => {
+                let actions = || {
+                    actions
+                        .split_whitespace()
+                        .filter_map(|pair| pair.split_once('='))
+                };
+                let action = |name| actions().find(|(value, _)| *value == name);
+                let action = action("user_unknown").or_else(|| action("default"));
+                !matches!(action, None | Some((_, "bad" | "die")))
+            }
+        }
+    }
+}
+
 /// Finds every line that names the module: in `folder` if it is given, else where libpam looks,
 /// which is the first of these that exists: `/etc/pam.d` (with `/usr/lib/pam.d` for what it
 /// lacks) and `/etc/pam.conf`.

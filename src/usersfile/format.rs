@@ -178,6 +178,23 @@ impl<'a> Entry<'a> {
         })
     }
 
+    /// The token, to be shown to its user again: COUNTER is what an app goes on with.
+    pub fn token(&self) -> Result<Token, Malformed> {
+        let counter = self.counter()?;
+        let counter = match self.token_type.moving_factor {
+            MovingFactor::Event if self.last_otp().is_some() => counter.wrapping_add(1),
+            MovingFactor::Event => counter,
+            MovingFactor::Time { .. } => 0,
+        };
+        Ok(Token {
+            token_type: self.token_type,
+            user: self.user.to_vec(),
+            pin: Zeroizing::new(self.pin.unwrap_or(b"-").to_vec()),
+            secret: self.secret()?,
+            counter,
+        })
+    }
+
     /// LAST-TIME as it stands there.
     pub fn last_time(&self) -> Option<&'a [u8]> {
         self.last_time
@@ -205,24 +222,12 @@ impl<'a> Entry<'a> {
 
     /// The secret's bytes, 1 to [`MAX_SECRET`].
     pub fn secret(&self) -> Result<Zeroizing<Vec<u8>>, Malformed> {
-        let malformed = |problem| Malformed {
-            field: Field::Secret,
-            problem,
-        };
-        let text = self.secret.ok_or(malformed("is missing"))?;
-        let secret = match text.strip_prefix(b"base32:") {
-            Some(text) => parse_base32(text).ok_or(malformed("is not base32 after \"base32:\"")),
-            None if text.len() % 2 == 1 => Err(malformed(
-                "has an odd number of characters; hexadecimal takes two a byte",
-            )),
-            None => parse_hex(text).ok_or(malformed(
-                "is not hexadecimal; a base32 secret is written base32:SECRET",
-            )),
-        }?;
-        match secret.len() {
-            0 => Err(malformed("is empty")),
-            1..=MAX_SECRET => Ok(secret),
-            _ => Err(malformed("is longer than 128 bytes")),
+        match self.secret {
+            Some(text) => parse_secret(text),
+            None => Err(Malformed {
+                field: Field::Secret,
+                problem: "is missing",
+            }),
         }
     }
 
@@ -304,6 +309,28 @@ impl Token {
         );
         line.extend_from_slice(counter.as_bytes());
         line
+    }
+}
+
+/// The bytes that SECRET stands for, 1 to [`MAX_SECRET`]: hexadecimal, or base32 after `base32:`.
+pub fn parse_secret(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Malformed> {
+    let malformed = |problem| Malformed {
+        field: Field::Secret,
+        problem,
+    };
+    let secret = match text.strip_prefix(b"base32:") {
+        Some(text) => parse_base32(text).ok_or(malformed("is not base32 after \"base32:\"")),
+        None if text.len() % 2 == 1 => Err(malformed(
+            "has an odd number of characters; hexadecimal takes two a byte",
+        )),
+        None => parse_hex(text).ok_or(malformed(
+            "is not hexadecimal; a base32 secret is written base32:SECRET",
+        )),
+    }?;
+    match secret.len() {
+        0 => Err(malformed("is empty")),
+        1..=MAX_SECRET => Ok(secret),
+        _ => Err(malformed("is longer than 128 bytes")),
     }
 }
 
