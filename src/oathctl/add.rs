@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use pam_oath::login::{Refusal, Verdict};
+use pam_oath::login::{CodeLength, Verdict};
 use pam_oath::otp::{self, Code};
+use pam_oath::pam::Options;
 use pam_oath::sys;
 use pam_oath::usersfile::edit::Document;
 use pam_oath::usersfile::format::{Entry, MAX_PERIOD, MovingFactor, Token, Type};
-use pam_oath::usersfile::{self, Usersfile, scan};
+use pam_oath::usersfile::{self, UserLine, Usersfile, scan};
 use zeroize::Zeroizing;
 
 use crate::card::Card;
@@ -60,14 +61,16 @@ pub struct Add {
     #[arg(long, value_enum, default_value_t = Algorithm::Sha1)]
     algorithm: Algorithm,
 
-    /// Ask for a PIN to be typed before the code; `--pin=-` reads it from standard input, after
-    /// the secret if that comes from there too
-    #[arg(long, value_name = "-", num_args = 0..=1, require_equals = true,
-          default_missing_value = "", value_parser = ["", "-"], hide_possible_values = true)]
-    pin: Option<String>,
+    /// Ask for a PIN, to be typed before the code; the usersfile holds a hash of it
+    #[arg(long)]
+    pin: bool,
+
+    /// Read the PIN from standard input, after the secret if that comes from there too
+    #[arg(long, conflicts_with = "pin")]
+    pin_stdin: bool,
 
     /// The PIN is one that another PAM module checks
-    #[arg(long, conflicts_with = "pin")]
+    #[arg(long, conflicts_with_all = ["pin", "pin_stdin"])]
     external_pin: bool,
 
     /// What the app shows beside the user's name [default: the name of this machine]
@@ -138,9 +141,8 @@ impl Add {
         }
         let line = match terminal.filter(|_| !self.no_confirm) {
             Some(terminal) => {
-                let pin = pin.as_ref().map_or("", |pin| pin.as_str());
                 let service = system.service(None).unwrap_or_default();
-                confirm(&terminal, &token, pin, &service, system)?
+                confirm(&terminal, &token, &service, system)?
             }
             None => token.line(),
         };
@@ -167,10 +169,10 @@ impl Add {
         if !self.no_confirm {
             return Terminal::open("--no-confirm writes without asking for a code").map(Some);
         }
-        match self.pin.as_deref() {
-            Some("") => Terminal::open("--pin=- reads the PIN from standard input").map(Some),
-            _ => Ok(None),
+        if self.pin {
+            return Terminal::open("--pin-stdin reads the PIN from standard input").map(Some);
         }
+        Ok(None)
     }
 
     fn check_account(&self) -> Result<(), Error> {
@@ -215,10 +217,10 @@ impl Add {
     }
 
     fn read_pin(&self, terminal: Option<&Terminal>) -> Result<Option<Zeroizing<String>>, Error> {
-        match (self.pin.as_deref(), terminal) {
-            (Some("-"), _) => secret::line_of_stdin("PIN").map(Some),
-            (Some(_), Some(terminal)) => pin::ask(terminal).map(Some),
-            _ => Ok(None),
+        match terminal.filter(|_| self.pin) {
+            Some(terminal) => pin::ask(terminal).map(Some),
+            None if self.pin_stdin => secret::line_of_stdin("PIN").map(Some),
+            None => Ok(None),
         }
     }
 
@@ -258,7 +260,7 @@ impl Add {
         for warning in otpauth::compatibility_warnings(token) {
             output::warn(&warning);
         }
-        let has_pin = self.pin.is_some() || self.external_pin;
+        let has_pin = self.pin || self.pin_stdin || self.external_pin;
         // A PAM configuration that cannot be read is no reason not to enrol.
         for found in system.uses_of_usersfile().unwrap_or_default() {
             if let Some(warning) = misfit(&found.options, token.token_type.digits, has_pin) {
@@ -269,13 +271,13 @@ impl Add {
 }
 
 /// What keeps a token from being used with these arguments of the module.
-fn misfit(options: &pam_oath::pam::Options, digits: usize, has_pin: bool) -> Option<String> {
-    match options.digits {
-        Some(expected) if expected != digits => Some(format!(
+fn misfit(options: &Options, digits: usize, has_pin: bool) -> Option<String> {
+    match options.code_length() {
+        CodeLength::Digits(expected) if expected != digits => Some(format!(
             "digits={expected} there takes the last {expected} characters for the code, \
              so a code of {digits} digits will not be accepted"
         )),
-        None if has_pin => Some(format!(
+        CodeLength::Whole if has_pin && !options.ignore_pin => Some(format!(
             "without digits={digits} there, no PIN can be typed before the code"
         )),
         _ => None,
@@ -287,49 +289,58 @@ fn misfit(options: &pam_oath::pam::Options, digits: usize, has_pin: bool) -> Opt
 fn confirm(
     terminal: &Terminal,
     token: &Token,
-    pin: &str,
     service: &Service,
     system: &System,
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
     const TRIES: usize = 3;
     let line = token.line();
-    let user = OsStr::from_bytes(&token.user).display_name();
+    // The code alone is asked for.
+    let options = Options {
+        ignore_pin: true,
+        window: service.options.window,
+        ..Options::default()
+    };
+    let lines = user_lines(&line, &token.user)?;
     for _ in 0..TRIES {
         let otp = terminal.ask("The code that the app shows now: ")?;
-        let mut lines = Vec::new();
-        scan::lines_of(&line[..], &token.user, |line| {
-            lines.push(line);
-            Ok(ControlFlow::Continue(()))
-        })
-        .map_err(Error::io("check the code"))?;
-        let window = service.options.window;
         let now = system.now()?;
-        match attempt::decide(&lines, pin.as_bytes(), otp.as_bytes(), window, now)? {
-            Verdict::Accepted { record, .. } => {
-                return Ok(match token.token_type.moving_factor {
-                    MovingFactor::Event => {
-                        let text = record.text.strip_suffix(b"\n").unwrap_or(&record.text);
-                        Zeroizing::new(text.to_vec())
-                    }
-                    MovingFactor::Time { .. } => line,
-                });
+        let decision = attempt::decide(&lines, None, otp.as_bytes(), &options, now)?;
+        match (decision.verdict, token.token_type.moving_factor) {
+            (
+                Verdict::Accepted {
+                    record: Some(record),
+                    ..
+                },
+                MovingFactor::Event,
+            ) => {
+                let used = record.text.strip_suffix(b"\n").unwrap_or(&record.text);
+                return Ok(Zeroizing::new(used.to_vec()));
             }
-            Verdict::Refused(Refusal::WrongOtp { .. }) => {
+            (Verdict::Accepted { .. }, _) => return Ok(line),
+            (Verdict::Refused(_), _) => {
                 let drift = Entry::parse(&line)
                     .zip(Code::parse(otp.as_bytes()))
                     .and_then(|(entry, code)| Drift::find(&entry, &code, now).ok().flatten());
                 output::complain(&match drift {
-                    Some(drift) => format!(
-                        "{drift}, which is more than {service} allows; \
-                         set the clock and try again"
-                    ),
+                    Some(drift) => format!("{drift}, more than {service} allows; try again"),
                     None => "that is not the code; try again".into(),
                 });
             }
-            Verdict::Refused(refusal) => output::complain(&refusal.to_string()),
         }
     }
+    let user = OsStr::from_bytes(&token.user).display_name();
     Err(Error::failed(format!(
-        "{user} was not enrolled: no code was right; nothing was changed"
+        "no code was right, so {user} was not enrolled; nothing was changed"
     )))
+}
+
+/// The line as a login finds it.
+fn user_lines(line: &[u8], user: &[u8]) -> Result<Vec<UserLine>, Error> {
+    let mut lines = Vec::new();
+    scan::lines_of(line, user, |line| {
+        lines.push(line);
+        Ok(ControlFlow::Continue(()))
+    })
+    .map_err(Error::io("check the code"))?;
+    Ok(lines)
 }

@@ -5,6 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use clap::Args;
+use pam_oath::pin::is_hash;
+use pam_oath::sys::LocalTime;
 use pam_oath::usersfile::format::{Malformed, MovingFactor};
 use serde::Serialize;
 
@@ -40,7 +42,7 @@ struct Row {
     hash: &'static str,
     /// `none`, `external`, `text` or `hash`.
     pin: &'static str,
-    /// As the usersfile has it.
+    /// Local time, ISO 8601.
     last_used: Option<String>,
     line: usize,
     disabled: bool,
@@ -102,10 +104,16 @@ impl Row {
             pin: match entry.pin {
                 None | Some(b"-") => "none",
                 Some(b"+") => "external",
-                Some([b'$', ..]) => "hash",
+                Some(pin) if is_hash(pin) => "hash",
                 Some(_) => "text",
             },
-            last_used: entry.last_time().map(printable),
+            last_used: entry
+                .last_used
+                .time()
+                .ok()
+                .flatten()
+                .as_ref()
+                .map(as_iso_8601),
             line: token.line,
             disabled: token.disabled,
             backup_codes: token.backup_codes,
@@ -114,10 +122,6 @@ impl Row {
     }
 
     fn cells(&self) -> [String; 8] {
-        let last_used = match &self.last_used {
-            Some(time) => time.trim_end_matches('L').replace('T', " "),
-            None => "never".into(),
-        };
         let mut notes = Vec::new();
         if self.disabled {
             notes.push("disabled");
@@ -135,7 +139,10 @@ impl Row {
             self.digits.to_string(),
             self.hash.into(),
             self.pin.into(),
-            last_used,
+            self.last_used
+                .as_deref()
+                .unwrap_or("never")
+                .replace('T', " "),
             self.line.to_string(),
             notes.join(", "),
         ]
@@ -145,6 +152,13 @@ impl Row {
 /// What a login checks of a line before it uses it.
 fn check(token: &Token) -> Result<(), Malformed> {
     token.entry.secret()?;
-    token.entry.counter()?;
-    token.entry.check_last_time()
+    token.entry.last_used.counter()?;
+    token.entry.last_used.time().map(drop)
+}
+
+fn as_iso_8601(time: &LocalTime) -> String {
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+        time.year, time.month, time.day, time.hour, time.minute, time.second
+    )
 }

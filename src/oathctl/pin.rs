@@ -1,5 +1,6 @@
 //! A PIN: asked for, and as it stands in the usersfile.
 
+use pam_oath::{pin, sys};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -14,16 +15,30 @@ pub fn ask(terminal: &Terminal) -> Result<Zeroizing<String>, Error> {
     Ok(pin)
 }
 
-/// What stands in field 3 for this PIN.
+/// What stands in field 3 for this PIN: a crypt(5) hash, by the best method that the system has.
 pub fn stored(pin: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let problem = if pin.is_empty() {
-        "is empty"
-    } else if pin.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        "has white space in it, which ends a field of the usersfile"
-    } else if matches!(pin, "-" | "+") || pin.starts_with('$') {
-        "would be read as something else (\"-\", \"+\" and a leading \"$\" have a meaning)"
-    } else {
-        return Ok(Zeroizing::new(pin.as_bytes().to_vec()));
-    };
-    Err(Error::failed(format!("the PIN {problem}")))
+    if pin.is_empty() {
+        return Err(Error::failed("the PIN is empty; nothing was changed"));
+    }
+    let settings = [
+        format!("$y$j9T${}$", salt(24)?), // yescrypt at its default cost
+        format!("$6${}$", salt(16)?),     // SHA-512, which even old systems know
+    ];
+    settings
+        .iter()
+        .filter_map(|setting| sys::crypt(pin.as_bytes(), setting.as_bytes()))
+        .find(|hash| pin::is_hash(hash))
+        .ok_or_else(|| Error::failed("the system's libcrypt cannot hash the PIN"))
+}
+
+/// So many random characters of those that crypt(5) allows in a salt.
+fn salt(length: usize) -> Result<String, Error> {
+    const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut random = vec![0; length];
+    getrandom::fill(&mut random)
+        .map_err(|error| Error::failed(format!("the system gives no random numbers: {error}")))?;
+    Ok(random
+        .iter()
+        .map(|byte| char::from(ALPHABET[usize::from(byte % 64)]))
+        .collect())
 }

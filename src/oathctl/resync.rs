@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use clap::Args;
 use pam_oath::login::{self, MAX_WINDOW};
 use pam_oath::otp::{Code, Key};
-use pam_oath::sys;
 use pam_oath::usersfile::Usersfile;
 use pam_oath::usersfile::format::{Entry, Malformed, MovingFactor};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroizing;
 
+use crate::attempt;
 use crate::drift::Drift;
 use crate::error::Error;
 use crate::output;
@@ -27,7 +27,7 @@ use crate::tokens::{self, DisplayName, user_name};
 #[derive(Args)]
 #[command(after_help = "Examples:
   oathctl resync alice
-  printf '123456\\n789012\\n' | oathctl resync alice --codes -")]
+  printf '123456\\n789012\\n' | oathctl resync alice --stdin")]
 pub struct Resync {
     #[arg(value_parser = user_name())]
     user: OsString,
@@ -37,8 +37,8 @@ pub struct Resync {
     line: Option<usize>,
 
     /// Read the codes from standard input, one a line
-    #[arg(long, value_name = "-", value_parser = ["-"], hide_possible_values = true)]
-    codes: Option<String>,
+    #[arg(long)]
+    stdin: bool,
 }
 
 impl Resync {
@@ -82,9 +82,7 @@ impl Resync {
         line: usize,
     ) -> Result<ExitCode, Error> {
         let codes = self.ask(["The next code of the token: ", "And the one after that: "])?;
-        let local_time = sys::local_time(system.now()?)
-            .ok_or_else(|| Error::failed("the system's clock is out of range"))?;
-        let time = login::last_time(&local_time);
+        let time = login::last_time(&attempt::local_time(system.now()?)?);
         let skipped =
             system.edit(usersfile, |document| {
                 // The file may have changed while the codes were typed.
@@ -95,7 +93,7 @@ impl Resync {
                      nothing was changed"
                 ))
             })?;
-                let counter = token.entry.counter().map_err(malformed)?;
+                let counter = token.entry.last_used.counter().map_err(malformed)?;
                 let counter = counter.wrapping_add(ahead).wrapping_add(1);
                 let text = token.entry.with_last_used(counter, &codes[1], &time);
                 document.replace(line, text.strip_suffix(b"\n").unwrap_or(&text));
@@ -109,10 +107,10 @@ impl Resync {
     }
 
     fn ask<const N: usize>(&self, questions: [&str; N]) -> Result<[Code; N], Error> {
-        let terminal = match self.codes {
-            Some(_) => None,
-            None => Some(Terminal::open(
-                "--codes - reads the codes from standard input",
+        let terminal = match self.stdin {
+            true => None,
+            false => Some(Terminal::open(
+                "--stdin reads the codes from standard input",
             )?),
         };
         let mut codes = Vec::with_capacity(N);
@@ -135,7 +133,7 @@ impl Resync {
 /// are compared, as in a login.
 fn find_pair(entry: &Entry, [first, second]: &[Code; 2]) -> Result<Option<u64>, Malformed> {
     let key = Key::new(entry.token_type.algorithm, &entry.secret()?);
-    let counter = entry.counter()?;
+    let counter = entry.last_used.counter()?;
     let code = |ahead: u64| key.code(counter.wrapping_add(ahead), entry.token_type.digits);
     let (mut found, mut place) = (Choice::from(0), 0);
     for ahead in 0..=u64::from(MAX_WINDOW) {

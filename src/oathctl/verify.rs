@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Args;
-use pam_oath::login::{self, MAX_WINDOW, Refusal, Verdict};
+use pam_oath::login::{CodeLength, MAX_WINDOW, Refusal, Verdict};
 use pam_oath::otp::Code;
 use pam_oath::usersfile::UserLine;
 use serde::Serialize;
@@ -27,14 +27,14 @@ use crate::{attempt, secret};
 
 Examples:
   oathctl verify alice
-  echo 123456 | oathctl verify alice --code - --json")]
+  echo 123456 | oathctl verify alice --stdin --json")]
 pub struct Verify {
     #[arg(value_parser = user_name())]
     user: OsString,
 
     /// Read the code from standard input, as it is typed at login
-    #[arg(long, value_name = "-", value_parser = ["-"], hide_possible_values = true)]
-    code: Option<String>,
+    #[arg(long)]
+    stdin: bool,
 
     /// Answer as the module does for this PAM service
     #[arg(long, value_name = "NAME")]
@@ -69,15 +69,17 @@ impl Verify {
         let mut service = system.service(self.service.as_deref())?;
         service.options.window = self.window.unwrap_or(service.options.window);
         let response = self.response(&service)?;
-        let (pin, otp) = login::split(response.as_bytes(), service.options.digits);
-        let window = service.options.window;
+        let response = response.as_bytes();
         let now = system.now()?;
+        let options = &service.options;
+        let journal = attempt::journal(options, &usersfile, &self.user)?;
         let (answer, warnings) = usersfile.update(&self.user, |lines| {
-            let verdict = attempt::decide(lines, pin, otp, window, now);
-            (
-                verdict.map(|verdict| Answer::new(&verdict, lines, otp, now)),
-                None,
-            )
+            let decision = attempt::decide(lines, journal.as_ref(), response, options, now);
+            let answer = decision.map(|decision| {
+                let otp = &response[decision.pin.len()..];
+                Answer::new(&decision.verdict, lines, otp, now)
+            });
+            (answer, None)
         })?;
         warnings.iter().for_each(|warning| output::warn(warning));
         let answer = answer?;
@@ -94,15 +96,15 @@ impl Verify {
     }
 
     fn response(&self, service: &Service) -> Result<Zeroizing<String>, Error> {
-        if self.code.is_some() {
+        if self.stdin {
             return secret::line_of_stdin("code");
         }
-        let terminal = Terminal::open("--code - reads the code from standard input")?;
+        let terminal = Terminal::open("--stdin reads the code from standard input")?;
         let user = self.user.display_name();
-        match service.options.digits {
-            None => terminal.ask(&format!("One-time password of {user}: ")),
+        match service.options.code_length() {
+            CodeLength::Whole => terminal.ask(&format!("One-time password of {user}: ")),
             // A PIN may stand before it.
-            Some(_) => terminal.ask_secret(&format!("(PIN and) one-time password of {user}: ")),
+            _ => terminal.ask_secret(&format!("(PIN and) one-time password of {user}: ")),
         }
     }
 }
