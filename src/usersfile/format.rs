@@ -254,7 +254,7 @@ fn parse_hex(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 /// RFC 4648 section 6, whatever the case, with or without padding.
-fn parse_base32(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub fn parse_base32(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
     let digits = std::str::from_utf8(&text[..text.len() - padding]).ok()?;
     let digits = Zeroizing::new(digits.to_ascii_uppercase());
