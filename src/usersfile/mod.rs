@@ -1,8 +1,10 @@
 //! The file: what a line means ([`format`]), which lines are a user's ([`scan`]), whose path it
-//! is ([`path`]), and how it is locked, read and replaced ([`store`]).
+//! is ([`path`]), and how it is locked, read and replaced ([`store`]). What only the tool does
+//! with it, whole contents at a time, is in [`edit`].
 
 #![forbid(unsafe_code)]
 
+pub mod edit;
 pub mod format;
 pub mod path;
 pub mod scan;

@@ -27,12 +27,12 @@ use crate::sys;
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a change is tried when another program writes the file at the same moment.
-const ATTEMPTS: usize = 16;
+pub(super) const ATTEMPTS: usize = 16;
 
 /// A usersfile by its path. Nothing of it is open or locked.
 pub struct Usersfile {
     path: PathBuf,
-    home_of: Option<u32>,
+    pub(super) home_of: Option<u32>,
 }
 
 /// What to put in place of one line.
@@ -219,7 +219,7 @@ fn look_at(place: &Place, name: &OsStr) -> Result<Option<Metadata>, Error> {
 }
 
 /// Whether a name in the place's folder stands for the file that `metadata` is of.
-fn is_named(place: &Place, name: &OsStr, metadata: &Metadata) -> Result<bool, Error> {
+pub(super) fn is_named(place: &Place, name: &OsStr, metadata: &Metadata) -> Result<bool, Error> {
     let named = look_at(place, name)?;
     Ok(named.is_some_and(|named| (named.dev(), named.ino()) == (metadata.dev(), metadata.ino())))
 }
@@ -298,14 +298,14 @@ impl Stamp {
 
 /// A usersfile that is open and locked. Dropping it releases the lock.
 pub struct Held {
-    place: Place,
-    file: File,
-    metadata: Metadata,
+    pub(super) place: Place,
+    pub(super) file: File,
+    pub(super) metadata: Metadata,
     stamp: Stamp,
 }
 
 impl Held {
-    fn io(&self, action: &'static str) -> impl FnOnce(io::Error) -> Error {
+    pub(super) fn io(&self, action: &'static str) -> impl FnOnce(io::Error) -> Error {
         Error::io(action, &self.place.path)
     }
 
@@ -324,7 +324,7 @@ impl Held {
 
     /// An editor that writes in place does not know our lock: what was read while it wrote is
     /// not believed.
-    fn check_unchanged(&self) -> Result<(), Error> {
+    pub(super) fn check_unchanged(&self) -> Result<(), Error> {
         let now = Stamp::of(&self.file).map_err(self.io("look at"))?;
         if now == self.stamp && is_named(&self.place, &self.place.name, &self.metadata)? {
             Ok(())

@@ -1,0 +1,144 @@
+//! What a command works on: which usersfile, which PAM services, what time it is.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::Args;
+use pam_oath::pam::Options;
+use pam_oath::usersfile::Usersfile;
+use pam_oath::usersfile::edit::Document;
+
+use crate::error::Error;
+use crate::output;
+use crate::pam_config::{self, Use};
+use crate::terminal;
+
+/// The options that every command has.
+#[derive(Args)]
+pub struct System {
+    /// The usersfile, if not the one that the PAM configuration names (/etc/users.oath if it
+    /// names none). ${USER} and ${HOME} stand for the user's name and home directory
+    #[arg(long, global = true, value_name = "FILE")]
+    usersfile: Option<OsString>,
+
+    /// Another folder in place of /etc/pam.d
+    #[arg(long, global = true, hide = true, value_name = "FOLDER")]
+    pam_dir: Option<PathBuf>,
+
+    /// Another time in place of now, in seconds since 1970
+    #[arg(long, global = true, hide = true, value_name = "SECONDS")]
+    now: Option<u64>,
+}
+
+impl System {
+    /// Every line of the PAM configuration that names the module.
+    pub fn uses(&self) -> Result<Vec<Use>, Error> {
+        pam_config::uses(self.pam_dir.as_deref())
+    }
+
+    /// The usersfile: `--usersfile`, else the one that the PAM configuration names, else
+    /// `/etc/users.oath`. A name with `${USER}` or `${HOME}` in it needs to know for whom.
+    pub fn usersfile(&self, user: Option<&OsStr>) -> Result<Usersfile, Error> {
+        let template = self.template()?;
+        let per_user = ["${USER}", "${HOME}"]
+            .iter()
+            .any(|part| template.to_string_lossy().contains(part));
+        match user {
+            Some(user) => Ok(Usersfile::named(&template, user)?),
+            None if per_user => Err(Error::usage(format!(
+                "each user has a file of their own, {}; name the user",
+                Path::new(&template).display()
+            ))),
+            None => Ok(Usersfile::named(&template, OsStr::new("root"))?),
+        }
+    }
+
+    fn template(&self) -> Result<OsString, Error> {
+        if let Some(given) = &self.usersfile {
+            let path = Path::new(given);
+            // What begins with ${HOME} will be absolute.
+            if path.is_absolute() || given.to_string_lossy().starts_with("${HOME}") {
+                return Ok(given.clone());
+            }
+            return std::path::absolute(path)
+                .map(PathBuf::into_os_string)
+                .map_err(Error::io("find the current folder"));
+        }
+        let uses = self.uses()?;
+        let Some(first) = uses.first() else {
+            return Ok(Options::default().usersfile);
+        };
+        let template = &first.options.usersfile;
+        if uses
+            .iter()
+            .all(|other| other.options.usersfile == *template)
+        {
+            return Ok(template.clone());
+        }
+        let mut message = String::from("the PAM configuration names several usersfiles:");
+        for found in &uses {
+            let usersfile = Path::new(&found.options.usersfile).display();
+            message += &format!("\n  {usersfile} ({}:{})", found.file.display(), found.line);
+        }
+        message += "\nsay which with --usersfile FILE";
+        Err(Error::usage(message))
+    }
+
+    /// Reads the usersfile; what is not as it should be with it is warned of.
+    pub fn read(&self, usersfile: &Usersfile) -> Result<Document, Error> {
+        let (document, warnings) = usersfile.read()?;
+        warnings.iter().for_each(|warning| output::warn(warning));
+        Ok(document)
+    }
+
+    /// Changes the usersfile under its lock. Once the lock is there, signals wait until the new
+    /// file is in place.
+    pub fn edit<T>(
+        &self,
+        usersfile: &Usersfile,
+        mut change: impl FnMut(&mut Document) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut waiting = None;
+        let (answer, warnings) = usersfile.edit(|document| {
+            waiting.get_or_insert_with(terminal::hold_signals);
+            change(document)
+        })?;
+        warnings.iter().for_each(|warning| output::warn(warning));
+        Ok(answer)
+    }
+
+    /// As [`edit`](System::edit); where there is no usersfile, one is created, and begins with a
+    /// header that explains it.
+    pub fn edit_or_create<T>(
+        &self,
+        usersfile: &Usersfile,
+        mut change: impl FnMut(&mut Document) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let _waiting = terminal::hold_signals();
+        let (answer, warnings) = usersfile.edit_or_create(|document| {
+            if document.text().is_empty() {
+                *document = Document::new(HEADER.as_bytes());
+            }
+            change(document)
+        })?;
+        warnings.iter().for_each(|warning| output::warn(warning));
+        Ok(answer)
+    }
+
+    /// Now, in seconds since 1970.
+    pub fn now(&self) -> Result<u64, Error> {
+        if let Some(now) = self.now {
+            return Ok(now);
+        }
+        SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map(|since| since.as_secs())
+            .map_err(|_| Error::failed("the system's clock stands before 1970"))
+    }
+}
+
+const HEADER: &str = "\
+# One-time password tokens for pam_oath, a line each. Kept up by oathctl(8) and by every login.
+# TYPE\tUSER\tPIN\tSECRET\tCOUNTER\tLAST-OTP\tLAST-TIME
+";
