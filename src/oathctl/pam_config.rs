@@ -13,8 +13,9 @@ use crate::output::printable;
 
 /// A line of the PAM configuration that names the module.
 pub struct Use {
-    /// The service: the name of the file, or the first field of a line in `pam.conf`.
-    pub service: String,
+    /// The services whose stack has the line, sorted: the file it is in, or those that include
+    /// that file.
+    pub services: Vec<String>,
     /// The file the line is in.
     pub file: PathBuf,
     /// The line's number, counted from 1; of a line that goes on, its first.

@@ -53,7 +53,7 @@ pub struct Finding {
 
 /// A change that mends a finding.
 pub enum Fix {
-    /// Other bytes in place of these bytes of the usersfile.
+    /// Another text in place of these bytes of the line.
     Replace {
         span: Range<usize>,
         text: Zeroizing<Vec<u8>>,

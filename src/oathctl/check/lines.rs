@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use pam_oath::otp::{self, Code, Key, MAX_DIGITS, MIN_DIGITS};
+use pam_oath::usersfile::edit::Document;
 use pam_oath::usersfile::format::{self, Entry, Field, Malformed, MovingFactor, Type};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -43,8 +44,9 @@ pub struct Token {
     pub has_pin: bool,
 }
 
-/// Checks the whole text. The tokens returned are those without an error.
-pub fn check(text: &[u8], world: &World) -> (Vec<Finding>, Vec<Token>) {
+/// Checks every line. The tokens returned are those without an error.
+pub fn check(document: &Document, world: &World) -> (Vec<Finding>, Vec<Token>) {
+    let text = document.text();
     let mut doctor = Doctor {
         world,
         findings: Vec::new(),
@@ -61,16 +63,13 @@ pub fn check(text: &[u8], world: &World) -> (Vec<Finding>, Vec<Token>) {
         ));
         return (doctor.findings, doctor.tokens);
     }
-    let mut start = 0;
-    for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
+    for line in document.lines() {
         Line {
-            number,
-            start,
-            text: line,
-            fields: format::fields(line).collect(),
+            number: line.number,
+            text: line.text,
+            fields: format::fields(line.text).collect(),
         }
         .check(&mut doctor);
-        start += line.len() + 1;
     }
     (doctor.findings, doctor.tokens)
 }
@@ -86,8 +85,6 @@ struct Doctor<'a> {
 
 struct Line<'a> {
     number: usize,
-    /// Where it begins in the file.
-    start: usize,
     text: &'a [u8],
     fields: Vec<&'a [u8]>,
 }
@@ -126,9 +123,9 @@ impl<'a> Line<'a> {
         Finding::new(severity, world.path, problem, advice).at_line(self.number)
     }
 
-    /// Where a field stands in the file.
+    /// Where a field stands in the line.
     fn span(&self, field: &[u8]) -> Range<usize> {
-        let start = self.start + (field.as_ptr() as usize - self.text.as_ptr() as usize);
+        let start = field.as_ptr() as usize - self.text.as_ptr() as usize;
         start..start + field.len()
     }
 
