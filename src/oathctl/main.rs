@@ -10,7 +10,9 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod error;
+mod import;
 mod list;
 mod output;
 mod pam_config;
@@ -45,12 +47,16 @@ Example:
 
 #[derive(Subcommand)]
 enum Command {
+    Check(check::Check),
+    Import(import::Import),
     List(list::List),
 }
 
 impl Command {
     fn run(self, system: &System) -> Result<ExitCode, Error> {
         match self {
+            Command::Check(check) => check.run(system),
+            Command::Import(import) => import.run(system),
             Command::List(list) => list.run(system),
         }
     }

@@ -31,7 +31,7 @@ impl fmt::Display for Severity {
 }
 
 /// One thing that is not as it should be. Nothing of a secret, a PIN or a code is in it.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub struct Finding {
     pub severity: Severity,
     /// The file it is about, or the part of the system: `sshd`, `clock`.
@@ -40,7 +40,10 @@ pub struct Finding {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
     /// Counted from 1.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "field_number")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "field_number"
+    )]
     pub field: Option<Field>,
     /// What is wrong; goes on after the field's name where there is one.
     pub problem: String,
@@ -52,6 +55,7 @@ pub struct Finding {
 }
 
 /// A change that mends a finding.
+#[derive(Clone)]
 pub enum Fix {
     /// Another text in place of these bytes of the line.
     Replace {

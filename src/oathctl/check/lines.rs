@@ -198,7 +198,9 @@ impl<'a> Line<'a> {
 
     fn check_token(&self, entry: &Entry, doctor: &mut Doctor) {
         let world = doctor.world;
-        doctor.findings.extend(self.check_user(entry, world, &mut doctor.accounts));
+        doctor
+            .findings
+            .extend(self.check_user(entry, world, &mut doctor.accounts));
         doctor.findings.extend(self.check_pin(entry, world));
         if !entry.is_complete() {
             doctor.findings.push(self.incomplete(entry, world));
@@ -209,7 +211,9 @@ impl<'a> Line<'a> {
             return;
         }
         match entry.secret() {
-            Err(malformed) => doctor.findings.push(self.malformed_secret(malformed, world)),
+            Err(malformed) => doctor
+                .findings
+                .push(self.malformed_secret(malformed, world)),
             Ok(secret) => {
                 let finding = self.check_secret(entry, &secret, doctor);
                 doctor.findings.extend(finding);
@@ -274,14 +278,19 @@ impl<'a> Line<'a> {
 
     fn incomplete(&self, entry: &Entry, world: &World) -> Finding {
         match entry.pin {
-            Some(pin) if pin.len() >= 2 * SHORTEST_SECRET && is_hex(pin)
-                || pin.starts_with(b"base32:") || is_base32(pin) =>
+            Some(pin)
+                if pin.len() >= 2 * SHORTEST_SECRET && is_hex(pin)
+                    || pin.starts_with(b"base32:")
+                    || is_base32(pin) =>
             {
                 self.finding(
                     world,
                     Severity::Error,
                     "looks like a secret, and no SECRET follows",
-                    format!("{} is - where there is no PIN: put it before the secret", Field::Pin),
+                    format!(
+                        "{} is - where there is no PIN: put it before the secret",
+                        Field::Pin
+                    ),
                 )
                 .in_field(Field::Pin)
             }
@@ -362,12 +371,7 @@ impl<'a> Line<'a> {
             .in_field(malformed.field)
     }
 
-    fn check_secret(
-        &self,
-        entry: &Entry,
-        secret: &[u8],
-        doctor: &mut Doctor,
-    ) -> Option<Finding> {
+    fn check_secret(&self, entry: &Entry, secret: &[u8], doctor: &mut Doctor) -> Option<Finding> {
         let world = doctor.world;
         const ENROL: &str = "enrol anew with oathctl add, which makes one of 160 bits";
         let known = if secret.iter().all(|&byte| byte == 0) {
@@ -513,8 +517,9 @@ impl<'a> Line<'a> {
 
 /// Whether somebody meant a TYPE.
 fn is_like_a_type(text: &[u8]) -> bool {
-    text.get(..4)
-        .is_some_and(|start| start.eq_ignore_ascii_case(b"HOTP") || start.eq_ignore_ascii_case(b"TOTP"))
+    text.get(..4).is_some_and(|start| {
+        start.eq_ignore_ascii_case(b"HOTP") || start.eq_ignore_ascii_case(b"TOTP")
+    })
 }
 
 fn is_number(text: &[u8]) -> bool {

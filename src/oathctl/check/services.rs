@@ -7,11 +7,39 @@ use pam_oath::usersfile::format::MovingFactor;
 
 use super::finding::{Finding, Severity};
 use super::lines::Token;
-use super::pam::Use;
+use crate::pam_config::Use;
 
 /// A window that leaves fewer guesses than this for an even chance is too large: one guess a
 /// second is through them within three hours.
 const FEWEST_GUESSES: f64 = 10_000.0;
+
+/// The line in words: `sshd: required, usersfile=/etc/users.oath window=20`.
+pub fn describe(line: &Use) -> String {
+    let options = &line.options;
+    let mut text = format!(
+        "{}: {}, usersfile={} window={}",
+        line.services.join(", "),
+        line.control,
+        options.usersfile.to_string_lossy(),
+        options.window
+    );
+    if let Some(digits) = options.digits {
+        text += &format!(" digits={digits}");
+    }
+    for (is_set, name) in [
+        (options.always_ok, "alwaysok"),
+        (options.try_first_pass, "try_first_pass"),
+        (options.use_first_pass, "use_first_pass"),
+        (options.no_usersfile_okay, "no_usersfile_okay"),
+        (options.debug, "debug"),
+    ] {
+        if is_set {
+            text.push(' ');
+            text.push_str(name);
+        }
+    }
+    text
+}
 
 /// Checks one line of a service on its own.
 pub fn check_line(line: &Use, usersfile_exists: Option<bool>) -> Vec<Finding> {
@@ -43,7 +71,10 @@ pub fn check_line(line: &Use, usersfile_exists: Option<bool>) -> Vec<Finding> {
             "enrol somebody with oathctl add, or remove no_usersfile_okay",
         );
     }
-    if matches!(line.control.as_str(), "optional" | "sufficient") {
+    if matches!(
+        &*line.control.to_ascii_lowercase(),
+        "optional" | "sufficient"
+    ) {
         add(
             Severity::Warning,
             format!(

@@ -14,7 +14,10 @@ struct Vault {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Db {
-    Plain { entries: Vec<Entry> },
+    Plain {
+        entries: Vec<Entry>,
+    },
+    #[allow(dead_code)] // Nobody can read what is in it.
     Encrypted(String),
 }
 

@@ -60,8 +60,17 @@ pub fn read(text: &str) -> Found {
                     .into(),
             ),
             // What the module of that program notes for itself between two logins.
-            "RESETTING_TIME_SKEW" | "LAST0" | "LAST1" | "LAST2" | "LAST3" | "LAST4" | "LAST5"
-            | "LAST6" | "LAST7" | "LAST8" | "LAST9" => {}
+            "RESETTING_TIME_SKEW"
+            | "LAST0"
+            | "LAST1"
+            | "LAST2"
+            | "LAST3"
+            | "LAST4"
+            | "LAST5"
+            | "LAST6"
+            | "LAST7"
+            | "LAST8"
+            | "LAST9" => {}
             name => left_behind.push(format!(
                 "the option \"{}\" stays behind: it is not one we know",
                 name.escape_debug()

@@ -71,7 +71,9 @@ fn token(place: String, rest: &str) -> Found {
     let (kind, label) = path.split_once('/').unwrap_or((path, ""));
     let label = decoded(label);
     // "ISSUER:ACCOUNT", the issuer may be left out.
-    let account = label.rsplit_once(':').map_or(&*label, |(_, account)| account);
+    let account = label
+        .rsplit_once(':')
+        .map_or(&*label, |(_, account)| account);
     let account = account.trim();
     Found {
         place,

@@ -73,8 +73,7 @@ fn key(place: String, package: Node) -> Found {
             left_behind,
         };
     };
-    let account =
-        text(key, &["UserId"]).or_else(|| text(package, &["DeviceInfo", "UserId"]));
+    let account = text(key, &["UserId"]).or_else(|| text(package, &["DeviceInfo", "UserId"]));
     if let Some(policy) = child(key, "Policy") {
         for rule in policy.children().filter(Node::is_element) {
             left_behind.push(format!(
@@ -230,14 +229,26 @@ mod tests {
         };
         let decimal = r#"Length="6" Encoding="DECIMAL""#;
         for (reason, named) in [
-            (with(r#"Length="6" Encoding="HEXADECIMAL""#, SECRET), "HEXADECIMAL"),
-            (with(r#"Length="10" Encoding="DECIMAL""#, SECRET), "10 digits"),
             (
-                with(r#"Length="6" Encoding="DECIMAL" CheckDigits="true""#, SECRET),
+                with(r#"Length="6" Encoding="HEXADECIMAL""#, SECRET),
+                "HEXADECIMAL",
+            ),
+            (
+                with(r#"Length="10" Encoding="DECIMAL""#, SECRET),
+                "10 digits",
+            ),
+            (
+                with(
+                    r#"Length="6" Encoding="DECIMAL" CheckDigits="true""#,
+                    SECRET,
+                ),
                 "check digit",
             ),
             (with(decimal, ""), "no secret"),
-            (with(decimal, "<Secret><EncryptedValue/></Secret>"), "encrypted"),
+            (
+                with(decimal, "<Secret><EncryptedValue/></Secret>"),
+                "encrypted",
+            ),
             (
                 with(decimal, "<Secret><PlainValue>!</PlainValue></Secret>"),
                 "base64",

@@ -128,10 +128,7 @@ fn algorithm(name: &str) -> Option<Algorithm> {
 
 /// A secret in base32 as programs print it: grouped by spaces or dashes, in any case.
 pub fn base32_secret(text: &str) -> Result<Zeroizing<Vec<u8>>, String> {
-    let digits: Zeroizing<String> = Zeroizing::new(
-        text.chars()
-            .filter(|c| !matches!(c, ' ' | '-'))
-            .collect(),
-    );
+    let digits: Zeroizing<String> =
+        Zeroizing::new(text.chars().filter(|c| !matches!(c, ' ' | '-')).collect());
     format::parse_base32(digits.as_bytes()).ok_or_else(|| "its secret is not base32".into())
 }
