@@ -57,10 +57,11 @@ pub struct Finding {
 /// A change that mends a finding.
 #[derive(Clone)]
 pub enum Fix {
-    /// Another text in place of these bytes of the line.
+    /// Another text in place of these bytes of the line; `done` goes on after the field's name.
     Replace {
         span: Range<usize>,
         text: Zeroizing<Vec<u8>>,
+        done: &'static str,
     },
     /// `chmod 600`.
     Chmod,

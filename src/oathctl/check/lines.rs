@@ -272,6 +272,7 @@ impl<'a> Line<'a> {
             .mended_by(Fix::Replace {
                 span: self.span(pin),
                 text: Zeroizing::new(b"-".to_vec()),
+                done: "is - now",
             }),
         )
     }
@@ -359,11 +360,17 @@ impl<'a> Line<'a> {
                 .mended_by(Fix::Replace {
                     span: self.span(secret),
                     text,
+                    done: "begins with base32: now",
                 });
         }
         let advice = if is_hex(secret) {
             "a digit was lost, or one is too many: copy the secret again, or enrol anew with \
              oathctl add"
+        } else if secret
+            .get(..2)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"0x"))
+        {
+            "hexadecimal is written without 0x"
         } else {
             "copy the secret again, or enrol anew with oathctl add"
         };

@@ -315,7 +315,7 @@ impl Subject<'_> {
         {
             usersfile.make_private()?;
             mended.push(format!(
-                "{}: mended: its mode is 600",
+                "{}: mended: its mode is 600 now",
                 usersfile.path().display()
             ));
         }
@@ -338,7 +338,7 @@ fn mend_lines(document: &mut Document, findings: &[Finding]) -> Vec<String> {
     let mut mended = Vec::new();
     // From the end of each line to its start, so that what lies before keeps its place.
     for finding in findings.iter().rev() {
-        let (Some(number), Some(field), Some(Fix::Replace { span, text })) =
+        let (Some(number), Some(field), Some(Fix::Replace { span, text, done })) =
             (finding.line, finding.field, &finding.fix)
         else {
             continue;
@@ -350,9 +350,8 @@ fn mend_lines(document: &mut Document, findings: &[Finding]) -> Vec<String> {
         let line = Zeroizing::new(parts.concat());
         document.replace(number, &line);
         mended.push(format!(
-            "{}:{number}: mended: {field} {}",
-            finding.place.display(),
-            finding.problem
+            "{}:{number}: mended: {field} {done}",
+            finding.place.display()
         ));
     }
     mended.reverse();

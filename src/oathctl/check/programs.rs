@@ -41,7 +41,7 @@ pub fn sshd_settings() -> Option<Result<String, Finding>> {
                 Severity::Note,
                 "sshd",
                 format!("cannot tell how sshd is set up: sshd -T says \"{said}\""),
-                "run oathctl check as root",
+                "as root, and where sshd is set up, it tells",
             )
         })
     })

@@ -129,8 +129,8 @@ pub fn check_tokens(line: &Use, tokens: &[Token]) -> Vec<Finding> {
             add(
                 Severity::Warning,
                 format!(
-                    "window={} takes {} of {} codes at any moment for line {}: {} guesses have \
-                     an even chance",
+                    "window={} makes {} of {} codes good at any moment for line {}: {} guesses \
+                     have an even chance",
                     line.options.window,
                     worst.good,
                     10u64.pow(worst.digits as u32),
@@ -224,7 +224,7 @@ mod tests {
             token(2, "bob", "HOTP/T30/6"),
             token(3, "carol", "HOTP/E/6"),
         ];
-        // (1 - 2001/10^6)^346 = 0.49999..., and 345 leave more than a half.
+        // 0.997999 to the power of 346 is 0.50006, to that of 347 it is 0.49906.
         let worst = easiest_to_guess(1000, &tokens).unwrap();
         assert_eq!((worst.line, worst.good), (2, 2001));
         assert_eq!(worst.guesses.ceil(), 347.0);

@@ -3,15 +3,14 @@
 
 use super::token::{Description, Found, base32_secret};
 
-/// Whether a text has the form of such a file.
+/// Whether a text has the form of such a file: it always says by what its codes go.
 pub fn recognises(text: &str) -> bool {
     let mut lines = text.lines();
-    let secret = lines.next().unwrap_or_default().trim_end();
-    !secret.is_empty()
-        && base32_secret(secret).is_ok()
-        && lines
-            .map(str::trim_end)
-            .all(|line| line.is_empty() || line.starts_with("\" ") || is_scratch_code(line))
+    let secret = lines.next().unwrap_or_default();
+    let options = || lines.clone().filter_map(|line| line.strip_prefix("\" "));
+    let says_kind = options()
+        .any(|option| option.starts_with("TOTP_AUTH") || option.starts_with("HOTP_COUNTER"));
+    says_kind && base32_secret(secret.trim_end()).is_ok()
 }
 
 fn is_scratch_code(line: &str) -> bool {
@@ -134,7 +133,7 @@ mod tests {
 
     #[test]
     fn other_files_are_not_taken_for_one() {
-        for text in ["", "\n", "hello world\nwhat is this\n", "HOTP alice - 00\n"] {
+        for text in ["", "\n", "otpauth", "AAAA\n12345678\n", "HOTP alice - 00\n"] {
             assert!(!recognises(text), "{text:?}");
         }
     }
