@@ -169,7 +169,7 @@ fn a_sound_configuration_has_nothing_but_its_services_to_tell() {
         .pam_file("su", "auth required pam_unix.so\n");
     assert_eq!(
         system.check([]).ok(),
-        "sshd: required, usersfile=users.oath window=20\n"
+        "sshd: required pam_oath.so usersfile=users.oath window=20\n"
     );
     assert_eq!(system.check(["--quiet"]).ok(), "");
 }
@@ -271,7 +271,7 @@ fn a_file_that_does_not_exist_is_an_error() {
     assert!(
         output
             .stdout
-            .contains("pam.d/login:1: warning: no_usersfile_okay lets everybody in"),
+            .contains("pam.d/login:1: warning: no_usersfile_okay asks nobody for a code"),
         "{output:?}"
     );
 }
@@ -351,6 +351,8 @@ fn a_window_so_large_that_guessing_pays_comes_with_the_number_of_guesses() {
     let output = check(&format!("HOTP/E/6 root - {SECRET}\n"), "window=1000");
     assert!(output.stdout.contains("1001 of 1000000"), "{output:?}");
     assert_eq!(check(&by_time("root"), "window=30").ok(), "");
+    // A guesser who has to wait longer and longer gains nothing by it.
+    assert_eq!(check(&by_time("root"), "window=1000 throttle=1").ok(), "");
     let eight = format!("HOTP/T30/8 root - {SECRET}\n");
     assert_eq!(check(&eight, "window=1000").ok(), "");
 }
@@ -370,6 +372,9 @@ fn a_pin_that_no_service_splits_off_is_named() {
     assert_eq!((output.code, rc), (2, "AUTH_ERR"));
     assert!(output.stdout.contains("has no digits="), "{output:?}");
     assert!(!output.stdout.contains("1234"), "{output:?}");
+    for args in ["forward_pass", "ignore_userfile_password digits=6"] {
+        assert_eq!(check(args).0.ok(), "", "{args}");
+    }
     let (output, rc) = check("digits=6");
     assert_eq!((output.ok().as_str(), rc), ("", "SUCCESS"));
 }
@@ -508,10 +513,13 @@ fn json_has_every_finding_with_its_place() {
     let output = system.check(["--json"]);
     assert_eq!(output.code, 2);
     let report: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    let service = &report["services"][0];
+    assert_eq!(service["services"][0], "login");
     assert_eq!(
-        report["services"][0],
-        "login: required, usersfile=users.oath window=5"
+        (&service["file"], &service["line"]),
+        (&"pam.d/login".into(), &1.into())
     );
+    assert_eq!(service["usersfile"], "users.oath");
     let finding = &report["findings"][0];
     assert_eq!(finding["severity"], "error");
     assert_eq!(finding["place"], "users.oath");

@@ -10,14 +10,30 @@
 
 #![forbid(unsafe_code)]
 
+mod add;
+mod attempt;
+mod backup_codes;
+mod card;
 mod check;
+mod completions;
+mod disable;
+mod drift;
 mod error;
 mod import;
 mod list;
+mod otpauth;
 mod output;
 mod pam_config;
+mod pin;
+mod qr;
+mod remove;
+mod resync;
+mod secret;
+mod show;
 mod system;
 mod terminal;
+mod tokens;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -47,17 +63,35 @@ Example:
 
 #[derive(Subcommand)]
 enum Command {
-    Check(check::Check),
-    Import(import::Import),
+    Add(add::Add),
     List(list::List),
+    Show(show::Show),
+    Verify(verify::Verify),
+    Resync(resync::Resync),
+    BackupCodes(backup_codes::BackupCodes),
+    Remove(remove::Remove),
+    Disable(disable::Disable),
+    Enable(disable::Enable),
+    Import(import::Import),
+    Check(check::Check),
+    Completions(completions::Completions),
 }
 
 impl Command {
     fn run(self, system: &System) -> Result<ExitCode, Error> {
         match self {
-            Command::Check(check) => check.run(system),
-            Command::Import(import) => import.run(system),
+            Command::Add(add) => add.run(system),
             Command::List(list) => list.run(system),
+            Command::Show(show) => show.run(system),
+            Command::Verify(verify) => verify.run(system),
+            Command::Resync(resync) => resync.run(system),
+            Command::BackupCodes(backup_codes) => backup_codes.run(system),
+            Command::Remove(remove) => remove.run(system),
+            Command::Disable(disable) => disable.run(system),
+            Command::Enable(enable) => enable.run(system),
+            Command::Import(import) => import.run(system),
+            Command::Check(check) => check.run(system),
+            Command::Completions(completions) => completions.run(),
         }
     }
 }

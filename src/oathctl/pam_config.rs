@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use pam_oath::pam::Options;
@@ -14,8 +14,9 @@ use crate::output::printable;
 
 /// A line of the PAM configuration that names the module.
 pub struct Use {
-    /// The services whose stack has the line, sorted: the file it is in, or those that include
-    /// that file.
+    /// The service: the name of the file, or the first field of a line in `pam.conf`.
+    pub service: String,
+    /// The services whose stack has the line, sorted: that one, or those that include its file.
     pub services: Vec<String>,
     /// The file the line is in.
     pub file: PathBuf,
@@ -23,10 +24,35 @@ pub struct Use {
     pub line: usize,
     /// What becomes of the module's answer: `required`, `[success=1 default=ignore]`.
     pub control: String,
+    /// The module's arguments as they are written.
+    pub arguments: String,
     /// The module's arguments, understood.
     pub options: Options,
     /// What the module would warn of in them.
     pub warnings: Vec<String>,
+}
+
+impl Use {
+    /// Whether the stack goes on as if nothing had been asked when the user has no token.
+    pub fn lets_unknown_users_pass(&self) -> bool {
+        match self
+            .control
+            .strip_prefix('[')
+            .and_then(|control| control.strip_suffix(']'))
+        {
+            None => self.control == "optional",
+            Some(actions) => {
+                let actions = || {
+                    actions
+                        .split_whitespace()
+                        .filter_map(|pair| pair.split_once('='))
+                };
+                let action = |name| actions().find(|(value, _)| *value == name);
+                let action = action("user_unknown").or_else(|| action("default"));
+                !matches!(action, None | Some((_, "bad" | "die")))
+            }
+        }
+    }
 }
 
 /// Finds every line that names the module: in `folder` if it is given, else where libpam looks,
@@ -74,7 +100,7 @@ fn uses_in_folders(folders: &[&Path]) -> Result<Vec<Use>, Error> {
         }
     }
     for found in &mut uses {
-        found.services = services_of(&found.services[0], &includes);
+        found.services = services_of(&found.service, &includes);
     }
     Ok(uses)
 }
@@ -162,8 +188,14 @@ fn uses_in_text(text: &[u8], file: &Path, service: Option<&str>) -> (Vec<Use>, V
         }
         let arguments: Vec<OsString> = words.map(OsString::from_vec).collect();
         let (options, warnings) = Options::parse(arguments.iter().map(OsString::as_os_str));
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|argument| printable(argument.as_bytes()))
+            .collect();
         uses.push(Use {
-            services: vec![service],
+            arguments: arguments.join(" "),
+            services: vec![service.clone()],
+            service,
             file: file.to_owned(),
             line: number,
             control: printable(&control),
@@ -231,13 +263,7 @@ mod tests {
             .map(|found| {
                 let usersfile = found.options.usersfile.to_string_lossy().into_owned();
                 let window = found.options.window;
-                (
-                    found.services.join(" "),
-                    found.line,
-                    found.control,
-                    usersfile,
-                    window,
-                )
+                (found.service, found.line, found.control, usersfile, window)
             })
             .collect()
     }

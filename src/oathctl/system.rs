@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::output;
 use crate::pam_config::{self, Use};
 use crate::terminal;
+use crate::tokens::DisplayName;
 
 /// The options that every command has.
 #[derive(Args)]
@@ -35,6 +36,52 @@ impl System {
     /// Every line of the PAM configuration that names the module.
     pub fn uses(&self) -> Result<Vec<Use>, Error> {
         pam_config::uses(self.pam_dir.as_deref())
+    }
+
+    /// The lines of the PAM configuration that name the module with this usersfile.
+    pub fn uses_of_usersfile(&self) -> Result<Vec<Use>, Error> {
+        let template = self.template()?;
+        let mut uses = self.uses()?;
+        uses.retain(|found| found.options.usersfile == template);
+        Ok(uses)
+    }
+
+    /// What the module is asked to do with this usersfile: by the service that is named, else by
+    /// all services, which must agree. Without a service it is what the module does by default.
+    pub fn service(&self, name: Option<&str>) -> Result<Service, Error> {
+        let mut uses = self.uses_of_usersfile()?;
+        if let Some(name) = name {
+            uses.retain(|found| found.services.iter().any(|service| service == name));
+            if uses.is_empty() {
+                return Err(Error::usage(format!(
+                    "no service {name} in the PAM configuration uses this usersfile"
+                )));
+            }
+        }
+        let key = |found: &Use| (found.options.window, found.options.digits);
+        if uses.windows(2).any(|pair| key(&pair[0]) != key(&pair[1])) {
+            let mut message = String::from("the services ask for different things:");
+            for found in &uses {
+                message += &format!("\n  {}: {}", found.service, arguments(&found.options));
+            }
+            message += "\nsay which with --service NAME";
+            return Err(Error::usage(message));
+        }
+        for found in &uses {
+            for warning in &found.warnings {
+                output::warn(&format!("{}: {warning}", found.service));
+            }
+        }
+        let mut names: Vec<String> = uses.iter().map(|found| found.service.clone()).collect();
+        names.dedup();
+        Ok(Service {
+            names,
+            options: uses
+                .into_iter()
+                .next()
+                .map(|found| found.options)
+                .unwrap_or_default(),
+        })
     }
 
     /// The usersfile: `--usersfile`, else the one that the PAM configuration names, else
@@ -134,6 +181,28 @@ impl System {
         Ok(answer)
     }
 
+    /// Warns if the user has no token left and a PAM service then asks for no code at all.
+    pub fn warn_if_unknown(&self, usersfile: &Usersfile, user: &OsStr) -> Result<(), Error> {
+        if usersfile.knows(user)? {
+            return Ok(());
+        }
+        let user = user.display_name();
+        // A PAM configuration that cannot be read is no reason to fail: the work is done.
+        for found in self.uses_of_usersfile().unwrap_or_default() {
+            if found.lets_unknown_users_pass() {
+                output::warn(&format!(
+                    "{user} has no token now, and {} asks users without a token for no code \
+                     ({}:{}, {})",
+                    found.service,
+                    found.file.display(),
+                    found.line,
+                    found.control
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Now, in seconds since 1970.
     pub fn now(&self) -> Result<u64, Error> {
         if let Some(now) = self.now {
@@ -143,6 +212,33 @@ impl System {
             .duration_since(SystemTime::UNIX_EPOCH)
             .map(|since| since.as_secs())
             .map_err(|_| Error::failed("the system's clock stands before 1970"))
+    }
+}
+
+/// What services ask of the module.
+#[derive(Default)]
+pub struct Service {
+    /// The services; none if the PAM configuration names none.
+    pub names: Vec<String>,
+    pub options: Options,
+}
+
+/// `sshd, login: window=5 digits=6`
+impl std::fmt::Display for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        if !self.names.is_empty() {
+            write!(f, "{}: ", self.names.join(", "))?;
+        }
+        f.write_str(&arguments(&self.options))
+    }
+}
+
+/// The arguments that decide about a code, as they are written.
+fn arguments(options: &Options) -> String {
+    let window = format!("window={}", options.window);
+    match options.digits {
+        Some(digits) => format!("{window} digits={digits}"),
+        None => window,
     }
 }
 

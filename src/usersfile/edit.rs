@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::Permissions;
-use std::io::{self, Read, Seek};
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 
@@ -130,7 +130,11 @@ pub type Warnings = Vec<String>;
 impl Usersfile {
     /// Reads the whole file, under the lock: what an editor is half through writing is not read.
     pub fn read(&self) -> Result<(Document, Warnings), Error> {
-        self.with_lock(Held::read)
+        self.with_lock(|held| {
+            Ok(Document {
+                text: held.read_all()?,
+            })
+        })
     }
 
     /// Takes the lock, reads the file, lets `change` change it, and if it did, puts the new
@@ -141,15 +145,15 @@ impl Usersfile {
         mut change: impl FnMut(&mut Document) -> Result<T, E>,
     ) -> Result<(T, Warnings), E> {
         let (answer, warnings) = self.with_lock(|held| {
-            let before = held.read()?;
-            let mut document = Document::new(&before.text);
+            let before = held.read_all()?;
+            let mut document = Document::new(&before);
             let answer = match change(&mut document) {
                 Ok(answer) => answer,
                 Err(error) => return Ok(Err(error)),
             };
-            if document.text != before.text {
+            if document.text != before {
                 held.replace(&Rewrite {
-                    span: 0..before.text.len() as u64,
+                    span: 0..before.len() as u64,
                     text: document.text,
                 })?;
             }
@@ -193,14 +197,14 @@ impl Usersfile {
 
     fn with_lock<T>(
         &self,
-        mut work: impl FnMut(&Held) -> Result<T, Error>,
+        mut work: impl FnMut(&mut Held) -> Result<T, Error>,
     ) -> Result<(T, Warnings), Error> {
         for _ in 0..ATTEMPTS {
-            let held = self.lock()?;
-            match work(&held) {
+            let mut held = self.lock()?;
+            match work(&mut held) {
                 Err(Error::Changing(_)) => {}
                 Err(error) => return Err(error),
-                Ok(answer) => return Ok((answer, held.place.warnings(&held.metadata))),
+                Ok(answer) => return Ok((answer, held.warnings)),
             }
         }
         Err(Error::Changing(self.path().to_owned()))
@@ -227,20 +231,6 @@ impl Usersfile {
                 let _ = sys::unlink_at(&held.place.folder, &held.place.name);
             }
         }
-    }
-}
-
-impl Held {
-    fn read(&self) -> Result<Document, Error> {
-        let mut file = &self.file;
-        // A little more than the length, so that the end is seen without growing.
-        let room = self.metadata.len() as usize + 1;
-        let mut text = Zeroizing::new(Vec::with_capacity(room));
-        file.rewind()
-            .and_then(|()| file.read_to_end(&mut text))
-            .map_err(self.io("read"))?;
-        self.check_unchanged()?;
-        Ok(Document { text })
     }
 }
 

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use pam_oath::otp::{self, Code, Key, MAX_DIGITS, MIN_DIGITS};
+use pam_oath::pin;
 use pam_oath::usersfile::edit::Document;
 use pam_oath::usersfile::format::{self, Entry, Field, Malformed, MovingFactor, Type};
 use sha2::{Digest, Sha256};
@@ -259,6 +260,16 @@ impl<'a> Line<'a> {
             "\u{2014}" | "\u{2015}" => "an em dash",
             "\u{2212}" => "a minus sign",
             "\u{fe63}" | "\u{ff0d}" => "a wide hyphen",
+            text if text.starts_with('$') && !pin::is_hash(pin) => {
+                let finding = self.finding(
+                    world,
+                    Severity::Warning,
+                    "begins like a crypt(5) hash, but is none that the module checks, so it is \
+                     itself the PIN to type",
+                    "make a hash that begins with $y$ or $6$: mkpasswd -m yescrypt",
+                );
+                return Some(finding.in_field(Field::Pin));
+            }
             _ => return None,
         };
         Some(
@@ -444,7 +455,7 @@ impl<'a> Line<'a> {
             )
         };
         const RESYNC: &str = "set it with oathctl resync, which asks for two codes in a row";
-        let counter = match entry.counter() {
+        let counter = match entry.last_used.counter() {
             Ok(counter) => counter,
             Err(malformed) => {
                 return error(malformed.problem, "remove the fields from COUNTER on");
@@ -466,7 +477,7 @@ impl<'a> Line<'a> {
         let MovingFactor::Time { period } = entry.token_type.moving_factor else {
             return None;
         };
-        let (counter, last) = (entry.counter().ok()?, entry.last_otp()?);
+        let (counter, last) = (entry.last_used.counter().ok()?, entry.last_used.otp()?);
         let now = otp::time_step(world.unix_time, period);
         let latest = now.saturating_add(world.window.into());
         let key = Key::new(entry.token_type.algorithm, secret);
@@ -485,7 +496,7 @@ impl<'a> Line<'a> {
 
     fn check_rest(&self, entry: &Entry, world: &World) -> Vec<Finding> {
         let mut findings = Vec::new();
-        if self.field(Field::LastOtp).is_some() && entry.last_otp().is_none() {
+        if self.field(Field::LastOtp).is_some() && entry.last_used.otp().is_none() {
             findings.push(
                 self.finding(
                     world,
@@ -496,7 +507,7 @@ impl<'a> Line<'a> {
                 .in_field(Field::LastOtp),
             );
         }
-        if let Err(malformed) = entry.check_last_time() {
+        if let Err(malformed) = entry.last_used.time() {
             findings.push(
                 self.finding(
                     world,
@@ -546,7 +557,7 @@ fn is_base32(text: &[u8]) -> bool {
     digits.len() >= SHORTEST
         && matches!(digits.len() % 8, 0 | 2 | 4 | 5 | 7)
         && !is_hex(digits)
-        && format::parse_base32(text).is_some()
+        && format::parse_secret(&[b"base32:", text].concat()).is_ok()
 }
 
 /// Secrets that stand in every text about the matter.

@@ -33,6 +33,7 @@ use crate::system::System;
 use crate::terminal;
 use finding::{Finding, Fix, Severity};
 use lines::{Token, World};
+use services::Service;
 
 /// Look for what is wrong with the usersfile and with what is around it
 #[derive(Args)]
@@ -67,7 +68,7 @@ pub struct Check {
 /// All there is to tell.
 #[derive(Serialize)]
 struct Report {
-    services: Vec<String>,
+    services: Vec<Service>,
     mended: Vec<String>,
     findings: Vec<Finding>,
 }
@@ -99,7 +100,7 @@ impl Check {
         let services = subjects
             .iter()
             .flat_map(|subject| &subject.uses)
-            .map(|found| services::describe(found))
+            .map(|found| Service::of(found))
             .collect();
         self.tell(Report {
             services,
@@ -142,30 +143,31 @@ impl Check {
             .collect())
     }
 
-    fn usersfile(&self, template: &OsStr) -> Result<Usersfile, Finding> {
+    fn usersfile(&self, template: &OsStr) -> Result<Usersfile, Box<Finding>> {
         let text = template.to_string_lossy();
         let is_per_user = ["${USER}", "${HOME}"]
             .iter()
             .any(|part| text.contains(part));
         let user = match &self.user {
             None if is_per_user => {
-                return Err(Finding::new(
+                let finding = Finding::new(
                     Severity::Note,
                     template,
                     "stands for a file of each user",
                     "oathctl check USER looks at one of them",
-                ));
+                );
+                return Err(Box::new(finding));
             }
             None => OsStr::new("root"),
             Some(user) => user,
         };
         Usersfile::named(template, user).map_err(|error| {
-            Finding::new(
+            Box::new(Finding::new(
                 Severity::Error,
                 template,
                 format!("is no file that can be used: {error}"),
                 "correct usersfile= in the PAM configuration",
-            )
+            ))
         })
     }
 
@@ -183,7 +185,7 @@ impl Check {
             in_sshd.any(|found| !found.options.use_first_pass && !found.options.try_first_pass);
         match programs::sshd_settings() {
             None => Vec::new(),
-            Some(Err(finding)) => vec![finding],
+            Some(Err(finding)) => vec![*finding],
             Some(Ok(text)) => sshd::Settings::parse(&text).check(asks),
         }
     }
@@ -226,7 +228,7 @@ impl Check {
 /// A usersfile, and the lines of the PAM configuration that name it.
 struct Subject<'a> {
     /// The file, or why there is none to look at.
-    usersfile: Result<Usersfile, Finding>,
+    usersfile: Result<Usersfile, Box<Finding>>,
     uses: Vec<&'a Use>,
 }
 
@@ -244,7 +246,7 @@ impl Subject<'_> {
     fn check_usersfile(&self, now: u64) -> (Vec<Finding>, Vec<Token>, Option<bool>) {
         let usersfile = match &self.usersfile {
             Ok(usersfile) => usersfile,
-            Err(finding) => return (vec![finding.clone()], Vec::new(), None),
+            Err(finding) => return (vec![(**finding).clone()], Vec::new(), None),
         };
         let path = usersfile.path();
         match usersfile.read() {
@@ -258,8 +260,11 @@ impl Subject<'_> {
                 (findings, tokens, Some(true))
             }
             Err(usersfile::Error::Missing(path)) => {
-                let is_fine = self.uses.iter().all(|line| line.options.no_usersfile_okay)
-                    && !self.uses.is_empty();
+                let is_fine = !self.uses.is_empty()
+                    && self
+                        .uses
+                        .iter()
+                        .all(|line| line.options.no_usersfile_okay || line.options.null_ok);
                 let finding = Finding::new(
                     Severity::Error,
                     path,

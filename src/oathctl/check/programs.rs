@@ -34,15 +34,15 @@ fn find(program: &str) -> Option<PathBuf> {
 }
 
 /// The effective settings of sshd; `None` if there is no sshd.
-pub fn sshd_settings() -> Option<Result<String, Finding>> {
+pub fn sshd_settings() -> Option<Result<String, Box<Finding>>> {
     output_of("sshd", &["-T"]).map(|output| {
         output.map_err(|said| {
-            Finding::new(
+            Box::new(Finding::new(
                 Severity::Note,
                 "sshd",
                 format!("cannot tell how sshd is set up: sshd -T says \"{said}\""),
                 "as root, and where sshd is set up, it tells",
-            )
+            ))
         })
     })
 }

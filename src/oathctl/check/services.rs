@@ -2,8 +2,13 @@
 //! never fit, and how many guesses the window leaves.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
 
+use pam_oath::login::CodeLength;
 use pam_oath::usersfile::format::MovingFactor;
+
+use serde::Serialize;
 
 use super::finding::{Finding, Severity};
 use super::lines::Token;
@@ -13,32 +18,44 @@ use crate::pam_config::Use;
 /// second is through them within three hours.
 const FEWEST_GUESSES: f64 = 10_000.0;
 
-/// The line in words: `sshd: required, usersfile=/etc/users.oath window=20`.
-pub fn describe(line: &Use) -> String {
-    let options = &line.options;
-    let mut text = format!(
-        "{}: {}, usersfile={} window={}",
-        line.services.join(", "),
-        line.control,
-        options.usersfile.to_string_lossy(),
-        options.window
-    );
-    if let Some(digits) = options.digits {
-        text += &format!(" digits={digits}");
-    }
-    for (is_set, name) in [
-        (options.always_ok, "alwaysok"),
-        (options.try_first_pass, "try_first_pass"),
-        (options.use_first_pass, "use_first_pass"),
-        (options.no_usersfile_okay, "no_usersfile_okay"),
-        (options.debug, "debug"),
-    ] {
-        if is_set {
-            text.push(' ');
-            text.push_str(name);
+/// A line of the PAM configuration that names the module.
+#[derive(Serialize)]
+pub struct Service {
+    services: Vec<String>,
+    file: PathBuf,
+    line: usize,
+    control: String,
+    arguments: String,
+    /// As the module finds it, also where no argument names it.
+    usersfile: String,
+}
+
+impl Service {
+    pub fn of(line: &Use) -> Service {
+        Service {
+            services: line.services.clone(),
+            file: line.file.clone(),
+            line: line.line,
+            control: line.control.clone(),
+            arguments: line.arguments.clone(),
+            usersfile: line.options.usersfile.to_string_lossy().into_owned(),
         }
     }
-    text
+}
+
+/// `sshd: required pam_oath.so window=20 (usersfile=/etc/users.oath)`
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let services = self.services.join(", ");
+        write!(f, "{services}: {} pam_oath.so", self.control)?;
+        if !self.arguments.is_empty() {
+            write!(f, " {}", self.arguments)?;
+        }
+        if !self.arguments.contains("usersfile=") {
+            write!(f, " (usersfile={})", self.usersfile)?;
+        }
+        Ok(())
+    }
 }
 
 /// Checks one line of a service on its own.
@@ -61,15 +78,20 @@ pub fn check_line(line: &Use, usersfile_exists: Option<bool>) -> Vec<Finding> {
             "remove it: it is for trying a configuration out",
         );
     }
-    if line.options.no_usersfile_okay && usersfile_exists == Some(false) {
-        add(
-            Severity::Warning,
-            format!(
-                "no_usersfile_okay lets everybody in as long as {} does not exist",
-                line.options.usersfile.to_string_lossy()
-            ),
-            "enrol somebody with oathctl add, or remove no_usersfile_okay",
-        );
+    for (is_set, name) in [
+        (line.options.no_usersfile_okay, "no_usersfile_okay"),
+        (line.options.null_ok, "nullok"),
+    ] {
+        if is_set && usersfile_exists == Some(false) {
+            add(
+                Severity::Warning,
+                format!(
+                    "{name} asks nobody for a code as long as {} does not exist",
+                    line.options.usersfile.to_string_lossy()
+                ),
+                "enrol somebody with oathctl add, or remove the argument",
+            );
+        }
     }
     if matches!(
         &*line.control.to_ascii_lowercase(),
@@ -93,38 +115,44 @@ pub fn check_tokens(line: &Use, tokens: &[Token]) -> Vec<Finding> {
     let mut add = |severity, problem: String, advice: String| {
         findings.push(Finding::new(severity, &line.file, problem, advice).at_line(line.line));
     };
-    let digits = line.options.digits;
-    let with_pin: Vec<&Token> = tokens.iter().filter(|token| token.has_pin).collect();
-    if let (None, false) = (digits, with_pin.is_empty()) {
-        add(
-            Severity::Error,
-            format!(
-                "has no digits=, so no PIN is split off what is typed, and {} can never fit",
-                these_lines(&with_pin)
-            ),
-            format!(
-                "write digits={} behind the module",
-                with_pin[0].token_type.digits
-            ),
-        );
-    }
-    if let Some(digits) = digits {
-        let longer: Vec<&Token> = tokens
-            .iter()
-            .filter(|token| token.token_type.digits != digits)
-            .collect();
-        if !longer.is_empty() {
-            add(
-                Severity::Warning,
-                format!(
-                    "takes codes of {digits} digits, but those of {} have another number",
-                    these_lines(&longer)
-                ),
-                "bring digits= and the TYPE of the tokens together".to_owned(),
-            );
+    let asks_pin = |token: &&Token| token.has_pin && !line.options.ignore_pin;
+    match line.options.code_length() {
+        CodeLength::Whole => {
+            let with_pin: Vec<&Token> = tokens.iter().filter(asks_pin).collect();
+            if let Some(first) = with_pin.first() {
+                add(
+                    Severity::Error,
+                    format!(
+                        "has no digits=, so no PIN is split off what is typed, and {} can never \
+                         fit",
+                        these_lines(&with_pin)
+                    ),
+                    format!("write digits={} behind the module", first.token_type.digits),
+                );
+            }
         }
+        CodeLength::Digits(digits) => {
+            let others: Vec<&Token> = tokens
+                .iter()
+                .filter(|token| token.token_type.digits != digits)
+                .collect();
+            if !others.is_empty() {
+                add(
+                    Severity::Warning,
+                    format!(
+                        "takes codes of {digits} digits, but those of {} have another number",
+                        these_lines(&others)
+                    ),
+                    "bring digits= and the TYPE of the tokens together".to_owned(),
+                );
+            }
+        }
+        CodeLength::OfToken => {}
     }
-    if let Some(worst) = easiest_to_guess(line.options.window, tokens) {
+    // With a throttle the waiting grows with every guess.
+    let slow = line.options.throttle.is_some();
+    let guessable = tokens.iter().filter(|token| !slow && !asks_pin(token));
+    if let Some(worst) = easiest_to_guess(line.options.window, guessable) {
         if worst.guesses < FEWEST_GUESSES {
             add(
                 Severity::Warning,
@@ -137,8 +165,8 @@ pub fn check_tokens(line: &Use, tokens: &[Token]) -> Vec<Finding> {
                     worst.line,
                     worst.guesses.ceil()
                 ),
-                "set the clock and take a smaller window; pam_faillock limits how often one can \
-                 guess"
+                "take a smaller window, or write throttle=1 behind the module, which makes \
+                 guessers wait"
                     .to_owned(),
             );
         }
@@ -172,16 +200,19 @@ struct Guessing {
     guesses: f64,
 }
 
-/// The user whose code is the easiest to guess: every line of theirs without a PIN takes its own
-/// window of codes.
-fn easiest_to_guess(window: u32, tokens: &[Token]) -> Option<Guessing> {
+/// The user whose code is the easiest to guess: every line of theirs takes its own window of
+/// codes.
+fn easiest_to_guess<'a>(
+    window: u32,
+    tokens: impl IntoIterator<Item = &'a Token>,
+) -> Option<Guessing> {
     let mut users: BTreeMap<&[u8], Vec<&Token>> = BTreeMap::new();
-    for token in tokens.iter().filter(|token| !token.has_pin) {
+    for token in tokens {
         users.entry(&token.user).or_default().push(token);
     }
     users
         .into_values()
-        .map(|tokens| {
+        .filter_map(|tokens| {
             let digits = tokens.iter().map(|token| token.token_type.digits).min()?;
             let good = tokens
                 .iter()
@@ -199,7 +230,6 @@ fn easiest_to_guess(window: u32, tokens: &[Token]) -> Option<Guessing> {
                 guesses: 0.5f64.ln() / (-chance).ln_1p(),
             })
         })
-        .flatten()
         .min_by(|a, b| a.guesses.total_cmp(&b.guesses))
 }
 

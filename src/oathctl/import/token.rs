@@ -126,9 +126,17 @@ fn algorithm(name: &str) -> Option<Algorithm> {
     }
 }
 
-/// A secret in base32 as programs print it: grouped by spaces or dashes, in any case.
+/// A secret in base32 as programs print it: in any case, grouped by spaces or dashes.
 pub fn base32_secret(text: &str) -> Result<Zeroizing<Vec<u8>>, String> {
-    let digits: Zeroizing<String> =
-        Zeroizing::new(text.chars().filter(|c| !matches!(c, ' ' | '-')).collect());
-    format::parse_base32(digits.as_bytes()).ok_or_else(|| "its secret is not base32".into())
+    const PREFIX: &str = "base32:";
+    if text.is_empty() {
+        return Ok(Zeroizing::new(Vec::new()));
+    }
+    let mut field = Zeroizing::new(String::with_capacity(PREFIX.len() + text.len()));
+    field.push_str(PREFIX);
+    field.extend(text.chars().filter(|c| !matches!(c, ' ' | '-')));
+    format::parse_secret(field.as_bytes()).map_err(|malformed| match malformed.problem {
+        problem if problem.contains("base32") => "its secret is not base32".into(),
+        problem => format!("its secret {problem}"),
+    })
 }
