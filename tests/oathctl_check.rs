@@ -532,6 +532,31 @@ fn json_has_every_finding_with_its_place() {
 }
 
 #[test]
+#[ignore = "needs root, to be somebody else: run make test"]
+fn who_may_not_read_the_file_is_told_so() {
+    let system = System::new().usersfile(by_time("root"));
+    let path = system.tool.scene.path();
+    let tool = system.tool.run_by(65534, 65534);
+    let said = tool.run(["check".as_ref(), "--usersfile".as_ref(), path.as_os_str()]);
+    let said = said.fails(1);
+    assert!(
+        said.contains("Permission denied") && said.contains("are you root?"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_example_in_its_help_works() {
+    let system = System::new()
+        .usersfile(by_time("root"))
+        .service("login", "");
+    let help = system.run(&["check", "--help"]).ok();
+    let example = help.lines().last().unwrap().trim();
+    let args: Vec<&str> = example.split(' ').skip(1).collect();
+    assert_eq!(system.run(&args).ok(), "");
+}
+
+#[test]
 fn files_of_each_user_are_looked_at_one_by_one() {
     let system = System::new().usersfile(by_time("root"));
     let folder = system.tool.scene.folder();

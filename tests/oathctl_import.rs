@@ -499,3 +499,35 @@ fn json_tells_what_became_of_each_token() {
         "its codes have 5 digits, the usersfile's 6 to 8"
     );
 }
+
+#[test]
+#[ignore = "needs root, to be somebody else: run make test"]
+fn who_may_not_write_the_file_is_told_so() {
+    let import = Import::of(&format!("otpauth://totp/bin?secret={BASE32}\n"));
+    let tool = Tool::new().run_by(65534, 65534);
+    let text = fs::read_to_string(import.file()).unwrap();
+    let said = tool.run_with_input(["import", "-"], &text).fails(1);
+    assert!(
+        said.contains("Permission denied") && said.contains("are you root?"),
+        "{said}"
+    );
+    assert!(!said.contains(BASE32), "{said}");
+}
+
+#[test]
+fn the_example_in_its_help_works() {
+    let import = Import::of(&format!("{BASE32}\n\" TOTP_AUTH\n"));
+    let help = import.tool.run(["import", "--help"]).ok();
+    let example = help.lines().last().unwrap().trim();
+    let file = import.file();
+    let args = example.split(' ').skip(1).map(|word| match word {
+        "alice" => "root",
+        "/home/alice/.google_authenticator" => file.to_str().unwrap(),
+        word => word,
+    });
+    let output = import.tool.run(args).ok();
+    assert!(
+        output.starts_with("line 1: root: would be imported"),
+        "{output}"
+    );
+}

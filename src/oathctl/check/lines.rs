@@ -18,11 +18,14 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::finding::{Finding, Fix, Severity};
+use crate::output::printable;
 
 /// What RFC 4226 asks of a secret, in bytes (section 4, R6).
 const SHORTEST_SECRET: usize = 16;
 /// No token is pressed so often: once a second for thirty thousand years.
 const LAST_EVENT: u64 = 1 << 40;
+
+const BEFORE_SECRET: &str = "USER and PIN come before the secret; PIN is - where there is none";
 
 /// What the lines are held against.
 pub struct World<'a> {
@@ -203,8 +206,26 @@ impl<'a> Line<'a> {
             .findings
             .extend(self.check_user(entry, world, &mut doctor.accounts));
         doctor.findings.extend(self.check_pin(entry, world));
+        if self.lacks_a_field() {
+            doctor.findings.push(
+                self.finding(
+                    world,
+                    Severity::Error,
+                    "looks like a secret, so a field before it is missing",
+                    BEFORE_SECRET,
+                )
+                .in_field(Field::Pin),
+            );
+            return;
+        }
         if !entry.is_complete() {
-            doctor.findings.push(self.incomplete(entry, world));
+            let missing = entry.pin.map_or(Field::Pin, |_| Field::Secret);
+            doctor.findings.push(self.finding(
+                world,
+                Severity::Error,
+                format!("breaks off before {missing}, so nobody can log in with it"),
+                "write it anew with oathctl add, or remove it",
+            ));
             return;
         }
         if let Some(spaces) = self.spaces_in_secret(world) {
@@ -234,17 +255,28 @@ impl<'a> Line<'a> {
         accounts: &mut HashMap<Vec<u8>, Option<bool>>,
     ) -> Option<Finding> {
         let user = OsStr::from_bytes(entry.user);
+        if is_like_a_secret(entry.user) {
+            return Some(
+                self.finding(world, Severity::Error, "looks like a secret", BEFORE_SECRET)
+                    .in_field(Field::User),
+            );
+        }
         let exists = *accounts
             .entry(entry.user.to_vec())
             .or_insert_with(|| (world.has_account)(user));
+        // With a field missing, what stands here may be the PIN.
+        let is_shown = entry.secret().is_ok() && !self.lacks_a_field();
         (exists == Some(false)).then(|| {
             self.finding(
                 world,
                 Severity::Warning,
-                format!(
-                    "names {}, who has no account on this system",
-                    user.to_string_lossy().escape_debug()
-                ),
+                match is_shown {
+                    true => format!(
+                        "names {}, who has no account on this system",
+                        printable(entry.user)
+                    ),
+                    false => "names nobody who has an account on this system".to_owned(),
+                },
                 "correct the name, or remove the line with oathctl remove; a service with users \
                  of its own needs no account",
             )
@@ -288,34 +320,11 @@ impl<'a> Line<'a> {
         )
     }
 
-    fn incomplete(&self, entry: &Entry, world: &World) -> Finding {
-        match entry.pin {
-            Some(pin)
-                if pin.len() >= 2 * SHORTEST_SECRET && is_hex(pin)
-                    || pin.starts_with(b"base32:")
-                    || is_base32(pin) =>
-            {
-                self.finding(
-                    world,
-                    Severity::Error,
-                    "looks like a secret, and no SECRET follows",
-                    format!(
-                        "{} is - where there is no PIN: put it before the secret",
-                        Field::Pin
-                    ),
-                )
-                .in_field(Field::Pin)
-            }
-            pin => {
-                let missing = pin.map_or(Field::Pin, |_| Field::Secret);
-                self.finding(
-                    world,
-                    Severity::Error,
-                    format!("breaks off before {missing}, so nobody can log in with it"),
-                    "write it anew with oathctl add, or remove it",
-                )
-            }
-        }
+    /// Whether the secret stands where the PIN belongs: nothing follows, or what was COUNTER.
+    fn lacks_a_field(&self) -> bool {
+        let pin = self.field(Field::Pin);
+        let secret = self.field(Field::Secret);
+        pin.is_some_and(is_like_a_secret) && secret.is_none_or(is_number)
     }
 
     /// A secret in groups, as apps show it: its second group is read as COUNTER, and so on.
@@ -422,7 +431,7 @@ impl<'a> Line<'a> {
                 (
                     format!(
                         "is the secret of {} in line {line} as well, so each has the other's codes",
-                        String::from_utf8_lossy(user).escape_debug()
+                        printable(user)
                     ),
                     format!("give each user a secret: {ENROL}"),
                 )
@@ -558,6 +567,13 @@ fn is_base32(text: &[u8]) -> bool {
         && matches!(digits.len() % 8, 0 | 2 | 4 | 5 | 7)
         && !is_hex(digits)
         && format::parse_secret(&[b"base32:", text].concat()).is_ok()
+}
+
+/// What is not shown, in whatever field it stands.
+fn is_like_a_secret(text: &[u8]) -> bool {
+    text.len() >= 2 * SHORTEST_SECRET && is_hex(text)
+        || text.starts_with(b"base32:")
+        || text.len() >= SHORTEST_SECRET && is_base32(text)
 }
 
 /// Secrets that stand in every text about the matter.

@@ -87,7 +87,7 @@ impl Check {
         }
         let mut by_time = false;
         for subject in &subjects {
-            let (found, tokens) = subject.check(now);
+            let (found, tokens) = subject.check(now)?;
             findings.extend(found);
             by_time |= tokens
                 .iter()
@@ -233,22 +233,26 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn check(&self, now: u64) -> (Vec<Finding>, Vec<Token>) {
-        let (mut findings, tokens, exists) = self.check_usersfile(now);
+    fn check(&self, now: u64) -> Result<(Vec<Finding>, Vec<Token>), Error> {
+        let (mut findings, tokens, exists) = self.check_usersfile(now)?;
         for line in &self.uses {
             findings.extend(services::check_line(line, exists));
             findings.extend(services::check_tokens(line, &tokens));
         }
-        (findings, tokens)
+        Ok((findings, tokens))
     }
 
     /// What is wrong with the file, its sound tokens, and whether there is one.
-    fn check_usersfile(&self, now: u64) -> (Vec<Finding>, Vec<Token>, Option<bool>) {
+    fn check_usersfile(&self, now: u64) -> Result<(Vec<Finding>, Vec<Token>, Option<bool>), Error> {
         let usersfile = match &self.usersfile {
             Ok(usersfile) => usersfile,
-            Err(finding) => return (vec![(**finding).clone()], Vec::new(), None),
+            Err(finding) => return Ok((vec![(**finding).clone()], Vec::new(), None)),
         };
         let path = usersfile.path();
+        let refused = |path: &Path, message: &str| {
+            let finding = of_message(Severity::Error, path, message);
+            Ok((vec![finding], Vec::new(), None))
+        };
         match usersfile.read() {
             Ok((document, warnings)) => {
                 let mut findings: Vec<Finding> = warnings
@@ -257,7 +261,7 @@ impl Subject<'_> {
                     .collect();
                 let (found, tokens) = self.check_lines(&document, path, now);
                 findings.extend(found);
-                (findings, tokens, Some(true))
+                Ok((findings, tokens, Some(true)))
             }
             Err(usersfile::Error::Missing(path)) => {
                 let is_fine = !self.uses.is_empty()
@@ -272,17 +276,16 @@ impl Subject<'_> {
                     "enrol somebody: oathctl add creates it",
                 );
                 let findings = if is_fine { Vec::new() } else { vec![finding] };
-                (findings, Vec::new(), Some(false))
+                Ok((findings, Vec::new(), Some(false)))
             }
             Err(usersfile::Error::Refused { path, problem }) => {
-                let message = format!("{} {problem}", path.display());
-                let finding = of_message(Severity::Error, &path, &message);
-                (vec![finding], Vec::new(), None)
+                refused(&path, &format!("{} {problem}", path.display()))
             }
-            Err(error) => {
-                let finding = of_message(Severity::Error, path, &error.to_string());
-                (vec![finding], Vec::new(), None)
+            // Not for us to read: that says nothing about the file.
+            Err(error @ usersfile::Error::Io { .. }) if sys::effective_user() != 0 => {
+                Err(error.into())
             }
+            Err(error) => refused(path, &error.to_string()),
         }
     }
 
@@ -311,7 +314,7 @@ impl Subject<'_> {
         let Ok(usersfile) = &self.usersfile else {
             return Ok(mended);
         };
-        let (findings, ..) = self.check_usersfile(now);
+        let (findings, ..) = self.check_usersfile(now)?;
         let _hold = terminal::hold_signals();
         // First of all: a file that the module refuses cannot be read either.
         if findings
@@ -375,5 +378,74 @@ fn of_message(severity: Severity, path: &Path, message: &str) -> Finding {
         finding.mended_by(Fix::Chmod)
     } else {
         finding
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(document: &Document) -> Vec<Finding> {
+        let world = World {
+            path: Path::new("users.oath"),
+            has_account: &|user| Some(user == "root"),
+            unix_time: 1_768_478_400,
+            window: 5,
+        };
+        lines::check(document, &world).0
+    }
+
+    /// Fields as they are, and as they go wrong.
+    fn line() -> impl Strategy<Value = String> {
+        let kind = "HOTP(/E|/T30)?(/[5-9])?|TOTP|hotp/t30|#|\\PC{0,4}";
+        let pin = "[-+\u{2013}]|\\$1\\$[a-z]{9}|[a-z]{9,12}";
+        let secret =
+            "(base32:)?Z[A-Z2-7]{15}|z[a-z2-7]{31}|[0-9a-f]{32,60}|[0-9a-f]{4}( [0-9a-f]{4}){9}";
+        let last_used = "( -?[0-9]{1,22}x?( [0-9]{5,9}( 2026-01-15T12:00:00L)?)?)?";
+        (kind, "(root|eve)?", pin, secret, last_used, "\r?\n|\n\n").prop_map(
+            |(kind, user, pin, secret, last_used, end)| {
+                format!("{kind} {user} {pin} {secret}{last_used}{end}")
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_file_holds_no_pin_and_no_secret_is_told(
+            lines in prop::collection::vec(line(), 0..6),
+        ) {
+            let text = lines.concat();
+            for finding in check(&Document::new(text.as_bytes())) {
+                let told = finding.to_string();
+                for field in text.split_ascii_whitespace() {
+                    let is_type = field.to_ascii_uppercase().contains("OTP");
+                    let is_secret = field.len() > 8 && !is_type && field != "2026-01-15T12:00:00L";
+                    prop_assert!(!is_secret || !told.contains(field), "{told}");
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_mended_stays_mended_and_nothing_else_changes(
+            lines in prop::collection::vec(line(), 0..6),
+        ) {
+            let text = lines.concat();
+            let mut document = Document::new(text.as_bytes());
+            let findings = check(&document);
+            let mended = mend_lines(&mut document, &findings);
+            prop_assert_eq!(mended.len(), findings.iter().filter(|f| f.fix.is_some()).count());
+            prop_assert!(check(&document).iter().all(|finding| finding.fix.is_none()));
+            let after = String::from_utf8(document.text().to_vec()).unwrap();
+            prop_assert_eq!(
+                after.replace("base32:", "").replace(" - ", " \u{2013} "),
+                text.replace("base32:", "").replace(" - ", " \u{2013} ")
+            );
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            check(&Document::new(&bytes));
+        }
     }
 }

@@ -146,13 +146,17 @@ impl Import {
                     .push(candidate);
             }
         }
+        let only_one = files.len() == 1;
         for (usersfile, candidates) in files.into_values() {
-            let outcomes = self
-                .put(system, &usersfile, &candidates)
-                .unwrap_or_else(|error| {
+            let outcomes = match self.put(system, &usersfile, &candidates) {
+                Err(error) if only_one => return Err(error),
+                Err(error) => {
+                    // Of several files the others are still worth a try.
                     let reason = error.to_string();
                     vec![Outcome::NotImported { reason }; candidates.len()]
-                });
+                }
+                Ok(outcomes) => outcomes,
+            };
             for (candidate, outcome) in candidates.iter().zip(outcomes) {
                 rows[candidate.row].outcome = outcome;
             }
