@@ -36,6 +36,7 @@ use crate::{attempt, pin, secret};
   oathctl add alice
   oathctl add alice --no-confirm --json --qr alice.png")]
 pub struct Add {
+    /// The user
     #[arg(value_parser = user_name())]
     user: OsString,
 

@@ -27,6 +27,7 @@ use crate::tokens::{self, DisplayName, user_name};
   oathctl backup-codes alice
   oathctl backup-codes alice --revoke")]
 pub struct BackupCodes {
+    /// The user
     #[arg(value_parser = user_name())]
     user: OsString,
 

@@ -29,6 +29,7 @@ use crate::tokens::{self, DisplayName, user_name};
   oathctl resync alice
   printf '123456\\n789012\\n' | oathctl resync alice --stdin")]
 pub struct Resync {
+    /// The user
     #[arg(value_parser = user_name())]
     user: OsString,
 

@@ -24,6 +24,7 @@ use crate::tokens::{self, DisplayName, user_name};
   oathctl show alice
   oathctl show alice --yes --qr alice.svg")]
 pub struct Show {
+    /// The user
     #[arg(value_parser = user_name())]
     user: OsString,
 

@@ -103,6 +103,7 @@ pub fn user_name() -> impl TypedValueParser<Value = OsString> {
 /// The user whose tokens a command changes, and which of them.
 #[derive(Args)]
 pub struct Chosen {
+    /// The user
     #[arg(value_parser = user_name())]
     pub user: OsString,
 
@@ -124,47 +125,21 @@ impl Chosen {
         path: &Path,
         fit: impl Fn(&Token) -> bool,
     ) -> Result<Vec<usize>, Error> {
-        let user = self.user.as_os_str();
-        let lines: Vec<usize> = of(document, user)
+        let mut lines: Vec<usize> = of(document, &self.user)
             .filter(fit)
             .map(|token| token.line)
             .collect();
-        if self.all && !lines.is_empty() {
-            return Ok(lines);
+        if let Some(line) = self.line {
+            lines.retain(|&found| found == line);
         }
-        match self.line {
-            None if lines.len() > 1 => Err(several(user, &lines, "--line N or --all")),
-            _ => one(lines, user, self.line, path).map(|line| vec![line]),
+        match lines.len() {
+            0 => Err(none(&self.user, path)),
+            1 => Ok(lines),
+            _ if self.all => Ok(lines),
+            _ => Err(several(&self.user, &lines, "--line N or --all")),
         }
     }
-}
 
-/// The one token of the user that is meant: the one on `line` if that is given, else the only one
-/// in use, backup codes aside.
-pub fn the_one<'a>(
-    document: &'a Document,
-    user: &'a OsStr,
-    line: Option<usize>,
-    path: &Path,
-) -> Result<Token<'a>, Error> {
-    let in_use = || of(document, user).filter(|token| !token.disabled);
-    let mut lines: Vec<usize> = in_use()
-        .filter(|token| !token.backup_codes)
-        .map(|token| token.line)
-        .collect();
-    if line.is_some() || lines.is_empty() {
-        lines = in_use().map(|token| token.line).collect();
-    }
-    if line.is_none() && lines.len() > 1 {
-        return Err(several(user, &lines, "--line N"));
-    }
-    let line = one(lines, user, line, path)?;
-    in_use()
-        .find(|token| token.line == line)
-        .ok_or_else(|| none(user, path))
-}
-
-impl Chosen {
     /// "the token of alice on line 3"
     pub fn tokens(&self, lines: &[usize]) -> String {
         let user = self.user.display_name();
@@ -179,27 +154,32 @@ impl Chosen {
     }
 }
 
-fn numbers(lines: &[usize]) -> String {
-    let numbers: Vec<String> = lines.iter().map(usize::to_string).collect();
-    numbers.join(", ")
-}
-
-fn one(lines: Vec<usize>, user: &OsStr, line: Option<usize>, path: &Path) -> Result<usize, Error> {
+/// The one token of the user that is meant: the one on `line` if that is given, else the only one
+/// in use, backup codes aside.
+pub fn the_one<'a>(
+    document: &'a Document,
+    user: &'a OsStr,
+    line: Option<usize>,
+    path: &Path,
+) -> Result<Token<'a>, Error> {
+    let mut tokens: Vec<Token> = of(document, user).filter(|token| !token.disabled).collect();
     match line {
-        None => lines.first().copied().ok_or_else(|| none(user, path)),
-        Some(line) if lines.contains(&line) => Ok(line),
-        Some(line) => Err(Error::failed(format!(
-            "line {line} of {} is no such token of {}",
-            path.display(),
-            user.display_name()
-        ))),
+        Some(line) => tokens.retain(|token| token.line == line),
+        None if tokens.iter().all(|token| token.backup_codes) => {}
+        None => tokens.retain(|token| !token.backup_codes),
+    }
+    let lines: Vec<usize> = tokens.iter().map(|token| token.line).collect();
+    match tokens.pop() {
+        Some(token) if tokens.is_empty() => Ok(token),
+        Some(_) => Err(several(user, &lines, "--line N")),
+        None => Err(none(user, path)),
     }
 }
 
 /// There is nothing to work on.
 pub fn none(user: &OsStr, path: &Path) -> Error {
     Error::failed(format!(
-        "{} has no such token in {}",
+        "{} has no such token in {}; see oathctl list",
         user.display_name(),
         path.display()
     ))
@@ -211,6 +191,11 @@ fn several(user: &OsStr, lines: &[usize], options: &str) -> Error {
         user.display_name(),
         numbers(lines)
     ))
+}
+
+fn numbers(lines: &[usize]) -> String {
+    let numbers: Vec<String> = lines.iter().map(usize::to_string).collect();
+    numbers.join(", ")
 }
 
 /// A user's name in a message.

@@ -29,6 +29,7 @@ Examples:
   oathctl verify alice
   echo 123456 | oathctl verify alice --stdin --json")]
 pub struct Verify {
+    /// The user
     #[arg(value_parser = user_name())]
     user: OsString,
 

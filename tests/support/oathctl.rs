@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rexpect::reader::{ReadUntil, Regex};
 use rexpect::session::{Options, PtySession, spawn_with_options};
 
 use crate::support::{NOON, Scene, program};
@@ -33,6 +34,7 @@ pub struct Tool {
     pub scene: Scene,
     user: Option<(u32, u32)>,
     now: i64,
+    colours: bool,
 }
 
 /// What the tool came to.
@@ -73,6 +75,7 @@ impl Tool {
             scene: Scene::new(),
             user: None,
             now: NOON,
+            colours: false,
         };
         fs::create_dir(tool.pam_dir()).unwrap();
         tool.pam("sshd", "")
@@ -122,6 +125,12 @@ impl Tool {
         Tool { scene, now, ..self }
     }
 
+    /// Lets a terminal show colours.
+    pub fn in_colour(self) -> Tool {
+        let colours = true;
+        Tool { colours, ..self }
+    }
+
     /// Runs the tool without a terminal and without input.
     pub fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Output {
         self.run_with_input(args, "")
@@ -154,10 +163,68 @@ impl Tool {
         }
     }
 
-    /// Runs the tool on a terminal of its own, without colours.
+    /// Runs a line of shell with `oathctl` in it, in the usersfile's folder and on a terminal, at
+    /// which `answer` answers the questions for a code, given what was said so far and how many
+    /// codes were asked for, and other questions are answered with yes.
+    pub fn run_example(&self, line: &str, answer: impl Fn(&str, u64) -> String) -> Output {
+        let oathctl = format!(
+            "{} --pam-dir={} --now={}",
+            env!("CARGO_BIN_EXE_oathctl"),
+            self.pam_dir().display(),
+            self.now
+        );
+        // The shell's own name for the tool, with the options of this scene before all others.
+        let script = format!("oathctl() {{ {oathctl} \"$@\"; }}\n{line}\necho exit code $?\n");
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(script)
+            .current_dir(self.scene.folder())
+            .env("NO_COLOR", "1")
+            .env("TZ", "UTC");
+        let options = Options::new().timeout_ms(Some(PATIENCE.as_millis() as u64));
+        let mut session = spawn_with_options(command, options).unwrap();
+        let mut stdout = String::new();
+        let mut codes = 0;
+        let question = Regex::new("(now|of alice|the token|after that): $").unwrap();
+        loop {
+            let (said, matched) = session
+                .exp_any(vec![
+                    ReadUntil::String("exit code ".into()),
+                    ReadUntil::String("[y/N] ".into()),
+                    ReadUntil::Regex(question.clone()),
+                ])
+                .unwrap_or_else(|error| panic!("{line}: {error}"));
+            stdout += &said;
+            match matched.as_str() {
+                "exit code " => break,
+                "[y/N] " => {
+                    session.send_line("y").unwrap();
+                }
+                _ => {
+                    session.send_line(&answer(&stdout, codes)).unwrap();
+                    codes += 1;
+                }
+            }
+        }
+        let code = session.read_line().unwrap().trim().parse().unwrap();
+        let stderr = String::new();
+        Output {
+            code,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Runs the tool on a terminal of its own.
     pub fn on_terminal<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> PtySession {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_oathctl"));
-        command.args(args).env("NO_COLOR", "1");
+        // The echo that every terminal begins with; rexpect takes it away.
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", r#"stty sane && exec "$0" "$@""#])
+            .arg(env!("CARGO_BIN_EXE_oathctl"))
+            .args(args)
+            .env("TERM", "xterm-256color");
         self.prepare(&mut command);
         let options = Options::new().timeout_ms(Some(PATIENCE.as_millis() as u64));
         spawn_with_options(command, options).unwrap()
@@ -168,7 +235,11 @@ impl Tool {
             .arg("--pam-dir")
             .arg(self.pam_dir())
             .arg(format!("--now={}", self.now))
-            .env("TZ", "UTC");
+            .env("TZ", "UTC")
+            .env_remove("NO_COLOR");
+        if !self.colours {
+            command.env("NO_COLOR", "1");
+        }
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);
         }
