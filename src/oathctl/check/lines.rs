@@ -95,15 +95,19 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     fn check(&self, doctor: &mut Doctor) {
+        let Some(entry) = Entry::parse(self.text) else {
+            let first = self.fields.first();
+            let finding = first.and_then(|first| self.no_token(first, doctor.world));
+            doctor.findings.extend(finding);
+            return;
+        };
         let findings_before = doctor.findings.len();
-        match (Entry::parse(self.text), self.fields.first()) {
-            (Some(entry), _) => self.check_token(&entry, doctor),
-            (None, Some(first)) => doctor.findings.extend(self.no_token(first, doctor.world)),
-            (None, None) => {}
-        }
+        self.check_token(&entry, doctor);
         let mut found = doctor.findings[findings_before..].iter();
         let is_sound = found.all(|finding| finding.severity < Severity::Error);
-        if let (true, Some(entry)) = (is_sound, Entry::parse(self.text)) {
+        let finding = self.check_user(&entry, is_sound, doctor);
+        doctor.findings.extend(finding);
+        if is_sound {
             doctor.tokens.push(Token {
                 line: self.number,
                 user: entry.user.to_vec(),
@@ -202,9 +206,6 @@ impl<'a> Line<'a> {
 
     fn check_token(&self, entry: &Entry, doctor: &mut Doctor) {
         let world = doctor.world;
-        doctor
-            .findings
-            .extend(self.check_user(entry, world, &mut doctor.accounts));
         doctor.findings.extend(self.check_pin(entry, world));
         if self.lacks_a_field() {
             doctor.findings.push(
@@ -248,33 +249,27 @@ impl<'a> Line<'a> {
         doctor.findings.extend(self.check_rest(entry, world));
     }
 
-    fn check_user(
-        &self,
-        entry: &Entry,
-        world: &World,
-        accounts: &mut HashMap<Vec<u8>, Option<bool>>,
-    ) -> Option<Finding> {
-        let user = OsStr::from_bytes(entry.user);
+    /// A name is shown only if the rest `is_sound`: where a field is missing, what stands in USER
+    /// may be a PIN or a secret.
+    fn check_user(&self, entry: &Entry, is_sound: bool, doctor: &mut Doctor) -> Option<Finding> {
+        let world = doctor.world;
         if is_like_a_secret(entry.user) {
             return Some(
                 self.finding(world, Severity::Error, "looks like a secret", BEFORE_SECRET)
                     .in_field(Field::User),
             );
         }
-        let exists = *accounts
+        let exists = *doctor
+            .accounts
             .entry(entry.user.to_vec())
-            .or_insert_with(|| (world.has_account)(user));
-        // With a field missing, what stands here may be the PIN.
-        let is_shown = entry.secret().is_ok() && !self.lacks_a_field();
+            .or_insert_with(|| (world.has_account)(OsStr::from_bytes(entry.user)));
         (exists == Some(false)).then(|| {
+            let name = printable(entry.user);
             self.finding(
                 world,
                 Severity::Warning,
-                match is_shown {
-                    true => format!(
-                        "names {}, who has no account on this system",
-                        printable(entry.user)
-                    ),
+                match is_sound {
+                    true => format!("names {name}, who has no account on this system"),
                     false => "names nobody who has an account on this system".to_owned(),
                 },
                 "correct the name, or remove the line with oathctl remove; a service with users \
