@@ -5,6 +5,7 @@ mod oathctl;
 mod support;
 
 use std::fs;
+use std::os::unix::fs::chown;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -444,6 +445,16 @@ fn standard_input_is_read_and_must_say_for_whom() {
         .ok();
     let code = Token::new(HEX).code_at(NOON, 30, 0);
     assert_eq!(tool.scene.login("bin").types(code).rc, "SUCCESS");
+}
+
+#[test]
+#[ignore = "needs root, to give a file away: run make test"]
+fn a_file_that_names_nobody_is_its_owners() {
+    let import = Import::of(&format!("{BASE32}\n\" TOTP_AUTH\n"));
+    chown(import.file(), Some(2), None).unwrap();
+    let output = import.run(&[]).ok();
+    assert!(output.starts_with("line 1: bin: imported"), "{output}");
+    import.logs_in("bin", &Token::new(HEX).code_at(NOON, 30, 0));
 }
 
 #[test]

@@ -87,11 +87,12 @@ impl Check {
         }
         let mut by_time = false;
         for subject in &subjects {
-            let (found, tokens) = subject.check(now)?;
-            findings.extend(found);
-            by_time |= tokens
+            let examined = subject.check(now)?;
+            by_time |= examined
+                .tokens
                 .iter()
                 .any(|token| matches!(token.token_type.moving_factor, MovingFactor::Time { .. }));
+            findings.extend(examined.findings);
         }
         findings.extend(self.check_sshd(&subjects));
         if by_time {
@@ -232,27 +233,43 @@ struct Subject<'a> {
     uses: Vec<&'a Use>,
 }
 
-impl Subject<'_> {
-    fn check(&self, now: u64) -> Result<(Vec<Finding>, Vec<Token>), Error> {
-        let (mut findings, tokens, exists) = self.check_usersfile(now)?;
-        for line in &self.uses {
-            findings.extend(services::check_line(line, exists));
-            findings.extend(services::check_tokens(line, &tokens));
+/// What a look at a usersfile gave.
+#[derive(Default)]
+struct Examined {
+    findings: Vec<Finding>,
+    /// The tokens that a login can use.
+    tokens: Vec<Token>,
+    /// Whether there is a file at all; `None` if nobody can tell.
+    exists: Option<bool>,
+}
+
+impl Examined {
+    fn only(finding: Finding) -> Examined {
+        Examined {
+            findings: vec![finding],
+            ..Examined::default()
         }
-        Ok((findings, tokens))
+    }
+}
+
+impl Subject<'_> {
+    fn check(&self, now: u64) -> Result<Examined, Error> {
+        let mut examined = self.check_usersfile(now)?;
+        for line in &self.uses {
+            let of_line = services::check_line(line, examined.exists);
+            let of_tokens = services::check_tokens(line, &examined.tokens);
+            examined.findings.extend(of_line);
+            examined.findings.extend(of_tokens);
+        }
+        Ok(examined)
     }
 
-    /// What is wrong with the file, its sound tokens, and whether there is one.
-    fn check_usersfile(&self, now: u64) -> Result<(Vec<Finding>, Vec<Token>, Option<bool>), Error> {
+    fn check_usersfile(&self, now: u64) -> Result<Examined, Error> {
         let usersfile = match &self.usersfile {
             Ok(usersfile) => usersfile,
-            Err(finding) => return Ok((vec![(**finding).clone()], Vec::new(), None)),
+            Err(finding) => return Ok(Examined::only((**finding).clone())),
         };
         let path = usersfile.path();
-        let refused = |path: &Path, message: &str| {
-            let finding = of_message(Severity::Error, path, message);
-            Ok((vec![finding], Vec::new(), None))
-        };
         match usersfile.read() {
             Ok((document, warnings)) => {
                 let mut findings: Vec<Finding> = warnings
@@ -261,31 +278,42 @@ impl Subject<'_> {
                     .collect();
                 let (found, tokens) = self.check_lines(&document, path, now);
                 findings.extend(found);
-                Ok((findings, tokens, Some(true)))
+                Ok(Examined {
+                    findings,
+                    tokens,
+                    exists: Some(true),
+                })
             }
             Err(usersfile::Error::Missing(path)) => {
-                let is_fine = !self.uses.is_empty()
-                    && self
-                        .uses
-                        .iter()
-                        .all(|line| line.options.no_usersfile_okay || line.options.null_ok);
-                let finding = Finding::new(
-                    Severity::Error,
-                    path,
-                    "does not exist, so nobody can log in",
-                    "enrol somebody: oathctl add creates it",
-                );
-                let findings = if is_fine { Vec::new() } else { vec![finding] };
-                Ok((findings, Vec::new(), Some(false)))
+                let can_do_without =
+                    |line: &&Use| line.options.no_usersfile_okay || line.options.null_ok;
+                let is_fine = !self.uses.is_empty() && self.uses.iter().all(can_do_without);
+                let finding = (!is_fine).then(|| {
+                    Finding::new(
+                        Severity::Error,
+                        path,
+                        "does not exist, so nobody can log in",
+                        "enrol somebody: oathctl add creates it",
+                    )
+                });
+                Ok(Examined {
+                    findings: finding.into_iter().collect(),
+                    tokens: Vec::new(),
+                    exists: Some(false),
+                })
             }
             Err(usersfile::Error::Refused { path, problem }) => {
-                refused(&path, &format!("{} {problem}", path.display()))
+                let message = format!("{} {problem}", path.display());
+                Ok(Examined::only(of_message(Severity::Error, &path, &message)))
             }
             // Not for us to read: that says nothing about the file.
             Err(error @ usersfile::Error::Io { .. }) if sys::effective_user() != 0 => {
                 Err(error.into())
             }
-            Err(error) => refused(path, &error.to_string()),
+            Err(error) => {
+                let message = error.to_string();
+                Ok(Examined::only(of_message(Severity::Error, path, &message)))
+            }
         }
     }
 
@@ -314,7 +342,7 @@ impl Subject<'_> {
         let Ok(usersfile) = &self.usersfile else {
             return Ok(mended);
         };
-        let (findings, ..) = self.check_usersfile(now)?;
+        let findings = self.check_usersfile(now)?.findings;
         let _hold = terminal::hold_signals();
         // First of all: a file that the module refuses cannot be read either.
         if findings
