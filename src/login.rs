@@ -227,7 +227,7 @@ pub fn decide<'a>(
     }
     Decision {
         verdict: Verdict::Refused(refusal),
-        pin: first_pin.unwrap_or_default(),
+        pin: first_pin.unwrap_or(split(attempt.response, attempt.code_length).0),
     }
 }
 
