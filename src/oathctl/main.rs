@@ -18,9 +18,11 @@ mod check;
 mod completions;
 mod disable;
 mod drift;
+mod edit;
 mod error;
 mod import;
 mod list;
+mod merge;
 mod otpauth;
 mod output;
 mod pam_config;
@@ -69,6 +71,7 @@ enum Command {
     Verify(verify::Verify),
     Resync(resync::Resync),
     BackupCodes(backup_codes::BackupCodes),
+    Edit(edit::Edit),
     Remove(remove::Remove),
     Disable(disable::Disable),
     Enable(disable::Enable),
@@ -86,6 +89,7 @@ impl Command {
             Command::Verify(verify) => verify.run(system),
             Command::Resync(resync) => resync.run(system),
             Command::BackupCodes(backup_codes) => backup_codes.run(system),
+            Command::Edit(edit) => edit.run(system),
             Command::Remove(remove) => remove.run(system),
             Command::Disable(disable) => disable.run(system),
             Command::Enable(enable) => enable.run(system),
