@@ -14,11 +14,15 @@ mod add;
 mod attempt;
 mod backup_codes;
 mod card;
+mod check;
 mod completions;
 mod disable;
 mod drift;
+mod edit;
 mod error;
+mod import;
 mod list;
+mod merge;
 mod otpauth;
 mod output;
 mod pam_config;
@@ -67,9 +71,12 @@ enum Command {
     Verify(verify::Verify),
     Resync(resync::Resync),
     BackupCodes(backup_codes::BackupCodes),
+    Edit(edit::Edit),
     Remove(remove::Remove),
     Disable(disable::Disable),
     Enable(disable::Enable),
+    Import(import::Import),
+    Check(check::Check),
     Completions(completions::Completions),
 }
 
@@ -82,9 +89,12 @@ impl Command {
             Command::Verify(verify) => verify.run(system),
             Command::Resync(resync) => resync.run(system),
             Command::BackupCodes(backup_codes) => backup_codes.run(system),
+            Command::Edit(edit) => edit.run(system),
             Command::Remove(remove) => remove.run(system),
             Command::Disable(disable) => disable.run(system),
             Command::Enable(enable) => enable.run(system),
+            Command::Import(import) => import.run(system),
+            Command::Check(check) => check.run(system),
             Command::Completions(completions) => completions.run(),
         }
     }

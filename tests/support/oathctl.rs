@@ -218,13 +218,23 @@ impl Tool {
 
     /// Runs the tool on a terminal of its own.
     pub fn on_terminal<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> PtySession {
+        self.on_terminal_with(args, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn on_terminal_with<A: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+        env: &[(&str, &str)],
+    ) -> PtySession {
         // The echo that every terminal begins with; rexpect takes it away.
         let mut command = Command::new("sh");
         command
             .args(["-c", r#"stty sane && exec "$0" "$@""#])
             .arg(env!("CARGO_BIN_EXE_oathctl"))
             .args(args)
-            .env("TERM", "xterm-256color");
+            .env("TERM", "xterm-256color")
+            .envs(env.iter().copied());
         self.prepare(&mut command);
         let options = Options::new().timeout_ms(Some(PATIENCE.as_millis() as u64));
         spawn_with_options(command, options).unwrap()
