@@ -11,6 +11,9 @@ mod support;
 #[path = "support/terminal.rs"]
 mod terminal;
 
+use std::fs;
+use std::path::Path;
+
 use example::Example;
 use machine::Machine;
 use oathtool::{SECRET, totp, wrong_code};
@@ -29,6 +32,18 @@ fn machine_with(service: &str, example: &Example) -> Machine {
     machine.set_password("root", PASSWORD);
     machine.install(&format!("/etc/pam.d/{service}"), example.text(), 0o644);
     machine
+}
+
+#[test]
+fn the_table_that_helps_to_choose_names_each_file_once() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pam.d-examples");
+    let table = Example::named("README.md");
+    for file in fs::read_dir(folder).expect("pam.d-examples") {
+        let name = file.expect("a file").file_name();
+        let name = name.to_str().expect("ASCII");
+        let rows = table.text().matches(&format!("[{name}]({name}) |")).count();
+        assert_eq!(rows, usize::from(name != "README.md"), "{name}");
+    }
 }
 
 #[test]
