@@ -30,6 +30,7 @@ mod secret;
 mod show;
 mod system;
 mod terminal;
+mod throttle;
 mod tokens;
 mod verify;
 
@@ -70,6 +71,7 @@ enum Command {
     Remove(remove::Remove),
     Disable(disable::Disable),
     Enable(disable::Enable),
+    Throttle(throttle::Throttled),
     Completions(completions::Completions),
 }
 
@@ -85,6 +87,7 @@ impl Command {
             Command::Remove(remove) => remove.run(system),
             Command::Disable(disable) => disable.run(system),
             Command::Enable(enable) => enable.run(system),
+            Command::Throttle(throttled) => throttled.run(system),
             Command::Completions(completions) => completions.run(),
         }
     }
