@@ -34,6 +34,7 @@ mod secret;
 mod show;
 mod system;
 mod terminal;
+mod throttle;
 mod tokens;
 mod verify;
 
@@ -77,6 +78,7 @@ enum Command {
     Enable(disable::Enable),
     Import(import::Import),
     Check(check::Check),
+    Throttle(throttle::Throttled),
     Completions(completions::Completions),
 }
 
@@ -95,6 +97,7 @@ impl Command {
             Command::Enable(enable) => enable.run(system),
             Command::Import(import) => import.run(system),
             Command::Check(check) => check.run(system),
+            Command::Throttle(throttled) => throttled.run(system),
             Command::Completions(completions) => completions.run(),
         }
     }
