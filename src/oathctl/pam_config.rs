@@ -30,23 +30,29 @@ pub struct Use {
 impl Use {
     /// Whether the stack goes on as if nothing had been asked when the user has no token.
     pub fn lets_unknown_users_pass(&self) -> bool {
-        match self
+        let value = match self.options.null_ok {
+            true => "ignore",
+            false => "user_unknown",
+        };
+        let actions = self
             .control
             .strip_prefix('[')
-            .and_then(|control| control.strip_suffix(']'))
-        {
-            None => self.control == "optional",
-            Some(actions) => {
-                let actions = || {
-                    actions
-                        .split_whitespace()
-                        .filter_map(|pair| pair.split_once('='))
-                };
-                let action = |name| actions().find(|(value, _)| *value == name);
-                let action = action("user_unknown").or_else(|| action("default"));
-                !matches!(action, None | Some((_, "bad" | "die")))
-            }
-        }
+            .and_then(|rest| rest.strip_suffix(']'));
+        let Some(actions) = actions else {
+            return self.options.null_ok || self.control == "optional";
+        };
+        let action = |value| {
+            let mut pairs = actions
+                .split_whitespace()
+                .filter_map(|pair| pair.split_once('='));
+            pairs
+                .find(|(name, _)| *name == value)
+                .map(|(_, action)| action)
+        };
+        !matches!(
+            action(value).or_else(|| action("default")),
+            None | Some("bad" | "die")
+        )
     }
 }
 
