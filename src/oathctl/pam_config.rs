@@ -35,10 +35,14 @@ pub struct Use {
 impl Use {
     /// Whether the stack goes on as if nothing had been asked when the user has no token.
     pub fn lets_unknown_users_pass(&self) -> bool {
-        match self.action("user_unknown") {
-            Some(action) => !matches!(action, "bad" | "die"),
-            None => self.control == "optional",
+        if !self.control.starts_with('[') {
+            return self.options.null_ok || self.control == "optional";
         }
+        let value = match self.options.null_ok {
+            true => "ignore",
+            false => "user_unknown",
+        };
+        !matches!(self.action(value), None | Some("bad" | "die"))
     }
 
     /// Whether a wrong code leaves it to the other lines of the stack whether the user gets in.
