@@ -300,6 +300,16 @@ fn a_line_of_pam_that_lets_people_in_without_a_code_is_named() {
         ("auth optional pam_oath.so", 1, "the module is optional"),
         ("auth sufficient pam_oath.so", 1, "the module is sufficient"),
         (
+            "auth [success=ok default=ignore] pam_oath.so",
+            1,
+            "the module is [success=ok default=ignore]",
+        ),
+        (
+            "auth [success=1 default=ignore] pam_oath.so",
+            0,
+            "pam_oath.so",
+        ),
+        (
             "auth required pam_oath.so windows=3",
             1,
             "unknown argument windows=3",

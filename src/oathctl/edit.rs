@@ -205,10 +205,7 @@ fn open_editor(copy: &Path) -> Result<(), Error> {
 /// What keeps lines from being used, each with its number.
 fn problems(document: &Document) -> Vec<(usize, String)> {
     let of_line = |text: &[u8]| match Entry::parse(text) {
-        Some(entry) => entry
-            .secret()
-            .and_then(|_| entry.last_used.counter())
-            .and_then(|_| entry.last_used.time())
+        Some(entry) => tokens::check(&entry)
             .err()
             .map(|malformed| malformed.to_string()),
         None => looks_like_a_token(text).then(|| {

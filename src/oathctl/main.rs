@@ -1,9 +1,14 @@
 //! `oathctl`: enrols, lists, checks and edits the tokens that `pam_oath` asks for.
 //!
-//! One file for each subcommand, and below them what they share:
+//! One file for each subcommand, and below them what they share, from the command line down:
 //!
 //! - [`system`]: which usersfile, which PAM services, what time it is
 //! - [`pam_config`]: the lines of the PAM configuration that name the module
+//! - [`tokens`]: which tokens of the usersfile a command means
+//! - [`attempt`], [`drift`]: what the module would answer, and how far a token is off
+//! - [`secret`], [`pin`]: what goes into a token
+//! - [`card`], [`otpauth`], [`qr`]: a token as its user takes it into an app
+//! - [`merge`]: what was edited, together with the logins that came meanwhile
 //! - [`terminal`]: questions, secrets without echo, Ctrl-C
 //! - [`output`]: text, tables and JSON on standard output, warnings on standard error
 //! - [`error`]: what goes wrong, and the exit codes
@@ -34,6 +39,7 @@ mod secret;
 mod show;
 mod system;
 mod terminal;
+mod throttle;
 mod tokens;
 mod verify;
 
@@ -77,6 +83,7 @@ enum Command {
     Enable(disable::Enable),
     Import(import::Import),
     Check(check::Check),
+    Throttle(throttle::Throttled),
     Completions(completions::Completions),
 }
 
@@ -95,6 +102,7 @@ impl Command {
             Command::Enable(enable) => enable.run(system),
             Command::Import(import) => import.run(system),
             Command::Check(check) => check.run(system),
+            Command::Throttle(throttled) => throttled.run(system),
             Command::Completions(completions) => completions.run(),
         }
     }

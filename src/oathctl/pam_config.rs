@@ -35,23 +35,41 @@ pub struct Use {
 impl Use {
     /// Whether the stack goes on as if nothing had been asked when the user has no token.
     pub fn lets_unknown_users_pass(&self) -> bool {
-        match self
-            .control
-            .strip_prefix('[')
-            .and_then(|control| control.strip_suffix(']'))
-        {
-            None => self.control == "optional",
-            Some(actions) => {
-                let actions = || {
-                    actions
-                        .split_whitespace()
-                        .filter_map(|pair| pair.split_once('='))
-                };
-                let action = |name| actions().find(|(value, _)| *value == name);
-                let action = action("user_unknown").or_else(|| action("default"));
-                !matches!(action, None | Some((_, "bad" | "die")))
-            }
+        if !self.control.starts_with('[') {
+            return self.options.null_ok || self.control == "optional";
         }
+        let value = match self.options.null_ok {
+            true => "ignore",
+            false => "user_unknown",
+        };
+        !matches!(self.action(value), None | Some("bad" | "die"))
+    }
+
+    /// Whether a wrong code leaves it to the other lines of the stack whether the user gets in.
+    /// After a code that is right such a line may jump over one that denies; then it does not.
+    pub fn lets_wrong_codes_pass(&self) -> bool {
+        match self.action("auth_err") {
+            Some(action) => {
+                let success = self.action("success").unwrap_or_default();
+                action == "ignore" && success.parse::<usize>().is_err()
+            }
+            None => ["optional", "sufficient"]
+                .iter()
+                .any(|word| self.control.eq_ignore_ascii_case(word)),
+        }
+    }
+
+    /// What a control in square brackets does with a return value of the module.
+    fn action(&self, value: &str) -> Option<&str> {
+        let actions = self.control.strip_prefix('[')?.strip_suffix(']')?;
+        let action = |value| {
+            let mut pairs = actions
+                .split_whitespace()
+                .filter_map(|pair| pair.split_once('='));
+            pairs.find(|(name, _)| *name == value)
+        };
+        let (_, action) = action(value).or_else(|| action("default"))?;
+        Some(action)
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use clap::Args;
 use pam_oath::pam::Options;
-use pam_oath::usersfile::Usersfile;
 use pam_oath::usersfile::edit::Document;
+use pam_oath::usersfile::{self, Usersfile};
 
 use crate::error::Error;
 use crate::output;
@@ -170,6 +170,10 @@ impl System {
         usersfile: &Usersfile,
         mut change: impl FnMut(&mut Document) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        match self.edit(usersfile, &mut change) {
+            Err(Error::Usersfile(usersfile::Error::Missing(_))) => {}
+            result => return result,
+        }
         let _waiting = terminal::hold_signals();
         let (answer, warnings) = usersfile.edit_or_create(|document| {
             if document.text().is_empty() {

@@ -142,11 +142,8 @@ impl Tool {
         args: impl IntoIterator<Item = A>,
         input: &str,
     ) -> Output {
-        // A session of its own has no controlling terminal.
-        let mut command = Command::new(program("setsid", "util-linux"));
-        command.arg(env!("CARGO_BIN_EXE_oathctl")).args(args);
-        self.prepare(&mut command);
-        let mut child = command
+        let mut child = self
+            .command(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -161,6 +158,15 @@ impl Tool {
             stdout: text(output.stdout),
             stderr: text(output.stderr),
         }
+    }
+
+    /// The tool without a terminal, for a test that runs it itself.
+    pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        // A session of its own has no controlling terminal.
+        let mut command = Command::new(program("setsid", "util-linux"));
+        command.arg(env!("CARGO_BIN_EXE_oathctl")).args(args);
+        self.prepare(&mut command);
+        command
     }
 
     /// Runs a line of shell with `oathctl` in it, in the usersfile's folder and on a terminal, at

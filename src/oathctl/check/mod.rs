@@ -31,6 +31,7 @@ use crate::output;
 use crate::pam_config::Use;
 use crate::system::System;
 use crate::terminal;
+use crate::tokens::user_name;
 use finding::{Finding, Fix, Severity};
 use lines::{Token, World};
 use services::Service;
@@ -49,6 +50,7 @@ use services::Service;
 )]
 pub struct Check {
     /// Where each user has a file of their own: whose to look at
+    #[arg(value_parser = user_name())]
     user: Option<OsString>,
 
     /// Mend what takes no guessing: the file's mode, a typographic dash for "-", base32: before a

@@ -93,14 +93,11 @@ pub fn check_line(line: &Use, usersfile_exists: Option<bool>) -> Vec<Finding> {
             );
         }
     }
-    if matches!(
-        &*line.control.to_ascii_lowercase(),
-        "optional" | "sufficient"
-    ) {
+    if line.lets_wrong_codes_pass() {
         add(
             Severity::Warning,
             format!(
-                "the module is {}: after a wrong code, or none, the other lines decide alone",
+                "the module is {}: after a wrong code the other lines decide alone",
                 line.control
             ),
             "make it required if nobody is to get in without a code",

@@ -30,6 +30,7 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::output::{self, printable};
 use crate::system::System;
+use crate::tokens::user_name;
 use token::{Found, Token};
 
 /// Carry tokens over from other programs
@@ -50,7 +51,7 @@ pub struct Import {
     file: PathBuf,
 
     /// For whom the tokens are, if not for whom the file says
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = user_name())]
     user: Option<OsString>,
 
     /// Only say what would be done
