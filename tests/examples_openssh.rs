@@ -9,6 +9,8 @@ mod oathtool;
 #[path = "support/sshd.rs"]
 mod sshd;
 mod support;
+#[path = "support/tool.rs"]
+mod tool;
 
 use example::Example;
 use oathtool::{SECRET, totp, wrong_code};
@@ -204,7 +206,8 @@ fn sshd_faillock_closes_the_account_after_five_wrong_codes() {
 #[test]
 #[ignore = "needs root, openssh-server, oathtool: run make test"]
 fn sshd_throttle_makes_the_next_code_wait_after_a_wrong_one() {
-    let server = server_of(&Example::named("sshd-throttle"));
+    let example = Example::named("sshd-throttle");
+    let server = server_of(&example);
     let both = [PASSWORD_PROMPT, CODE_PROMPT];
     let code = totp(SECRET, 0);
     assert_refused(&log_in(&server, ["wrong", &code]), [PASSWORD_PROMPT]);
@@ -221,6 +224,12 @@ fn sshd_throttle_makes_the_next_code_wait_after_a_wrong_one() {
     let text = server.run("awk", [earlier, failure]);
     server.install(failure, text, 0o600);
     assert_let_in(&log_in(&server, [PASSWORD, &next]), both);
+
+    assert_refused(&log_in(&server, [PASSWORD, &wrong_code(SECRET)]), both);
+    let commands = example.shown_after("and to let someone in at once:");
+    let waiting = tool::type_in(&server, &commands);
+    assert!(waiting.contains("alice"), "{waiting}");
+    assert_let_in(&log_in(&server, [PASSWORD, &totp(SECRET, 4)]), both);
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod oathtool;
 #[path = "support/sshd.rs"]
 mod sshd;
 mod support;
+#[path = "support/tool.rs"]
+mod tool;
 
 use std::process::Command;
 
@@ -151,8 +153,8 @@ fn from_authy_ssh_users_get_new_tokens_and_sftp() {
     let server = Server::start(Config::default());
     server.authorize_key("alice");
     server.run("rm", ["/etc/users.oath"]);
-    server.run("mkdir", [guide::TOOLS]);
-    let program = format!("{}/authy-ssh", guide::TOOLS);
+    server.run("mkdir", [tool::TOOLS]);
+    let program = format!("{}/authy-ssh", tool::TOOLS);
     server.install(&program, "#!/bin/sh\necho Authy Token:\n", 0o755);
     let users = "banner=Welcome\napi_key=0123456789\nuser=alice:12345\nuser=root:67890\n";
     server.install(&format!("{program}.conf"), users, 0o600);

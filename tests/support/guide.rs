@@ -4,9 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::machine::Machine;
-
-/// Where the machine has what others have in `/usr/local/bin`, which is not the machine's own.
-pub const TOOLS: &str = "/run/tools";
+use crate::tool::{self, TOOLS};
 
 /// One guide.
 pub struct Guide {
@@ -43,12 +41,8 @@ impl Guide {
     /// Does that step as root, and returns what it printed.
     pub fn follow(&self, machine: &Machine, text: &str) -> String {
         let step = self.step(text).replace("/usr/local/bin", TOOLS);
-        let tool = fs::read(env!("CARGO_BIN_EXE_oathctl")).expect("the tool can be read");
-        machine.run("mkdir", ["-p", TOOLS]);
-        machine.install(&format!("{TOOLS}/oathctl"), tool, 0o755);
         // The machine has no init that could reload a service.
         let reload = "systemctl() { kill -HUP \"$(cat /run/sshd.pid)\"; }";
-        let script = format!("PATH={TOOLS}:$PATH\n{reload}\n{step}");
-        machine.run("sh", ["-ec", &script])
+        tool::type_in(machine, &format!("{reload}\n{step}"))
     }
 }
