@@ -5,6 +5,9 @@ mod support;
 #[path = "support/oathctl.rs"]
 mod oathctl;
 
+use std::fs;
+use std::path::Path;
+
 use oathctl::Tool;
 use rexpect::process::{Signal, WaitStatus};
 use rexpect::session::PtySession;
@@ -168,6 +171,38 @@ fn a_terminal_that_hangs_up_leaves_the_file_as_it_was() {
         .unwrap();
     assert_eq!(code(&terminal), 1);
     assert_eq!(tool.usersfile_now(), alice());
+}
+
+/// Whether a process of the tool has the file open, as one that waits for its lock does.
+fn has_open(file: &Path) -> bool {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let leads_to = |link: &Path, target: &Path| fs::read_link(link).is_ok_and(|to| to == target);
+    entries(Path::new("/proc"))
+        .map(|process| process.path())
+        .filter(|process| leads_to(&process.join("exe"), env!("CARGO_BIN_EXE_oathctl").as_ref()))
+        .flat_map(|process| entries(&process.join("fd")))
+        .any(|fd| leads_to(&fd.path(), file))
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_for_a_lock() {
+    use rustix::fs::{FlockOperation, flock};
+    let tool = Tool::new().usersfile(alice());
+    let file = fs::File::open(tool.scene.path()).unwrap();
+    flock(&file, FlockOperation::LockExclusive).unwrap();
+    let mut terminal = tool.on_terminal(["disable", "alice"]);
+    while !has_open(&tool.scene.path()) {
+        std::thread::yield_now();
+    }
+    terminal.send_control('c').unwrap();
+    let screen = terminal.exp_eof().unwrap();
+    let status = terminal.process().wait().unwrap();
+    assert!(
+        matches!(status, WaitStatus::Signaled(_, Signal::SIGINT, _)),
+        "{status:?}: {screen}"
+    );
+    assert_eq!(tool.usersfile_now(), alice());
+    assert_eq!(tool.scene.left_behind(), [] as [&str; 0]);
 }
 
 #[test]
