@@ -110,6 +110,12 @@ impl Terminal {
         self.ask_with_modes(question, |_| {})
     }
 
+    /// Asks for a code alone, which some apps show with a space in the middle.
+    pub fn ask_code(&self, question: &str) -> Result<Zeroizing<String>, Error> {
+        self.ask(question)
+            .map(|code| Zeroizing::new(code.replace(' ', "")))
+    }
+
     /// Asks for a line that is not shown.
     pub fn ask_secret(&self, question: &str) -> Result<Zeroizing<String>, Error> {
         self.ask_with_modes(question, |modes| {
