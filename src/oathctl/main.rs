@@ -19,11 +19,13 @@ mod add;
 mod attempt;
 mod backup_codes;
 mod card;
+mod check;
 mod completions;
 mod disable;
 mod drift;
 mod edit;
 mod error;
+mod import;
 mod list;
 mod merge;
 mod otpauth;
@@ -38,6 +40,7 @@ mod secret;
 mod show;
 mod system;
 mod terminal;
+mod throttle;
 mod tokens;
 mod verify;
 
@@ -79,6 +82,9 @@ enum Command {
     Remove(remove::Remove),
     Disable(disable::Disable),
     Enable(disable::Enable),
+    Import(import::Import),
+    Check(check::Check),
+    Throttle(throttle::Throttled),
     Completions(completions::Completions),
 }
 
@@ -95,6 +101,9 @@ impl Command {
             Command::Remove(remove) => remove.run(system),
             Command::Disable(disable) => disable.run(system),
             Command::Enable(enable) => enable.run(system),
+            Command::Import(import) => import.run(system),
+            Command::Check(check) => check.run(system),
+            Command::Throttle(throttled) => throttled.run(system),
             Command::Completions(completions) => completions.run(),
         }
     }
