@@ -252,8 +252,8 @@ fn resync_asks_for_two_codes_in_a_row() {
     let token = Token::new(SECRET);
     let mut terminal = tool.on_terminal(["resync", "alice"]);
     terminal.exp_string("next code of the token: ").unwrap();
-    let code = token.code(70);
-    let as_shown = format!("{} {}", &code[..3], &code[3..]);
+    let first = token.code(70);
+    let as_shown = format!("{} {}", &first[..3], &first[3..]);
     terminal.send_line(&as_shown).unwrap();
     terminal.exp_string("one after that: ").unwrap();
     terminal.send_line(&token.code(71)).unwrap();
