@@ -66,6 +66,7 @@ Exit codes:
   0  done
   1  it could not be done, and standard error says why
   2  the command line is wrong
+What they mean for verify and check, their own --help tells.
 
 Example:
   oathctl list";
