@@ -17,6 +17,7 @@
 pub mod answer;
 pub mod codes;
 mod protocol;
+pub mod strace;
 
 use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
