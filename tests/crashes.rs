@@ -2,20 +2,15 @@
 
 mod support;
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::Command;
 
 use support::codes::Token;
+use support::rights::{give_away, rights};
 use support::strace::{Call, Traced};
-use support::{NOON, Scene, program};
+use support::{Module, NOON, Scene};
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
-
-/// The account that the file belongs to: nobody's.
-const OWNER: u32 = 65534;
 
 /// What kind of token alice has.
 #[derive(Clone, Copy)]
@@ -55,53 +50,13 @@ impl Kind {
     }
 }
 
-/// A scene whose usersfile has an owner, a mode, an ACL and an attribute of its own.
 fn scene() -> Scene {
     Scene::new().args("window=10")
 }
 
 fn reset(scene: &Scene, kind: Kind) {
-    let path = scene.path();
     scene.write_usersfile(kind.usersfile());
-    chown(&path, Some(OWNER), Some(OWNER)).unwrap();
-    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-    run(
-        &["setfacl", "-m", "u:daemon:r", path.to_str().unwrap()],
-        "acl",
-    );
-    let attribute = ["-n", "trusted.origin", "-v", "enrolled"];
-    let [name, origin, value, enrolled] = attribute;
-    let arguments = [
-        "setfattr",
-        name,
-        origin,
-        value,
-        enrolled,
-        path.to_str().unwrap(),
-    ];
-    run(&arguments, "attr");
-}
-
-fn run(command: &[&str], package: &str) -> String {
-    let output = Command::new(program(command[0], package))
-        .args(&command[1..])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{command:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Owner, mode, ACL and attributes.
-fn rights(path: &Path) -> String {
-    let metadata = path.metadata().unwrap();
-    let path = path.to_str().unwrap();
-    let acl = run(&["getfacl", "-np", path], "acl");
-    let attributes = run(
-        &["getfattr", "-d", "-m", "-", "--absolute-names", path],
-        "attr",
-    );
-    let (uid, gid, mode) = (metadata.uid(), metadata.gid(), metadata.mode());
-    format!("{uid}:{gid} {mode:o}\n{acl}{attributes}")
+    give_away(&scene.path());
 }
 
 #[test]
@@ -210,7 +165,7 @@ fn the_new_file_is_on_disk_before_it_takes_the_old_ones_place_and_the_folder_bef
 #[test]
 #[ignore = "needs the packages libpam-oath and strace: run `make test`"]
 fn the_original_lets_nobody_in_any_more_after_some_kills() {
-    let scene = scene().module(support::Module::Original);
+    let scene = scene().module(Module::Original);
     scene.write_usersfile(BY_EVENT.usersfile());
     let calls = calls_of_a_login(&scene, BY_EVENT);
     let locked_out = calls.iter().filter(|call| {

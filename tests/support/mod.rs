@@ -17,6 +17,7 @@
 pub mod answer;
 pub mod codes;
 mod protocol;
+pub mod rights;
 pub mod strace;
 
 use std::cell::RefCell;
