@@ -10,6 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use support::codes::Token;
+use support::strace::Traced;
 use support::{Login, Module, NOON, Outcome, Scene, released_together, released_together_while};
 
 const PROCESSES: usize = 48;
@@ -325,4 +326,63 @@ fn a_file_that_is_half_written_is_neither_believed_nor_replaced() {
     for user in [alice, bob] {
         assert_eq!(scene.login(&user.name).types(user.code(0)).rc, "SUCCESS");
     }
+}
+
+/// What an admin does at the last moment: when the login has looked at the file for the last time
+/// before it puts another in its place.
+fn edit_at_the_last_moment(edit: impl FnOnce(&Scene, &str)) {
+    let alice = User::number(0);
+    let scene = Scene::new().usersfile(alice.line());
+    let traced = Traced::new(&scene, &[]);
+    assert_eq!(
+        traced.scene.login(&alice.name).types(alice.code(0)).rc,
+        "SUCCESS"
+    );
+    let calls = traced.calls_of_the_login();
+    let replaced = calls
+        .iter()
+        .position(|call| call.name == "renameat2")
+        .unwrap();
+
+    scene.write_usersfile(alice.line());
+    let traced = Traced::new(&scene, &[calls[replaced - 1].but("signal=STOP")]);
+    let login = traced.scene.login(&alice.name).typing(alice.code(0));
+    let outcomes = released_together_while([login], || {
+        traced.is_stopped();
+        edit(&scene, &(alice.line() + &new_line(0)));
+        traced.goes_on();
+    });
+    assert_eq!(accepted(&outcomes), 1, "{}", log_of(&outcomes));
+    let now = scene.usersfile_now().unwrap();
+    assert!(
+        now.starts_with(&alice.recorded(0)) && now.ends_with(&new_line(0)),
+        "{now}"
+    );
+    assert_eq!(now.lines().count(), 2);
+    assert_eq!(scene.left_behind(), [""; 0]);
+    assert_eq!(
+        traced
+            .calls()
+            .iter()
+            .filter(|call| call.name == "renameat2")
+            .count(),
+        2
+    );
+}
+
+#[test]
+#[ignore = "needs strace: run `make test`"]
+fn a_file_put_in_place_at_the_last_moment_is_not_replaced_unseen() {
+    edit_at_the_last_moment(|scene, text| {
+        let draft = scene.folder().join("users.oath.draft");
+        fs::write(&draft, text).unwrap();
+        fs::set_permissions(&draft, Permissions::from_mode(0o600)).unwrap();
+        fs::rename(&draft, scene.path()).unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs strace: run `make test`"]
+fn a_file_written_in_place_at_the_last_moment_is_not_replaced_unseen() {
+    edit_at_the_last_moment(|scene, text| fs::write(scene.path(), text).unwrap());
 }

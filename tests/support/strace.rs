@@ -2,10 +2,17 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::{Scene, program};
+
+/// How long strace may take to write down what it saw.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A scene over the same usersfile as another, in a process that strace watches.
 pub struct Traced {
@@ -43,6 +50,8 @@ impl Traced {
         let trace = folder.path().join("trace");
         let mut command = vec![
             program("strace", "strace").into_os_string(),
+            // The process that is started is the one that logs in, and strace its grandchild.
+            "-D".into(),
             "-y".into(),
             "-o".into(),
             trace.clone().into(),
@@ -72,8 +81,28 @@ impl Traced {
         calls
     }
 
+    /// Waits until strace shows that the process has been stopped, by `signal=STOP`.
+    pub fn is_stopped(&self) {
+        self.shows("stopped by SIGSTOP");
+    }
+
+    /// Lets a stopped process go on.
+    pub fn goes_on(&self) {
+        let process = Pid::from_raw(self.scene.process_id() as i32);
+        kill(process, Signal::SIGCONT).unwrap();
+    }
+
+    fn shows(&self, text: &str) {
+        let start = Instant::now();
+        while !fs::read_to_string(&self.trace).is_ok_and(|trace| trace.contains(text)) {
+            assert!(start.elapsed() < PATIENCE, "strace shows no {text}");
+            sleep(Duration::from_millis(1));
+        }
+    }
+
     /// From the first that touches the usersfile to the last before the answer.
     pub fn calls_of_the_login(&self) -> Vec<Call> {
+        self.shows("[{\\\"rc\\\"");
         let calls = self.calls();
         let first = calls
             .iter()
