@@ -30,8 +30,9 @@ use crate::sys;
 /// How long a login waits for the lock.
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often a change is tried when another program writes the file at the same moment.
-pub(super) const ATTEMPTS: usize = 16;
+/// How often a look without the lock is taken when another program writes the file at the same
+/// moment.
+const ATTEMPTS: usize = 16;
 
 /// A usersfile by its path. Nothing of it is open or locked.
 pub struct Usersfile {
@@ -148,17 +149,27 @@ impl Usersfile {
         user: &OsStr,
         mut decide: impl FnMut(&[UserLine]) -> (T, Option<Rewrite>),
     ) -> Result<(T, Vec<String>), Error> {
+        self.with_lock(|held| {
+            let lines = held.lines_of(user)?;
+            let (answer, rewrite) = decide(&lines);
+            if let Some(rewrite) = rewrite {
+                held.replace(&rewrite)?;
+            }
+            Ok(answer)
+        })
+    }
+
+    /// Does `work` under the lock, and does it again as long as it finds that another program is
+    /// changing the file, at most for [`LOCK_PATIENCE`]. Tells also what is not as it should be
+    /// with the file.
+    pub(super) fn with_lock<T>(
+        &self,
+        mut work: impl FnMut(&mut Held) -> Result<T, Error>,
+    ) -> Result<(T, Vec<String>), Error> {
         let mut patience = Patience::new();
         loop {
             let mut held = self.lock_within(&mut patience)?;
-            let attempt = held.lines_of(user).and_then(|lines| {
-                let (answer, rewrite) = decide(&lines);
-                if let Some(rewrite) = rewrite {
-                    held.replace(&rewrite)?;
-                }
-                Ok(answer)
-            });
-            match attempt {
+            match work(&mut held) {
                 Ok(answer) => return Ok((answer, held.warnings)),
                 Err(Error::Changing(path)) => {
                     drop(held);
