@@ -130,7 +130,7 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
 
 /// Whether anybody has the file open for writing: a read lease (fcntl(2)) is granted only if
 /// nobody has. `false` also where the system cannot tell: a file system without leases, a file
-/// that belongs to neither this process's user nor to somebody it is privileged over.
+/// server, a file of somebody else's where this process is not privileged.
 pub fn is_open_for_writing(file: &File) -> io::Result<bool> {
     const F_SETSIG: c_int = 10; // <asm-generic/fcntl.h>
     // SAFETY: fcntl(2) takes with these commands a number, and `file` is open while borrowed.
@@ -142,8 +142,23 @@ pub fn is_open_for_writing(file: &File) -> io::Result<bool> {
     fcntl(F_SETSIG, libc::SIGURG)?;
     match fcntl(libc::F_SETLEASE, libc::F_RDLCK) {
         Ok(_) => fcntl(libc::F_SETLEASE, libc::F_UNLCK).map(|_| false),
-        Err(error) => Ok(error.kind() == io::ErrorKind::WouldBlock),
+        Err(error) => Ok(error.kind() == io::ErrorKind::WouldBlock && !is_on_a_server(file)?),
     }
+}
+
+/// Whether the file is on another machine, by NFS or SMB: these refuse a lease, with the same
+/// error, also where the server has promised them nothing.
+fn is_on_a_server(file: &File) -> io::Result<bool> {
+    const NFS: u32 = 0x6969;
+    const SMB: [u32; 3] = [0x517b, 0xff53_4d42, 0xfe53_4d42]; // <linux/magic.h>
+    let mut found = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: fstatfs(2) writes to `found`, and has filled it in if it returns 0.
+    let found = unsafe {
+        checked(libc::fstatfs(file.as_raw_fd(), found.as_mut_ptr()))?;
+        found.assume_init()
+    };
+    let kind = found.f_type as u32; // signed, and as long as a register, on some architectures
+    Ok(kind == NFS || SMB.contains(&kind))
 }
 
 /// The names of a file's extended attributes, ACLs and labels among them. A file system that

@@ -185,6 +185,33 @@ fn an_old_file_that_cannot_be_removed_is_cleaned_up_by_the_next_login() {
     assert_eq!(scene.left_behind(), [""; 0]);
 }
 
+#[test]
+#[ignore = "needs strace: run `make test`"]
+fn on_a_file_server_that_grants_no_lease_and_locks_for_writers_only_logins_work() {
+    // NFS as far as a login can tell: what it calls itself, and what it says to these calls. The
+    // lease is refused because the file, to be locked, is open to write on.
+    let scene = scene();
+    let wrong = [
+        "fstatfs:poke_exit=@arg2=6969000000000000",
+        "flock:error=EBADF:when=1+2",
+        "renameat2:error=EINVAL",
+    ]
+    .map(String::from);
+    let traced = Traced::new(&scene, &wrong);
+    let outcome = traced.scene.login("alice").types(code(0));
+    assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
+    let flocks = traced
+        .calls_of_the_login()
+        .into_iter()
+        .filter(|call| call.name == "flock");
+    assert_eq!(
+        flocks.count(),
+        4,
+        "each of two files is locked in the second try"
+    );
+    works_from(&scene, true);
+}
+
 /// A file system in memory in the place of the usersfile's folder, for this thread and the
 /// processes it starts.
 struct Mounted(PathBuf);

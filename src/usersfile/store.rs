@@ -143,7 +143,7 @@ impl Usersfile {
     /// lines if another program changed the file meanwhile.
     ///
     /// An error means that nothing was recorded, with one exception: if the folder cannot be
-    /// flushed to disk after the rename, the change is visible but may not survive a power cut.
+    /// flushed to disk afterwards, the change is visible but may not survive a power cut.
     pub fn update<T>(
         &self,
         user: &OsStr,
@@ -214,13 +214,14 @@ impl Usersfile {
 
     fn lock_within(&self, patience: &mut Patience) -> Result<Held, Error> {
         loop {
-            let (place, file) = self.open()?;
-            while !sys::try_lock(&file).map_err(Error::io("lock", &place.path))? {
+            let (place, mut file) = self.open()?;
+            while !try_lock(&place, &place.name, &mut file)? {
                 if !patience.wait() {
                     return Err(Error::Locked(place.path));
                 }
             }
             let metadata = file.metadata().map_err(Error::io("look at", &place.path))?;
+            place.check_file(&metadata)?;
             // While we waited, the login before us has put a new file in its place.
             if is_named(&place, &place.name, &metadata)? {
                 return Ok(Held {
@@ -264,6 +265,20 @@ fn look_at(place: &Place, name: &OsStr) -> Result<Option<Metadata>, Error> {
 pub(super) fn is_named(place: &Place, name: &OsStr, metadata: &Metadata) -> Result<bool, Error> {
     let named = look_at(place, name)?;
     Ok(named.is_some_and(|named| (named.dev(), named.ino()) == (metadata.dev(), metadata.ino())))
+}
+
+/// Takes the lock of a file that stands under `name`, if nobody else has it. A file server may
+/// let only those lock a file who have it open to write on (NFS); then it is opened so.
+fn try_lock(place: &Place, name: &OsStr, file: &mut File) -> Result<bool, Error> {
+    let mut locked = sys::try_lock(file);
+    if matches!(&locked, Err(error) if error.raw_os_error() == Some(libc::EBADF)) {
+        let flags = libc::O_RDWR | libc::O_NONBLOCK | libc::O_NOCTTY;
+        locked = sys::open_at(&place.folder, name, flags, 0).and_then(|writable| {
+            *file = writable;
+            sys::try_lock(file)
+        });
+    }
+    locked.map_err(Error::io("lock", &place.path.with_file_name(name)))
 }
 
 /// Whether a name in the place's folder stands for this open file.
@@ -487,8 +502,8 @@ impl<'a> NewName<'a> {
         loop {
             let flags = libc::O_RDONLY | libc::O_CREAT | libc::O_EXCL;
             match sys::open_at(&place.folder, &name, flags, 0o600) {
-                Ok(file) => {
-                    let locked = sys::try_lock(&file).map_err(io("lock"));
+                Ok(mut file) => {
+                    let locked = try_lock(place, &name, &mut file);
                     match locked.and_then(|locked| Ok(locked && is_same(place, &name, &file)?)) {
                         Ok(true) => return Ok((NewName { place, name }, file)),
                         // Between creation and lock somebody has taken it for a leftover.
@@ -588,17 +603,16 @@ fn remove_leftover(place: &Place, name: &OsStr) -> Result<(), Error> {
     let mut leftover = None;
     if metadata.is_file() && !place.is_intruder(&metadata) {
         let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
-        let file = match sys::open_at(&place.folder, name, flags, 0) {
+        match sys::open_at(&place.folder, name, flags, 0) {
+            Ok(mut file) => {
+                if !try_lock(place, name, &mut file)? || !is_same(place, name, &file)? {
+                    return Ok(());
+                }
+                leftover = Some(file);
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            file => file.map_err(Error::io("open", &path))?,
-        };
-        let metadata = file.metadata().map_err(Error::io("look at", &path))?;
-        if !sys::try_lock(&file).map_err(Error::io("lock", &path))?
-            || !is_named(place, name, &metadata)?
-        {
-            return Ok(());
+            Err(error) => return Err(Error::io("open", &path)(error)),
         }
-        leftover = Some(file);
     }
     let removed = sys::unlink_at(&place.folder, name);
     drop(leftover);
