@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::ExitStatusExt;
 
 use support::codes::Token;
@@ -124,6 +125,23 @@ fn calls_of_a_login(scene: &Scene, kind: Kind) -> Vec<Call> {
     let outcome = traced.scene.login("alice").types(kind.code(0));
     assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
     traced.calls_of_the_login()
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_leftover_that_the_files_owner_cannot_open_is_removed_all_the_same() {
+    let scene = scene().usersfile(BY_EVENT.usersfile());
+    let daemon = Some(1);
+    for path in [scene.folder(), scene.path()] {
+        chown(path, daemon, daemon).unwrap();
+    }
+    // Root's own: the login goes on with the rights of the folder's owner.
+    let leftover = scene.folder().join(".users.oath.new");
+    fs::write(&leftover, "").unwrap();
+    fs::set_permissions(&leftover, Permissions::from_mode(0o600)).unwrap();
+    let outcome = scene.login("alice").types(BY_EVENT.code(0));
+    assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
+    assert_eq!(scene.left_behind(), [""; 0]);
 }
 
 #[test]

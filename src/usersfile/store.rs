@@ -611,6 +611,8 @@ fn remove_leftover(place: &Place, name: &OsStr) -> Result<(), Error> {
                 leftover = Some(file);
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // No login here has made it: it could open it, too.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
             Err(error) => return Err(Error::io("open", &path)(error)),
         }
     }
