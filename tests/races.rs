@@ -227,12 +227,7 @@ fn new_line(n: u64) -> String {
 
 #[test]
 fn a_file_that_is_put_in_place_with_mv_during_logins_loses_no_line_and_denies_nobody() {
-    work_during_logins(|scene, text| {
-        let draft = scene.folder().join("users.oath.draft");
-        fs::write(&draft, text).unwrap();
-        fs::set_permissions(&draft, Permissions::from_mode(0o600)).unwrap();
-        fs::rename(&draft, scene.path()).unwrap();
-    });
+    work_during_logins(put_in_place);
 }
 
 #[test]
@@ -249,6 +244,13 @@ fn a_file_that_is_written_in_place_during_logins_loses_no_line_and_denies_nobody
             sleep(Duration::from_millis(1));
         }
     });
+}
+
+fn put_in_place(scene: &Scene, text: &str) {
+    let draft = scene.folder().join("users.oath.draft");
+    fs::write(&draft, text).unwrap();
+    fs::set_permissions(&draft, Permissions::from_mode(0o600)).unwrap();
+    fs::rename(&draft, scene.path()).unwrap();
 }
 
 /// Somebody adds line after line to the file, each time writing the whole text as `write` does,
@@ -373,16 +375,35 @@ fn edit_at_the_last_moment(edit: impl FnOnce(&Scene, &str)) {
 #[test]
 #[ignore = "needs strace: run `make test`"]
 fn a_file_put_in_place_at_the_last_moment_is_not_replaced_unseen() {
-    edit_at_the_last_moment(|scene, text| {
-        let draft = scene.folder().join("users.oath.draft");
-        fs::write(&draft, text).unwrap();
-        fs::set_permissions(&draft, Permissions::from_mode(0o600)).unwrap();
-        fs::rename(&draft, scene.path()).unwrap();
-    });
+    edit_at_the_last_moment(put_in_place);
 }
 
 #[test]
 #[ignore = "needs strace: run `make test`"]
 fn a_file_written_in_place_at_the_last_moment_is_not_replaced_unseen() {
     edit_at_the_last_moment(|scene, text| fs::write(scene.path(), text).unwrap());
+}
+
+/// Both have a lock on a usersfile, since another one was put in place in between, but only one of
+/// them can make the new file.
+#[test]
+#[ignore = "needs strace: run `make test`"]
+fn a_new_file_that_is_being_written_is_not_taken_for_a_leftover() {
+    let (alice, bob) = (User::number(0), User::number(2));
+    let text = alice.line() + &bob.line();
+    let scene = Scene::new().usersfile(&text);
+    let first = Traced::new(&scene, &["fsync:signal=STOP:when=1".into()]);
+    let second = Traced::new(&scene, &[]);
+    let mut bobs = Vec::new();
+    let alices = first.scene.login(&alice.name).typing(alice.code(0));
+    let alices = released_together_while([alices], || {
+        first.is_stopped();
+        put_in_place(&scene, &text);
+        let login = second.scene.login(&bob.name).typing(bob.code(0));
+        bobs = released_together_while([login], || {
+            second.shows("EEXIST");
+            first.goes_on();
+        });
+    });
+    everybody_is_in(&scene, &[alice, bob], 0, &[alices, bobs].concat());
 }

@@ -167,12 +167,18 @@ impl Usersfile {
         mut work: impl FnMut(&mut Held) -> Result<T, Error>,
     ) -> Result<(T, Vec<String>), Error> {
         let mut patience = Patience::new();
+        let mut was_changing = false;
         loop {
-            let mut held = self.lock_within(&mut patience)?;
+            let mut held = match self.lock_within(&mut patience) {
+                // Whoever had the lock was waiting for the same program.
+                Err(Error::Locked(path)) if was_changing => return Err(Error::Changing(path)),
+                held => held?,
+            };
             match work(&mut held) {
                 Ok(answer) => return Ok((answer, held.warnings)),
                 Err(Error::Changing(path)) => {
                     drop(held);
+                    was_changing = true;
                     if !patience.wait() {
                         return Err(Error::Changing(path));
                     }

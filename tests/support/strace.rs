@@ -92,7 +92,8 @@ impl Traced {
         kill(process, Signal::SIGCONT).unwrap();
     }
 
-    fn shows(&self, text: &str) {
+    /// Waits until this stands in what strace shows.
+    pub fn shows(&self, text: &str) {
         let start = Instant::now();
         while !fs::read_to_string(&self.trace).is_ok_and(|trace| trace.contains(text)) {
             assert!(start.elapsed() < PATIENCE, "strace shows no {text}");
