@@ -40,7 +40,8 @@ pub struct Add {
     #[arg(value_parser = user_name())]
     user: OsString,
 
-    /// This secret, in hex or base32, in place of a new one; `-` reads it from standard input
+    /// This secret, in hex or base32, in place of a new one; `-` reads it from standard input,
+    /// where nobody else on this machine can see it
     #[arg(long, value_name = "SECRET", value_parser = zeroizing())]
     secret: Option<Zeroizing<String>>,
 

@@ -1,9 +1,14 @@
 //! `oathctl`: enrols, lists, checks and edits the tokens that `pam_oath` asks for.
 //!
-//! One file for each subcommand, and below them what they share:
+//! One file for each subcommand, and below them what they share, from the command line down:
 //!
 //! - [`system`]: which usersfile, which PAM services, what time it is
 //! - [`pam_config`]: the lines of the PAM configuration that name the module
+//! - [`tokens`]: which tokens of the usersfile a command means
+//! - [`attempt`], [`drift`]: what the module would answer, and how far a token is off
+//! - [`secret`], [`pin`]: what goes into a token
+//! - [`card`], [`otpauth`], [`qr`]: a token as its user takes it into an app
+//! - [`merge`]: what was edited, together with the logins that came meanwhile
 //! - [`terminal`]: questions, secrets without echo, Ctrl-C
 //! - [`output`]: text, tables and JSON on standard output, warnings on standard error
 //! - [`error`]: what goes wrong, and the exit codes
@@ -14,11 +19,15 @@ mod add;
 mod attempt;
 mod backup_codes;
 mod card;
+mod check;
 mod completions;
 mod disable;
 mod drift;
+mod edit;
 mod error;
+mod import;
 mod list;
+mod merge;
 mod otpauth;
 mod output;
 mod pam_config;
@@ -68,9 +77,12 @@ enum Command {
     Verify(verify::Verify),
     Resync(resync::Resync),
     BackupCodes(backup_codes::BackupCodes),
+    Edit(edit::Edit),
     Remove(remove::Remove),
     Disable(disable::Disable),
     Enable(disable::Enable),
+    Import(import::Import),
+    Check(check::Check),
     Throttle(throttle::Throttled),
     Completions(completions::Completions),
 }
@@ -84,9 +96,12 @@ impl Command {
             Command::Verify(verify) => verify.run(system),
             Command::Resync(resync) => resync.run(system),
             Command::BackupCodes(backup_codes) => backup_codes.run(system),
+            Command::Edit(edit) => edit.run(system),
             Command::Remove(remove) => remove.run(system),
             Command::Disable(disable) => disable.run(system),
             Command::Enable(enable) => enable.run(system),
+            Command::Import(import) => import.run(system),
+            Command::Check(check) => check.run(system),
             Command::Throttle(throttled) => throttled.run(system),
             Command::Completions(completions) => completions.run(),
         }

@@ -39,6 +39,7 @@ pub fn catch_signals() -> Result<(), Error> {
     let catch = |signal| -> io::Result<(c_int, UnixStream)> {
         signal_hook::flag::register_conditional_default(signal, Arc::clone(&deadly))?;
         let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(signal, theirs)?;
         Ok((signal, ours))
     };
@@ -55,6 +56,21 @@ pub fn catch_signals() -> Result<(), Error> {
 pub fn hold_signals() -> Hold {
     set_deadly(false);
     Hold
+}
+
+/// Forgets what was typed to interrupt another program on this terminal while signals were held.
+/// To be told to end altogether is an error.
+pub fn forget_interrupts() -> Result<(), Error> {
+    for (signal, pipe) in CAUGHT.get().into_iter().flat_map(|caught| &caught.pipes) {
+        let mut come = false;
+        while (&mut &*pipe).read(&mut [0]).is_ok_and(|read| read > 0) {
+            come = true;
+        }
+        if come && matches!(*signal, SIGTERM | SIGHUP) {
+            return Err(Error::Interrupted(*signal));
+        }
+    }
+    Ok(())
 }
 
 pub struct Hold;

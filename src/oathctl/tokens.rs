@@ -11,7 +11,7 @@ use std::path::Path;
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use pam_oath::usersfile::edit::Document;
-use pam_oath::usersfile::format::Entry;
+use pam_oath::usersfile::format::{Entry, Malformed};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -51,6 +51,13 @@ pub fn all(document: &Document) -> impl Iterator<Item = Token<'_>> {
 /// The tokens of one user, in file order.
 pub fn of<'a>(document: &'a Document, user: &'a OsStr) -> impl Iterator<Item = Token<'a>> {
     all(document).filter(move |token| token.entry.user == user.as_bytes())
+}
+
+/// What a login checks of a line before it uses it, a hashed PIN aside.
+pub fn check(entry: &Entry) -> Result<(), Malformed> {
+    entry.secret()?;
+    entry.last_used.counter()?;
+    entry.last_used.time().map(drop)
 }
 
 /// The line that disables a token.
