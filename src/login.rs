@@ -295,16 +295,17 @@ impl Last {
     }
 
     /// Whether it was accepted so short a time ago that it may be accepted again. Of two moments
-    /// that LAST-TIME can mean the earlier counts, and one in the future is none.
+    /// that LAST-TIME can mean both must be; one in the future is none.
     fn is_in_grace(&self, attempt: &Attempt) -> bool {
         if attempt.replay_grace == 0 {
             return false;
         }
         let times = self.time.map(attempt.now.unix_times).unwrap_or_default();
-        let passed = times
-            .first()
-            .and_then(|&time| attempt.now.unix_time.checked_sub(time));
-        passed.is_some_and(|passed| passed <= attempt.replay_grace)
+        let is_in_grace = |&time: &u64| {
+            let passed = attempt.now.unix_time.checked_sub(time);
+            passed.is_some_and(|passed| passed <= attempt.replay_grace)
+        };
+        !times.is_empty() && times.iter().all(is_in_grace)
     }
 }
 
