@@ -454,10 +454,14 @@ fn around(centre: u64, window: u32) -> impl Iterator<Item = u64> {
 /// Where the token's clock may stand now, by how far it was off at the last login (RFC 6238
 /// section 6): the time step used then, less the one that LAST-TIME lies in.
 ///
-/// LAST-TIME is local time. Since then summer time may have begun or the time zone changed, both
-/// by a whole number of quarters of an hour, so what is left over of an hour, half an hour and a
-/// quarter are possible as well. The window around the server's own clock stays open in any
-/// case, for a server whose clock was wrong and has been set right.
+/// LAST-TIME is local time. The time zone may have been changed since, by a whole number of
+/// quarters of an hour, so what is left over of an hour, half an hour and a quarter are possible
+/// as well. For that only the minute and the second count: in the zone of today LAST-TIME may
+/// name an hour that never was. So a token is not lost by a change of zones while its clock is
+/// off by less than half of that: half an hour, or 7 minutes where zones with quarters come in.
+///
+/// The window around the server's own clock stays open in any case, for a server whose clock was
+/// wrong and has been set right.
 fn centres(
     last_step: u64,
     last_time: Option<LocalTime>,
@@ -466,18 +470,22 @@ fn centres(
     attempt: &Attempt,
 ) -> Vec<u64> {
     const ZONE_CHANGES: [i128; 3] = [3600, 1800, 900];
-    let mut centres = Vec::new();
-    for time in last_time.map(attempt.now.unix_times).unwrap_or_default() {
-        // Wide enough for every pair of steps and every period.
-        let steps_off = i128::from(last_step) - i128::from(otp::time_step(time, period));
-        let seconds_off = steps_off * i128::from(period);
-        let rests = ZONE_CHANGES.map(|change| nearest_rest(seconds_off, change));
-        for seconds in [seconds_off].into_iter().chain(rests) {
-            let steps = (seconds * 2 / i128::from(period) + seconds.signum()) / 2;
-            centres.extend(u64::try_from(i128::from(now) + steps));
-        }
-    }
-    centres
+    let Some(last_time) = last_time else {
+        return Vec::new();
+    };
+    // Wide enough for every pair of steps and every period.
+    let period = i128::from(period);
+    let seconds_off = |time: i128| (i128::from(last_step) - time / period) * period;
+    let as_it_reads = (attempt.now.unix_times)(last_time)
+        .into_iter()
+        .map(|time| seconds_off(time.into()));
+    let in_the_hour = i128::from(last_time.minute) * 60 + i128::from(last_time.second);
+    let in_any_zone = ZONE_CHANGES.map(|change| nearest_rest(seconds_off(in_the_hour), change));
+    as_it_reads
+        .chain(in_any_zone)
+        .map(|seconds| (seconds * 2 / period + seconds.signum()) / 2)
+        .filter_map(|steps| u64::try_from(i128::from(now) + steps).ok())
+        .collect()
 }
 
 /// What is left of `number` when the nearest multiple of `unit` is taken away.
