@@ -208,9 +208,12 @@ pub fn decide<'a>(
 
         // As in the original, an earlier line of the user that breaks off before its SECRET takes
         // the record. We let it do so only where it stands in the way of the same code from then
-        // on: its PIN must fit whatever this line's PIN fits.
+        // on: its PIN must fit whatever this line's PIN fits, and the record must get into the
+        // file, not into a journal that knows tokens by their secrets.
         let taken = incomplete.iter().find(|(_, earlier)| {
-            earlier.pin == Some(b"+") || earlier.pin.is_some() && earlier.pin == entry.pin
+            let fits =
+                earlier.pin == Some(b"+") || earlier.pin.is_some() && earlier.pin == entry.pin;
+            fits && journal.is_none()
         });
         let (line, entry, counter) = match taken {
             Some((line, entry)) => (*line, entry, used.relative),
