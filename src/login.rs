@@ -8,12 +8,16 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::otp::{self, Code, Key};
 use crate::pin;
 use crate::sys::LocalTime;
-use crate::usersfile::format::{Entry, LastUsed, Malformed, MovingFactor};
+use crate::usersfile::format::{Entry, Field, LastUsed, Malformed, MovingFactor};
 use crate::usersfile::journal::Journal;
 use crate::usersfile::{Rewrite, UserLine};
 
 /// The widest window, in moving factors on each side.
 pub const MAX_WINDOW: u32 = 1000;
+
+/// How many PINs of one user may be hashes: computing one may take some tenths of a second, and a
+/// user who writes her own usersfile must not be able to keep a login busy with a thousand.
+const MOST_HASHES: usize = 16;
 
 /// One attempt to log in.
 pub struct Attempt<'a> {
@@ -145,6 +149,7 @@ pub fn decide<'a>(
     let mut refusal = Refusal::NoToken;
     let mut first_pin = None;
     let mut incomplete = Vec::new();
+    let mut hashes = 0;
     for line in lines {
         let entry = line.entry();
         if !entry.is_complete() {
@@ -168,6 +173,14 @@ pub fn decide<'a>(
                 malformed,
             }))
         };
+
+        hashes += usize::from(entry.pin.is_some_and(pin::is_hash));
+        if hashes > MOST_HASHES {
+            return malformed(Malformed {
+                field: Field::Pin,
+                problem: "is one hash too many; sixteen of a user are computed",
+            });
+        }
 
         // The PIN decides only when all else is computed, so that the time taken does not tell a
         // wrong PIN from a wrong code.
