@@ -48,6 +48,13 @@ fn scene() -> Scene {
     scene.args(&format!("window={WINDOW} readonly_ok={}", folder.display()))
 }
 
+/// A small disk for the scene's usersfile.
+fn disk_under(scene: &Scene, usersfile: &str) -> SmallDisk {
+    let disk = SmallDisk::over(&scene.folder());
+    scene.write_usersfile(usersfile);
+    disk
+}
+
 /// The journals and what is in them.
 fn journals(scene: &Scene) -> Vec<(PathBuf, String)> {
     let Ok(folder) = fs::read_dir(journal_folder(scene)) else {
@@ -73,7 +80,7 @@ fn assert_rc(outcome: &Outcome, rc: &str) {
 #[ignore = "needs root: run `make test`"]
 fn on_a_full_disk_the_login_is_recorded_in_the_journal_until_there_is_room() {
     let scene = scene();
-    let disk = SmallDisk::under(&scene, &line());
+    let disk = disk_under(&scene, &line());
     disk.fill();
     recorded_in_the_journal_only(&scene);
     disk.make_writable();
@@ -84,7 +91,7 @@ fn on_a_full_disk_the_login_is_recorded_in_the_journal_until_there_is_room() {
 #[ignore = "needs root: run `make test`"]
 fn on_a_read_only_disk_the_login_is_recorded_in_the_journal_until_it_can_be_written() {
     let scene = scene();
-    let disk = SmallDisk::under(&scene, &line());
+    let disk = disk_under(&scene, &line());
     disk.make_read_only();
     recorded_in_the_journal_only(&scene);
     disk.make_writable();
@@ -129,7 +136,7 @@ fn the_journal_is_roots_alone_and_holds_neither_secret_nor_pin() {
     let scene = scene();
     let folder = journal_folder(&scene);
     let scene = scene.args(&format!("digits=6 readonly_ok={}", folder.display()));
-    let disk = SmallDisk::under(&scene, &format!("HOTP\talice\t4711\t{SECRET}\n"));
+    let disk = disk_under(&scene, &format!("HOTP\talice\t4711\t{SECRET}\n"));
     disk.make_read_only();
     let typed = format!("4711{}", code(0));
     assert_rc(&scene.login("alice").types(typed), "SUCCESS");
@@ -146,7 +153,7 @@ fn the_journal_is_roots_alone_and_holds_neither_secret_nor_pin() {
 #[ignore = "needs root: run `make test`"]
 fn without_the_argument_a_read_only_disk_denies() {
     let scene = scene().args("");
-    let disk = SmallDisk::under(&scene, &line());
+    let disk = disk_under(&scene, &line());
     disk.make_read_only();
     assert_rc(&scene.login("alice").types(code(0)), "AUTH_ERR");
 }
@@ -164,7 +171,7 @@ fn an_edit_of_the_line_makes_no_code_of_the_journal_good_again() {
         ),
     ];
     let scene = scene();
-    let disk = SmallDisk::under(&scene, &line());
+    let disk = disk_under(&scene, &line());
     for edit in edits {
         disk.make_writable();
         scene.write_usersfile(line());
@@ -187,7 +194,7 @@ fn an_edit_of_the_line_makes_no_code_of_the_journal_good_again() {
 fn a_line_that_breaks_off_before_the_token_takes_no_record_away_from_the_journal() {
     let usersfile = format!("HOTP\talice\t+\n{}", line());
     let scene = scene();
-    let disk = SmallDisk::under(&scene, &usersfile);
+    let disk = disk_under(&scene, &usersfile);
     disk.make_read_only();
     assert_rc(&scene.login("alice").types(code(0)), "SUCCESS");
     assert_rc(&scene.login("alice").types(code(0)), "AUTH_ERR");
@@ -201,7 +208,7 @@ fn a_line_that_breaks_off_before_the_token_takes_no_record_away_from_the_journal
 #[ignore = "needs root: run `make test`"]
 fn forty_eight_logins_with_one_code_on_a_read_only_disk_are_one_login() {
     let scene = scene();
-    let disk = SmallDisk::under(&scene, &line());
+    let disk = disk_under(&scene, &line());
     disk.make_read_only();
     for n in 0..5 {
         let outcomes = scene.at_once((0..48).map(|_| scene.login("alice").typing(code(n))));
@@ -295,7 +302,7 @@ fn wherever_the_disk_turns_out_to_be_full_no_code_is_good_twice_and_none_gets_lo
 #[ignore = "needs root and strace: run `make test`"]
 fn the_journal_is_on_disk_before_the_answer() {
     let scene = scene();
-    let disk = SmallDisk::under(&scene, &line());
+    let disk = disk_under(&scene, &line());
     disk.make_read_only();
     let calls = calls_of_a_login(&scene, 0);
     let position = |name: &str, about: &str| calls.iter().rposition(|call| call.is(name, about));
@@ -316,7 +323,7 @@ fn the_journal_is_on_disk_before_the_answer() {
 #[ignore = "needs root and strace: run `make test`"]
 fn killed_at_any_call_while_the_disk_is_read_only_a_login_leaves_no_code_good_twice() {
     let scene = scene();
-    let disk = SmallDisk::under(&scene, &line());
+    let disk = disk_under(&scene, &line());
     disk.make_read_only();
     assert_rc(&scene.login("alice").types(code(0)), "SUCCESS");
     let (path, entry) = journals(&scene).remove(0);
@@ -330,7 +337,7 @@ fn killed_at_any_call_while_the_disk_is_read_only_a_login_leaves_no_code_good_tw
 #[ignore = "needs root and strace: run `make test`"]
 fn killed_at_any_call_when_the_disk_can_be_written_again_a_login_leaves_no_code_good_twice() {
     let scene = scene();
-    let disk = SmallDisk::under(&scene, &line());
+    let disk = disk_under(&scene, &line());
     disk.make_read_only();
     assert_rc(&scene.login("alice").types(code(0)), "SUCCESS");
     let (path, entry) = journals(&scene).remove(0);
@@ -460,7 +467,7 @@ impl World {
     fn new() -> World {
         let scene = scene();
         World {
-            disk: SmallDisk::under(&scene, &both_lines()),
+            disk: disk_under(&scene, &both_lines()),
             scene: Some(scene),
             model: Model::default(),
             now: NOON,

@@ -383,14 +383,8 @@ fn a_link_to_the_folder_is_followed_if_it_is_roots() {
 fn a_folder_on_a_full_or_read_only_disk_denies() {
     let spoil: [fn(&SmallDisk); 2] = [SmallDisk::fill, SmallDisk::make_read_only];
     for spoil in spoil {
-        let scene = Scene::new();
-        let disk = SmallDisk::under(&scene, "");
-        let usersfile = scene.folder().with_file_name("users.oath");
-        fs::write(&usersfile, format!("HOTP\talice\t-\t{SECRET}\n")).unwrap();
-        let folder = scene.folder().join("throttle");
-        let scene = scene
-            .usersfile_option(&format!("usersfile={}", usersfile.display()))
-            .args(&format!("throttle=5 throttle_dir={}", folder.display()));
+        let scene = throttled("");
+        let disk = SmallDisk::over(&state_folder(&scene));
         assert_rc(&scene.login("alice").types(code(0)), "SUCCESS");
         spoil(&disk);
         let outcome = scene.login("alice").types(code(1));
@@ -411,15 +405,33 @@ fn a_folder_that_is_no_absolute_path_denies() {
     }
 }
 
+/// Nobody's usersfile in nobody's folder, for an application that is nobody's.
+fn of_nobody(scene: Scene) -> Scene {
+    for path in [scene.folder(), scene.path()] {
+        chown(path, Some(65534), Some(65534)).unwrap();
+    }
+    scene.application_of(65534, 65534)
+}
+
 #[test]
 #[ignore = "needs root: run `make test`"]
 fn a_process_that_is_not_root_and_cannot_write_there_is_warned_and_not_throttled() {
-    let nobody = Some(65534);
-    let scene = throttled("");
-    fs::create_dir(state_folder(&scene)).unwrap();
-    chown(scene.folder(), nobody, nobody).unwrap();
-    chown(scene.path(), nobody, nobody).unwrap();
-    let scene = scene.application_of(65534, 65534);
+    let of_root = throttled("");
+    fs::create_dir(state_folder(&of_root)).unwrap();
+    not_throttled(&of_nobody(of_root));
+
+    let on_a_full_disk = throttled("");
+    let folder = state_folder(&on_a_full_disk);
+    let disk = SmallDisk::over(&folder);
+    disk.fill();
+    for path in [folder.clone(), folder.join("throttle-alice")] {
+        let _ = File::create_new(&path);
+        chown(path, Some(65534), Some(65534)).unwrap();
+    }
+    not_throttled(&of_nobody(on_a_full_disk));
+}
+
+fn not_throttled(scene: &Scene) {
     for _ in 0..2 {
         let outcome = scene.login("alice").types(wrong());
         assert_checked_and_wrong(&outcome);

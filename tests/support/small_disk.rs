@@ -1,4 +1,4 @@
-//! A file system of a few pages under the usersfile, to be filled and made read-only.
+//! A file system of a few pages, to be filled and made read-only.
 
 // Each test uses its own part of it.
 #![allow(dead_code)]
@@ -6,12 +6,10 @@
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-
-use super::Scene;
 
 /// Mounted in a namespace that only this thread and what it starts can see. Takes root.
 pub struct SmallDisk {
@@ -20,19 +18,18 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Over the folder of the scene's usersfile, which is written anew. To be made before the
+    /// In the place of this folder, which is made if it is not there. To be mounted before the
     /// scene's first login.
-    pub fn under(scene: &Scene, usersfile: &str) -> SmallDisk {
+    pub fn over(folder: &Path) -> SmallDisk {
         let nothing = None::<&str>;
         unshare(CloneFlags::CLONE_NEWNS).expect("mounts of one's own take root");
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(nothing, "/", nothing, private, nothing).unwrap();
+        fs::create_dir_all(folder).unwrap();
         let options = Some("mode=755,size=64k");
-        let folder = scene.folder();
-        mount(nothing, &folder, Some("tmpfs"), MsFlags::empty(), options).unwrap();
-        scene.write_usersfile(usersfile);
+        mount(nothing, folder, Some("tmpfs"), MsFlags::empty(), options).unwrap();
         SmallDisk {
-            folder,
+            folder: folder.into(),
             is_writable: Cell::new(true),
         }
     }
