@@ -7,8 +7,9 @@
 //! record of a token count, the later one for what is accepted next, until the file can be
 //! written again.
 //!
-//! LINE stands for the first four fields as they are. TOKEN stands for the secret alone: once the
-//! PIN has been changed, or the line spelled in another way, the code is as used as before.
+//! TOKEN stands for the secret alone: once the PIN has been changed, or the line spelled in another
+//! way, the code is as used as before. LINE stands for the first four fields as they are: a rewrite
+//! of one line brings no other up to date that has the same secret with another PIN.
 
 #![forbid(unsafe_code)]
 
@@ -51,11 +52,9 @@ impl Journal {
     /// What the journal says was last used of a token.
     pub fn last_used_of(&self, entry: &Entry) -> Option<LastUsed<'_>> {
         let digests = Digests::of(entry)?;
-        // The latest is at the end.
-        let of_line = self.lines().rfind(|line| digests.are_of_line(line));
-        let of_token = || self.lines().rfind(|line| digests.are_of_token(line));
-        of_line
-            .or_else(of_token)
+        // Each record is of a later code than those before it, with whatever PIN.
+        self.lines()
+            .rfind(|line| digests.are_of_token(line))
             .map(|line| LastUsed::parse(fields(line).skip(2)))
     }
 
