@@ -90,8 +90,11 @@ mod allow_replayed_otp_within {
 
     const LIMIT: i64 = 60;
 
-    /// A token of each kind, and its code for the `n`th login.
-    fn kinds() -> [(Scene, fn(u64) -> String); 2] {
+    /// The code for the `n`th login.
+    type Codes = fn(u64) -> String;
+
+    /// A token of each kind, with its codes.
+    fn kinds() -> [(Scene, Codes); 2] {
         const ARGS: &str = "allow_replayed_otp_within=60";
         [
             (hotp("-").args(ARGS), |n| token().code(n)),

@@ -7,6 +7,7 @@ mod support;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use small_disk::SmallDisk;
@@ -227,9 +228,8 @@ fn a_login_that_is_killed_while_it_is_checked_counts() {
             while !is_counted() {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            let killed = std::process::Command::new("kill")
-                .args(["-KILL", &process.to_string()])
-                .status();
+            let kill = format!("kill -KILL {process}");
+            let killed = Command::new("sh").args(["-c", &kill]).status();
             assert!(killed.unwrap().success());
         }
     });
