@@ -8,12 +8,16 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::otp::{self, Code, Key};
 use crate::pin;
 use crate::sys::LocalTime;
-use crate::usersfile::format::{Entry, LastUsed, Malformed, MovingFactor};
+use crate::usersfile::format::{Entry, Field, LastUsed, Malformed, MovingFactor};
 use crate::usersfile::journal::Journal;
 use crate::usersfile::{Rewrite, UserLine};
 
 /// The widest window, in moving factors on each side.
 pub const MAX_WINDOW: u32 = 1000;
+
+/// How many PINs of one user may be hashes: computing one may take some tenths of a second, and a
+/// user who writes her own usersfile must not be able to keep a login busy with a thousand.
+const MOST_HASHES: usize = 16;
 
 /// One attempt to log in.
 pub struct Attempt<'a> {
@@ -145,6 +149,7 @@ pub fn decide<'a>(
     let mut refusal = Refusal::NoToken;
     let mut first_pin = None;
     let mut incomplete = Vec::new();
+    let mut hashes = 0;
     for line in lines {
         let entry = line.entry();
         if !entry.is_complete() {
@@ -168,6 +173,14 @@ pub fn decide<'a>(
                 malformed,
             }))
         };
+
+        hashes += usize::from(entry.pin.is_some_and(pin::is_hash));
+        if hashes > MOST_HASHES {
+            return malformed(Malformed {
+                field: Field::Pin,
+                problem: "is one hash too many; sixteen of a user are computed",
+            });
+        }
 
         // The PIN decides only when all else is computed, so that the time taken does not tell a
         // wrong PIN from a wrong code.
@@ -208,9 +221,12 @@ pub fn decide<'a>(
 
         // As in the original, an earlier line of the user that breaks off before its SECRET takes
         // the record. We let it do so only where it stands in the way of the same code from then
-        // on: its PIN must fit whatever this line's PIN fits.
+        // on: its PIN must fit whatever this line's PIN fits, and the record must get into the
+        // file, not into a journal that knows tokens by their secrets.
         let taken = incomplete.iter().find(|(_, earlier)| {
-            earlier.pin == Some(b"+") || earlier.pin.is_some() && earlier.pin == entry.pin
+            let fits =
+                earlier.pin == Some(b"+") || earlier.pin.is_some() && earlier.pin == entry.pin;
+            fits && journal.is_none()
         });
         let (line, entry, counter) = match taken {
             Some((line, entry)) => (*line, entry, used.relative),
@@ -295,16 +311,17 @@ impl Last {
     }
 
     /// Whether it was accepted so short a time ago that it may be accepted again. Of two moments
-    /// that LAST-TIME can mean the earlier counts, and one in the future is none.
+    /// that LAST-TIME can mean both must be; one in the future is none.
     fn is_in_grace(&self, attempt: &Attempt) -> bool {
         if attempt.replay_grace == 0 {
             return false;
         }
         let times = self.time.map(attempt.now.unix_times).unwrap_or_default();
-        let passed = times
-            .first()
-            .and_then(|&time| attempt.now.unix_time.checked_sub(time));
-        passed.is_some_and(|passed| passed <= attempt.replay_grace)
+        let is_in_grace = |&time: &u64| {
+            let passed = attempt.now.unix_time.checked_sub(time);
+            passed.is_some_and(|passed| passed <= attempt.replay_grace)
+        };
+        !times.is_empty() && times.iter().all(is_in_grace)
     }
 }
 
@@ -453,10 +470,14 @@ fn around(centre: u64, window: u32) -> impl Iterator<Item = u64> {
 /// Where the token's clock may stand now, by how far it was off at the last login (RFC 6238
 /// section 6): the time step used then, less the one that LAST-TIME lies in.
 ///
-/// LAST-TIME is local time. Since then summer time may have begun or the time zone changed, both
-/// by a whole number of quarters of an hour, so what is left over of an hour, half an hour and a
-/// quarter are possible as well. The window around the server's own clock stays open in any
-/// case, for a server whose clock was wrong and has been set right.
+/// LAST-TIME is local time. The time zone may have been changed since, by a whole number of
+/// quarters of an hour, so what is left over of an hour, half an hour and a quarter are possible
+/// as well. For that only the minute and the second count: in the zone of today LAST-TIME may
+/// name an hour that never was. So a token is not lost by a change of zones while its clock is
+/// off by less than half of that: half an hour, or 7 minutes where zones with quarters come in.
+///
+/// The window around the server's own clock stays open in any case, for a server whose clock was
+/// wrong and has been set right.
 fn centres(
     last_step: u64,
     last_time: Option<LocalTime>,
@@ -465,18 +486,22 @@ fn centres(
     attempt: &Attempt,
 ) -> Vec<u64> {
     const ZONE_CHANGES: [i128; 3] = [3600, 1800, 900];
-    let mut centres = Vec::new();
-    for time in last_time.map(attempt.now.unix_times).unwrap_or_default() {
-        // Wide enough for every pair of steps and every period.
-        let steps_off = i128::from(last_step) - i128::from(otp::time_step(time, period));
-        let seconds_off = steps_off * i128::from(period);
-        let rests = ZONE_CHANGES.map(|change| nearest_rest(seconds_off, change));
-        for seconds in [seconds_off].into_iter().chain(rests) {
-            let steps = (seconds * 2 / i128::from(period) + seconds.signum()) / 2;
-            centres.extend(u64::try_from(i128::from(now) + steps));
-        }
-    }
-    centres
+    let Some(last_time) = last_time else {
+        return Vec::new();
+    };
+    // Wide enough for every pair of steps and every period.
+    let period = i128::from(period);
+    let seconds_off = |time: i128| (i128::from(last_step) - time / period) * period;
+    let as_it_reads = (attempt.now.unix_times)(last_time)
+        .into_iter()
+        .map(|time| seconds_off(time.into()));
+    let in_the_hour = i128::from(last_time.minute) * 60 + i128::from(last_time.second);
+    let in_any_zone = ZONE_CHANGES.map(|change| nearest_rest(seconds_off(in_the_hour), change));
+    as_it_reads
+        .chain(in_any_zone)
+        .map(|seconds| (seconds * 2 / period + seconds.signum()) / 2)
+        .filter_map(|steps| u64::try_from(i128::from(now) + steps).ok())
+        .collect()
 }
 
 /// What is left of `number` when the nearest multiple of `unit` is taken away.

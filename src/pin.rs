@@ -7,6 +7,9 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::sys;
 use crate::usersfile::format::{Field, Malformed};
 
+/// The longest PIN that crypt(5) takes, in bytes.
+const LONGEST_HASHED: usize = 511;
+
 /// Whether `typed` is the PIN that the `field` asks for: `-` for none, `+` for one that another
 /// module checks, a crypt(5) hash of it, or the PIN itself. Compared in constant time; a hash
 /// is computed whatever was typed.
@@ -20,10 +23,12 @@ pub fn fits(field: &[u8], typed: &[u8]) -> Result<Choice, Malformed> {
                     "is a hash too costly to compute in a login; make one with mkpasswd's defaults",
                 ));
             }
-            let computed = sys::crypt(typed, hash).ok_or(malformed(
+            let can_be_hashed = typed.len() <= LONGEST_HASHED;
+            let phrase = if can_be_hashed { typed } else { b"" };
+            let computed = sys::crypt(phrase, hash).ok_or(malformed(
                 "is a crypt(5) hash that this system's libcrypt cannot compute",
             ))?;
-            Ok(computed.ct_eq(hash))
+            Ok(computed.ct_eq(hash) & Choice::from(u8::from(can_be_hashed)))
         }
         pin => Ok(pin.ct_eq(typed)),
     }

@@ -5,6 +5,7 @@
 pub mod handle;
 pub mod options;
 
+use std::cell::Cell;
 use std::ffi::{OsStr, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -244,6 +245,7 @@ fn authenticate(handle: &Handle, options: &Options) -> Result<Accepted, Error> {
         options,
         user,
         usersfile,
+        counted: Cell::new(None),
     };
     let path = login.usersfile.path().display();
     login.debug(|| format!("usersfile is {path}"));
@@ -288,6 +290,8 @@ struct Login<'a> {
     options: &'a Options,
     user: &'a OsStr,
     usersfile: Usersfile,
+    /// The failure that the throttle has counted for this login, if any.
+    counted: Cell<Option<Failures>>,
 }
 
 impl Login<'_> {
@@ -301,8 +305,7 @@ impl Login<'_> {
         (result, pin)
     }
 
-    /// Lets `check` run if the user need not wait. It counts as a failure from before it begins,
-    /// so that nothing that stops it makes a guess free.
+    /// Lets `check` run if the user need not wait.
     fn throttled(
         &self,
         check: impl FnOnce() -> Result<Accepted, Error>,
@@ -310,29 +313,14 @@ impl Login<'_> {
         let Some(seconds) = self.options.throttle else {
             return check();
         };
-        let folder = Path::new(&self.options.throttle_folder);
-        let mut throttle = match Throttle::lock(folder, self.user) {
-            Err(error) if sys::effective_user() != 0 => {
+        let (mut throttle, before) = match self.count_failure(seconds) {
+            Err(Error::Throttle(error)) if sys::effective_user() != 0 => {
                 let message = format!("not throttled, for want of root's rights: {error}");
                 self.handle.log(Priority::Warning, &message);
                 return check();
             }
-            throttle => throttle.map_err(Error::Throttle)?,
+            counted => counted?,
         };
-        let now = now()?.unix_time;
-        let before = throttle.failures();
-        match before.wait(seconds, now) {
-            0 => {}
-            wait => {
-                return Err(Error::TooEarly {
-                    failures: before.count,
-                    wait,
-                });
-            }
-        }
-        throttle
-            .set(before.and_one_at(now))
-            .map_err(Error::Throttle)?;
         let result = check();
         let after = match &result {
             Ok(_) => Some(Failures::default()),
@@ -343,6 +331,38 @@ impl Login<'_> {
             Some(Err(error)) => Err(Error::Throttle(error)),
             _ => result,
         }
+    }
+
+    /// Counts a failure before the check begins, so that nothing that stops the check makes a
+    /// guess free. Returns the throttle, still locked, and what it held before.
+    ///
+    /// A login counts once: who is asked because the stacked token does not satisfy need not wait
+    /// for that.
+    fn count_failure(&self, seconds: u64) -> Result<(Throttle, Failures), Error> {
+        let folder = Path::new(&self.options.throttle_folder);
+        let mut throttle = Throttle::lock(folder, self.user).map_err(Error::Throttle)?;
+        // Not earlier: others may have failed while this one waited for the lock.
+        let now = now()?.unix_time;
+        let before = throttle.failures();
+        let failed = if self.counted.get() == Some(before) {
+            Failures {
+                last: now,
+                ..before
+            }
+        } else {
+            match before.wait(seconds, now) {
+                0 => before.and_one_at(now),
+                wait => {
+                    return Err(Error::TooEarly {
+                        failures: before.count,
+                        wait,
+                    });
+                }
+            }
+        };
+        throttle.set(failed).map_err(Error::Throttle)?;
+        self.counted.set(Some(failed));
+        Ok((throttle, before))
     }
 
     /// Checks a response against the usersfile, under its lock, and records it if it is good.

@@ -2,10 +2,14 @@
 //! read-only disk does not lock the administrator out.
 //!
 //! A journal is one small file for one user of one usersfile, kept elsewhere (`/run`, say). Each
-//! line is `DIGEST COUNTER LAST-OTP LAST-TIME`: the SHA-256 of the token's first four fields, so
-//! that no secret is copied, and what a rewrite would have put behind them. Both the file's and
-//! the journal's record of a token count, the later one for what is accepted next, until the
-//! file can be written again.
+//! line is `TOKEN LINE COUNTER LAST-OTP LAST-TIME`: two digests, so that no secret is copied, and
+//! what a rewrite would have put behind the first four fields. Both the file's and the journal's
+//! record of a token count, the later one for what is accepted next, until the file can be
+//! written again.
+//!
+//! TOKEN stands for the secret alone: once the PIN has been changed, or the line spelled in another
+//! way, the code is as used as before. LINE stands for the first four fields as they are: a rewrite
+//! of one line brings no other up to date that has the same secret with another PIN.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +20,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::format::{Entry, LastUsed, fields};
+use super::format::{Entry, LastUsed, MovingFactor, fields};
 use super::store::{Held, Rewrite};
 use super::{Error, state};
 
@@ -47,19 +51,21 @@ impl Journal {
 
     /// What the journal says was last used of a token.
     pub fn last_used_of(&self, entry: &Entry) -> Option<LastUsed<'_>> {
-        let digest = digest_of(entry);
+        let digests = Digests::of(entry)?;
+        // Each record is of a later code than those before it, with whatever PIN.
         self.lines()
-            .find(|line| fields(line).next() == Some(digest.as_bytes()))
-            .map(|line| LastUsed::parse(fields(line).skip(1)))
+            .rfind(|line| digests.are_of_token(line))
+            .map(|line| LastUsed::parse(fields(line).skip(2)))
     }
 
     /// Records, durably, what the `line` of a token says was last used.
     pub fn record(&mut self, line: &[u8]) -> Result<(), Error> {
-        let Some(entry) = Entry::parse(line) else {
-            return Ok(());
-        };
-        let mut text = self.without(&entry);
-        text.extend_from_slice(digest_of(&entry).as_bytes());
+        let parsed = Entry::parse(line).and_then(|entry| Some((entry, Digests::of(&entry)?)));
+        let (entry, digests) = parsed.expect("the line of a token that gave a code");
+        let mut text = self.without(&digests);
+        text.extend_from_slice(digests.token.as_bytes());
+        text.push(b' ');
+        text.extend_from_slice(digests.line.as_bytes());
         for field in entry.last_used.fields() {
             text.push(b' ');
             text.extend_from_slice(field);
@@ -70,27 +76,26 @@ impl Journal {
 
     /// Forgets what it holds of a token, since the `line` in the usersfile holds it now.
     pub fn clear(&mut self, line: &[u8]) -> Result<(), Error> {
-        match Entry::parse(line) {
-            Some(entry) if self.last_used_of(&entry).is_some() => {
-                self.replace(self.without(&entry))
+        match Entry::parse(line).as_ref().and_then(Digests::of) {
+            Some(digests) if self.lines().any(|line| digests.are_of_line(line)) => {
+                self.replace(self.without(&digests))
             }
             _ => Ok(()),
         }
     }
 
-    fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        self.text.split(|&byte| byte == b'\n')
+    fn lines(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.text
+            .split(|&byte| byte == b'\n')
+            .filter(|line| !line.is_empty())
     }
 
-    /// The text less the token's line, with room for a new one.
-    fn without(&self, entry: &Entry) -> Zeroizing<Vec<u8>> {
-        let digest = digest_of(entry);
+    /// The text less the line's entry, with room for a new one.
+    fn without(&self, digests: &Digests) -> Zeroizing<Vec<u8>> {
         let mut text = Zeroizing::new(Vec::with_capacity(self.text.len() + 256));
-        for line in self.lines().filter(|line| !line.is_empty()) {
-            if fields(line).next() != Some(digest.as_bytes()) {
-                text.extend_from_slice(line);
-                text.push(b'\n');
-            }
+        for line in self.lines().filter(|line| !digests.are_of_line(line)) {
+            text.extend_from_slice(line);
+            text.push(b'\n');
         }
         text
     }
@@ -105,14 +110,42 @@ impl Journal {
     }
 }
 
-/// The SHA-256, in hexadecimal, of the fields that name a token: TYPE, USER, PIN and SECRET.
-fn digest_of(entry: &Entry) -> String {
-    let mut digest = Sha256::new();
-    for field in entry.identity() {
-        digest.update(field);
-        digest.update(b"\t");
+/// What an entry begins with: SHA-256, in hexadecimal.
+struct Digests {
+    /// Of the secret, and of the time step it is used with.
+    token: String,
+    /// Of TYPE, USER, PIN and SECRET.
+    line: String,
+}
+
+impl Digests {
+    /// `None` if the line holds no secret.
+    fn of(entry: &Entry) -> Option<Digests> {
+        let period = match entry.token_type.moving_factor {
+            MovingFactor::Event => 0,
+            MovingFactor::Time { period } => period,
+        };
+        let mut token = Sha256::new();
+        token.update(period.to_be_bytes());
+        token.update(&*entry.secret().ok()?);
+        let mut line = Sha256::new();
+        for field in entry.identity() {
+            line.update(field);
+            line.update(b"\t");
+        }
+        Some(Digests {
+            token: hex(&token.finalize()),
+            line: hex(&line.finalize()),
+        })
     }
-    hex(&digest.finalize())
+
+    fn are_of_token(&self, line: &[u8]) -> bool {
+        fields(line).next() == Some(self.token.as_bytes())
+    }
+
+    fn are_of_line(&self, line: &[u8]) -> bool {
+        fields(line).nth(1) == Some(self.line.as_bytes())
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

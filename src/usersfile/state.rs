@@ -17,6 +17,9 @@ use crate::sys;
 /// Locks the file `name` in `folder`. Folder and file are made, for root alone, if they are not
 /// there; the folder that `folder` is in must be.
 pub fn lock(folder: &Path, name: &OsStr) -> Result<Held, Error> {
+    if !folder.is_absolute() {
+        return Err(Error::refused(folder, "must be an absolute path"));
+    }
     let path = folder.join(name);
     let place = match Place::find(&path, None) {
         Err(Error::MissingFolder(_)) => {

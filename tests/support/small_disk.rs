@@ -1,0 +1,82 @@
+//! A file system of a few pages, to be filled and made read-only.
+
+// Each test uses its own part of it.
+#![allow(dead_code)]
+
+use std::cell::Cell;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+
+/// Mounted in a namespace that only this thread and what it starts can see. Takes root.
+pub struct SmallDisk {
+    folder: PathBuf,
+    is_writable: Cell<bool>,
+}
+
+impl SmallDisk {
+    /// In the place of this folder, which is made if it is not there. To be mounted before the
+    /// scene's first login.
+    pub fn over(folder: &Path) -> SmallDisk {
+        let nothing = None::<&str>;
+        unshare(CloneFlags::CLONE_NEWNS).expect("mounts of one's own take root");
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(nothing, "/", nothing, private, nothing).unwrap();
+        fs::create_dir_all(folder).unwrap();
+        let options = Some("mode=755,size=64k");
+        mount(nothing, folder, Some("tmpfs"), MsFlags::empty(), options).unwrap();
+        SmallDisk {
+            folder: folder.into(),
+            is_writable: Cell::new(true),
+        }
+    }
+
+    /// Takes all the room there is.
+    pub fn fill(&self) {
+        self.remount(MsFlags::empty());
+        let mut filler = File::create(self.filler()).unwrap();
+        while filler.write_all(&[0; 4096]).is_ok() {}
+        self.is_writable.set(false);
+    }
+
+    pub fn make_read_only(&self) {
+        self.remount(MsFlags::MS_RDONLY);
+        self.is_writable.set(false);
+    }
+
+    /// Gives all the room back, and the leave to write.
+    pub fn make_writable(&self) {
+        self.remount(MsFlags::empty());
+        let _ = fs::remove_file(self.filler());
+        self.is_writable.set(true);
+    }
+
+    pub fn is_writable(&self) -> bool {
+        self.is_writable.get()
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.folder.join("filler")
+    }
+
+    fn remount(&self, flags: MsFlags) {
+        let nothing = None::<&str>;
+        mount(
+            nothing,
+            &self.folder,
+            nothing,
+            MsFlags::MS_REMOUNT | flags,
+            nothing,
+        )
+        .unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = umount2(&self.folder, MntFlags::MNT_DETACH);
+    }
+}
