@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use pam_sys::pam_handle;
-use zeroize::optimization_barrier;
+use zeroize::{Zeroize, optimization_barrier};
 
 pub use handle::{Handle, Priority};
 pub use options::Options;
@@ -173,7 +173,10 @@ fn guarded(handle: &Handle, call: impl FnOnce() -> c_int) -> c_int {
 /// secret that no destructor knows.
 #[inline(never)]
 fn wipe_stack() {
-    optimization_barrier(&[0u8; 32 * 1024]);
+    // Written as words, one by one, whatever the compiler thinks of it.
+    let mut used = [0u64; 32 * 1024 / 8];
+    used.zeroize();
+    optimization_barrier(&used);
 }
 
 /// Reads the arguments, does the login, logs how it went, gives PAM its answer.
