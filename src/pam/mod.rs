@@ -220,19 +220,24 @@ fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
     pam_sys::PAM_SUCCESS
 }
 
-/// ` user=… rhost=… line=…`, as far as known.
+/// ` user=… rhost=… line=…`, as far as known, and each a single word: what ends a line of the log
+/// must not be for anybody to choose by the name they log in with.
 fn who(handle: &Handle, line: Option<usize>) -> String {
     let mut who = String::new();
     if let Ok(user) = handle.user() {
-        who += &format!(" user={}", user.to_string_lossy());
+        who += &format!(" user={}", one_word(&user));
     }
     if let Some(host) = handle.remote_host() {
-        who += &format!(" rhost={}", host.to_string_lossy());
+        who += &format!(" rhost={}", one_word(&host));
     }
     if let Some(line) = line {
         who += &format!(" line={line}");
     }
     who
+}
+
+fn one_word(name: &OsStr) -> String {
+    name.to_string_lossy().replace(char::is_whitespace, "?")
 }
 
 /// One login.
