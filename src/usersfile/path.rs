@@ -151,10 +151,14 @@ impl Place {
         warnings
     }
 
-    /// Whether something else in this folder was put there by somebody who has no business
-    /// there.
+    /// Whether something else in this folder is none of the owner's: put there by somebody who
+    /// has no business there, or a file that the owner's rights don't open.
     pub fn is_intruder(&self, metadata: &Metadata) -> bool {
-        self.shared && !is_trusted(metadata.uid()) && metadata.uid() != self.folder_uid
+        let uid = metadata.uid();
+        match &self.owner {
+            Some(owner) => uid != owner.uid,
+            None => self.shared && !is_trusted(uid),
+        }
     }
 }
 
