@@ -481,7 +481,15 @@ fn make_like(old: &File, old_metadata: &Metadata, new: &File) -> io::Result<()> 
     const ACL: &CStr = c"system.posix_acl_access";
     let created = new.metadata()?;
     if (created.uid(), created.gid()) != (old_metadata.uid(), old_metadata.gid()) {
-        fchown(new, Some(old_metadata.uid()), Some(old_metadata.gid()))?;
+        match fchown(new, Some(old_metadata.uid()), Some(old_metadata.gid())) {
+            // A user's own file may be of a group that the user is not in, as it is when root
+            // gave it away. Where that group may do nothing with it, its loss is none.
+            Err(error)
+                if error.kind() == io::ErrorKind::PermissionDenied
+                    && created.uid() == old_metadata.uid()
+                    && old_metadata.mode() & 0o070 == 0 => {}
+            result => result?,
+        }
     }
     let names = sys::attribute_names(old)?;
     let has_acl = |names: &[CString]| names.iter().any(|name| name.as_c_str() == ACL);
