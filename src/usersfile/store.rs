@@ -99,11 +99,12 @@ impl Usersfile {
     pub fn knows(&self, user: &OsStr) -> Result<bool, Error> {
         let mut seen_before: Option<Stamp> = None;
         for _ in 0..ATTEMPTS {
-            let (_place, file) = self.open()?;
+            let (_place, file, metadata) = self.open()?;
             let io = |action| Error::io(action, &self.path);
-            let stamp = Stamp::of(&file).map_err(io("look at"))?;
+            let stamp = Stamp::from(&metadata);
             let mut known = false;
-            lines_of(&file, user.as_bytes(), |line| {
+            // No more than was checked, however fast it grows.
+            lines_of((&file).take(stamp.length), user.as_bytes(), |line| {
                 known = line.entry().makes_known();
                 Ok(if known {
                     ControlFlow::Break(())
@@ -141,8 +142,9 @@ impl Usersfile {
         user: &OsStr,
         mut decide: impl FnMut(&[UserLine]) -> (T, Option<Rewrite>),
     ) -> Result<(T, Vec<String>), Error> {
-        for _ in 0..ATTEMPTS {
-            let mut held = self.lock()?;
+        let mut patience = Patience::new();
+        loop {
+            let mut held = self.lock_within(&mut patience)?;
             let attempt = held.lines_of(user).and_then(|lines| {
                 let (answer, rewrite) = decide(&lines);
                 if let Some(rewrite) = rewrite {
@@ -151,15 +153,19 @@ impl Usersfile {
                 Ok(answer)
             });
             match attempt {
-                Err(Error::Changing(_)) => {}
+                Err(Error::Changing(path)) => {
+                    drop(held);
+                    if !patience.wait() {
+                        return Err(Error::Changing(path));
+                    }
+                }
                 Err(error) => return Err(error),
                 Ok(answer) => return Ok((answer, held.warnings)),
             }
         }
-        Err(Error::Changing(self.path.clone()))
     }
 
-    fn open(&self) -> Result<(Place, File), Error> {
+    fn open(&self) -> Result<(Place, File, Metadata), Error> {
         let place = Place::find(&self.path, self.home_of)?;
         // First as a mere path: opening some devices for reading does something.
         look_at(&place, &place.name)?
@@ -170,14 +176,17 @@ impl Usersfile {
             .map_err(Error::io("open", &place.path))?;
         let metadata = file.metadata().map_err(Error::io("look at", &place.path))?;
         place.check_file(&metadata)?;
-        Ok((place, file))
+        Ok((place, file, metadata))
     }
 
     /// Opens and locks the file that the path names at that moment.
     pub fn lock(&self) -> Result<Held, Error> {
-        let mut patience = Patience::new();
+        self.lock_within(&mut Patience::new())
+    }
+
+    fn lock_within(&self, patience: &mut Patience) -> Result<Held, Error> {
         loop {
-            let (place, file) = self.open()?;
+            let (place, file, _) = self.open()?;
             while !sys::try_lock(&file).map_err(Error::io("lock", &place.path))? {
                 if !patience.wait() {
                     return Err(Error::Locked(place.path));
@@ -186,6 +195,8 @@ impl Usersfile {
             let metadata = file.metadata().map_err(Error::io("look at", &place.path))?;
             // While we waited, the login before us has put a new file in its place.
             if is_named(&place, &place.name, &metadata)? {
+                // Or its owner has made something else of it.
+                place.check_file(&metadata)?;
                 return Ok(Held {
                     warnings: place.warnings(&metadata),
                     stamp: Stamp::from(&metadata),
@@ -343,7 +354,8 @@ impl Held {
     /// The token lines of `user`, in file order.
     pub fn lines_of(&self, user: &OsStr) -> Result<Vec<UserLine>, Error> {
         let mut lines = Vec::new();
-        lines_of(&self.file, user.as_bytes(), |line| {
+        let checked = (&self.file).take(self.stamp.length);
+        lines_of(checked, user.as_bytes(), |line| {
             lines.try_reserve(1)?;
             lines.push(line);
             Ok(ControlFlow::Continue(()))
