@@ -2,7 +2,7 @@
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 MODULE := $(TARGET)/release/libpam_oath.so
 
-.PHONY: help build test check
+.PHONY: help build test check fuzz
 
 help:
 	@echo 'make build   the module, $(MODULE:$(CURDIR)/%=%)'
