@@ -2,12 +2,13 @@
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 MODULE := $(TARGET)/release/libpam_oath.so
 
-.PHONY: help build test check
+.PHONY: help build test check fuzz
 
 help:
 	@echo 'make build   the module, $(MODULE:$(CURDIR)/%=%)'
 	@echo 'make test    every test against that module; needs root, installs what the tests need'
 	@echo 'make check   formatting, lints, documentation'
+	@echo 'make fuzz    each fuzzer for FUZZ_SECONDS (60); needs nightly Rust, cargo-fuzz and g++'
 	@echo 'cargo test   the tests that need neither root nor more packages'
 
 build:
@@ -30,3 +31,18 @@ check:
 	cargo fmt --check
 	cargo clippy --locked --all-targets --all-features -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items
+
+FUZZERS := usersfile arguments whole_login
+FUZZ_SECONDS ?= 60
+
+# What makes one fail goes to fuzz/artifacts/. With the fix it moves to fuzz/seeds/, where
+# tests/bytes.rs finds it.
+fuzz:
+	@cargo +nightly fuzz --version >/dev/null || { \
+	    echo 'Run: rustup toolchain install nightly && cargo install cargo-fuzz' >&2; \
+	    exit 1; }
+	mkdir -p $(FUZZERS:%=fuzz/corpus/%)
+	for fuzzer in $(FUZZERS); do \
+	    cargo +nightly fuzz run $$fuzzer fuzz/corpus/$$fuzzer fuzz/seeds/$$fuzzer -- \
+	        -max_total_time=$(FUZZ_SECONDS) -timeout=30 -max_len=4096 || exit 1; \
+	done

@@ -15,9 +15,10 @@ use crate::usersfile::{Rewrite, UserLine};
 /// The widest window, in moving factors on each side.
 pub const MAX_WINDOW: u32 = 1000;
 
-/// How many PINs of one user may be hashes: computing one may take some tenths of a second, and a
-/// user who writes her own usersfile must not be able to keep a login busy with a thousand.
-const MOST_HASHES: usize = 16;
+/// How many codes a login computes at most, and how many hashes of PINs: some seconds' worth. A
+/// user who writes her own usersfile could keep a login busy for an hour otherwise.
+const MOST_CODES: usize = 1_000_000;
+const MOST_HASHES: usize = 8;
 
 /// One attempt to log in.
 pub struct Attempt<'a> {
@@ -35,6 +36,14 @@ pub struct Attempt<'a> {
     pub replay_grace: u64,
     /// When the attempt is made.
     pub now: Now,
+}
+
+impl Attempt<'_> {
+    fn most_codes_of_a_token(&self) -> usize {
+        // With `drift` every time that LAST-TIME can mean has a window of its own, see `centres`.
+        let windows = if self.drift { 9 } else { 1 };
+        windows * (2 * self.window as usize + 1)
+    }
 }
 
 /// How many characters at the end of a response are the code.
@@ -149,7 +158,7 @@ pub fn decide<'a>(
     let mut refusal = Refusal::NoToken;
     let mut first_pin = None;
     let mut incomplete = Vec::new();
-    let mut hashes = 0;
+    let (mut tokens, mut hashes) = (0, 0);
     for line in lines {
         let entry = line.entry();
         if !entry.is_complete() {
@@ -174,11 +183,18 @@ pub fn decide<'a>(
             }))
         };
 
-        hashes += usize::from(entry.pin.is_some_and(pin::is_hash));
+        tokens += 1;
+        hashes += usize::from(!attempt.ignore_pin && entry.pin.is_some_and(pin::is_hash));
+        if tokens * attempt.most_codes_of_a_token() > MOST_CODES {
+            return malformed(Malformed {
+                field: Field::User,
+                problem: "has more tokens than a login can try with this window",
+            });
+        }
         if hashes > MOST_HASHES {
             return malformed(Malformed {
                 field: Field::Pin,
-                problem: "is one hash too many; sixteen of a user are computed",
+                problem: "is one hash too many; a user may have 8",
             });
         }
 

@@ -345,11 +345,14 @@ fn groups_of(account: &Account) -> io::Result<Vec<libc::gid_t>> {
 /// in two threads of one server could restore each other's. These calls go to the kernel
 /// directly and change nothing but the calling thread: file-system user, file-system group and
 /// supplementary groups. With a file-system user other than root the kernel also takes away the
-/// capabilities that override file permissions (capabilities(7)).
+/// capabilities that override file permissions (capabilities(7)), unless the process was started
+/// with the securebit `no_setuid_fixup`; so they are taken away by name, and given back as they
+/// were.
 pub struct Rights {
     uid: libc::uid_t,
     gid: libc::gid_t,
     groups: Vec<libc::gid_t>,
+    capabilities: Capabilities,
     // What a thread has is given back by that thread.
     not_send: std::marker::PhantomData<*const ()>,
 }
@@ -363,6 +366,7 @@ impl Rights {
             uid: set_fs_user(ASK),
             gid: set_fs_group(ASK),
             groups: own_groups()?,
+            capabilities: own_capabilities()?,
             not_send: std::marker::PhantomData,
         };
         // From here on every way out passes through the drop of `former`.
@@ -373,6 +377,11 @@ impl Rights {
         if set_fs_group(ASK) != account.gid || set_fs_user(ASK) != account.uid {
             return Err(io::Error::from_raw_os_error(libc::EPERM));
         }
+        let mut capabilities = own_capabilities()?;
+        for (word, over_files) in capabilities.iter_mut().zip(OVER_FILES) {
+            word.effective &= !over_files;
+        }
+        set_capabilities(&capabilities)?;
         Ok(former)
     }
 }
@@ -381,8 +390,9 @@ impl Drop for Rights {
     fn drop(&mut self) {
         set_fs_user(self.uid);
         set_fs_group(self.gid);
-        // Cannot fail: the capability that let it be set is still there, and the number of
-        // groups is one that the kernel has just reported.
+        // Neither can fail: what was effective is still permitted, the capability that let the
+        // groups be set is among it, and their number is one that the kernel has just reported.
+        let _ = set_capabilities(&self.capabilities);
         let _ = set_groups(&self.groups);
     }
 }
@@ -416,6 +426,55 @@ fn set_groups(groups: &[libc::gid_t]) -> io::Result<()> {
     const SETGROUPS: libc::c_long = libc::SYS_setgroups;
     // SAFETY: setgroups(2) reads `groups.len()` groups from `groups`.
     checked(unsafe { libc::syscall(SETGROUPS, groups.len(), groups.as_ptr()) } as c_int).map(drop)
+}
+
+/// A thread's capabilities, 32 of them a word.
+type Capabilities = [CapabilityWord; 2];
+
+/// `struct __user_cap_data_struct` of capget(2).
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct CapabilityWord {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// `struct __user_cap_header_struct` of capget(2).
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    thread: c_int,
+}
+
+impl CapabilityHeader {
+    const OF_THIS_THREAD: CapabilityHeader = CapabilityHeader {
+        version: 0x2008_0522, // _LINUX_CAPABILITY_VERSION_3: two words
+        thread: 0,
+    };
+}
+
+/// The capabilities that the kernel ties to the file-system user being root: CAP_CHOWN,
+/// CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_LINUX_IMMUTABLE, CAP_MKNOD
+/// and, in the second word, CAP_MAC_OVERRIDE.
+const OVER_FILES: [u32; 2] = [
+    1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 9 | 1 << 27,
+    1 << 0,
+];
+
+fn own_capabilities() -> io::Result<Capabilities> {
+    let mut header = CapabilityHeader::OF_THIS_THREAD;
+    let mut words = Capabilities::default();
+    // SAFETY: capget(2) reads and may correct the header, whose version makes it write two words.
+    checked(unsafe { libc::syscall(libc::SYS_capget, &mut header, words.as_mut_ptr()) } as c_int)?;
+    Ok(words)
+}
+
+fn set_capabilities(words: &Capabilities) -> io::Result<()> {
+    let mut header = CapabilityHeader::OF_THIS_THREAD;
+    // SAFETY: capset(2) reads and may correct the header, whose version makes it read two words.
+    checked(unsafe { libc::syscall(libc::SYS_capset, &mut header, words.as_ptr()) } as c_int)
+        .map(drop)
 }
 
 /// A point in time as the clock on the wall shows it in the system's time zone.

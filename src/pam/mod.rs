@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use pam_sys::pam_handle;
-use zeroize::optimization_barrier;
+use zeroize::{Zeroize, optimization_barrier};
 
 pub use handle::{Handle, Priority};
 pub use options::Options;
@@ -174,7 +174,10 @@ fn guarded(handle: &Handle, call: impl FnOnce() -> c_int) -> c_int {
 /// secret that no destructor knows.
 #[inline(never)]
 fn wipe_stack() {
-    optimization_barrier(&[0u8; 32 * 1024]);
+    // Written as words, one by one, whatever the compiler thinks of it.
+    let mut used = [0u64; 32 * 1024 / 8];
+    used.zeroize();
+    optimization_barrier(&used);
 }
 
 /// Reads the arguments, does the login, logs how it went, gives PAM its answer.
@@ -218,22 +221,24 @@ fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
     pam_sys::PAM_SUCCESS
 }
 
-/// ` user=… rhost=… line=…`, as far as known.
+/// ` user=… rhost=… line=…`, as far as known, and each a single word: what ends a line of the log
+/// must not be for anybody to choose by the name they log in with.
 fn who(handle: &Handle, line: Option<usize>) -> String {
-    // Both can be whatever the caller says; a space in one would let it pose as the next field,
-    // and fail2ban ban the address in it.
-    let field = |name: &OsStr| name.to_string_lossy().replace(char::is_whitespace, "?");
     let mut who = String::new();
     if let Ok(user) = handle.user() {
-        who += &format!(" user={}", field(&user));
+        who += &format!(" user={}", one_word(&user));
     }
     if let Some(host) = handle.remote_host() {
-        who += &format!(" rhost={}", field(&host));
+        who += &format!(" rhost={}", one_word(&host));
     }
     if let Some(line) = line {
         who += &format!(" line={line}");
     }
     who
+}
+
+fn one_word(name: &OsStr) -> String {
+    name.to_string_lossy().replace(char::is_whitespace, "?")
 }
 
 /// One login.

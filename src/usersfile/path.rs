@@ -38,7 +38,6 @@ pub struct Place {
     pub owner: Option<Account>,
     /// Whether everybody may put files into the folder (its sticky bit is set, then).
     shared: bool,
-    folder_uid: u32,
     _rights: Option<Rights>,
 }
 
@@ -90,8 +89,10 @@ impl Place {
 
     /// Refuses a file in this place that is not its owner's to use; `file` is what was opened.
     pub fn check_file(&self, metadata: &Metadata) -> Result<(), Error> {
-        /// What a user may make the module read.
-        const MAX_OF_A_USER: u64 = 1 << 20;
+        // What a user may make the module read, in MiB: in a folder of the user's own, and in one
+        // of root's, where others' lines may be in the same file.
+        const MAX_IN_OWN_FOLDER: u64 = 1;
+        const MAX_GIVEN_AWAY: u64 = 4;
         let refused = |problem: String| Err(Error::refused(&self.path, problem));
         if !metadata.is_file() {
             return refused("is not a regular file".into());
@@ -102,30 +103,34 @@ impl Place {
                 self.path.display()
             ));
         }
-        let Some(owner) = &self.owner else {
-            return Ok(());
+        if let Some(owner) = &self.owner {
+            let name = owner.name.to_string_lossy();
+            if metadata.uid() != owner.uid {
+                return refused(format!(
+                    "belongs to uid {}, in a folder that belongs to {name}; run chown {name} {}",
+                    metadata.uid(),
+                    self.path.display()
+                ));
+            }
+            if metadata.nlink() > 1 {
+                return refused(format!(
+                    "has {} names (hard links); make it a file of its own",
+                    metadata.nlink()
+                ));
+            }
+        }
+        let limit = match &self.owner {
+            Some(_) => Some(MAX_IN_OWN_FOLDER),
+            None if !is_trusted(metadata.uid()) => Some(MAX_GIVEN_AWAY),
+            None => None,
         };
-        let name = owner.name.to_string_lossy();
-        if metadata.uid() != owner.uid {
-            return refused(format!(
-                "belongs to uid {}, in a folder that belongs to {name}; run chown {name} {}",
-                metadata.uid(),
-                self.path.display()
-            ));
-        }
-        if metadata.nlink() > 1 {
-            return refused(format!(
-                "has {} names (hard links); make it a file of its own",
-                metadata.nlink()
-            ));
-        }
-        if metadata.len() > MAX_OF_A_USER {
-            return refused(format!(
-                "is {} bytes long; a user's own usersfile may have 1 MiB",
+        match limit {
+            Some(limit) if metadata.len() > limit << 20 => refused(format!(
+                "is {} bytes long; a usersfile that is not root's may have {limit} MiB here",
                 metadata.len()
-            ));
+            )),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// What is not as it should be with a file that is used nevertheless.
@@ -151,10 +156,14 @@ impl Place {
         warnings
     }
 
-    /// Whether something else in this folder was put there by somebody who has no business
-    /// there.
+    /// Whether something else in this folder is none of the owner's: put there by somebody who
+    /// has no business there, or a file that the owner's rights don't open.
     pub fn is_intruder(&self, metadata: &Metadata) -> bool {
-        self.shared && !is_trusted(metadata.uid()) && metadata.uid() != self.folder_uid
+        let uid = metadata.uid();
+        match &self.owner {
+            Some(owner) => uid != owner.uid,
+            None => self.shared && !is_trusted(uid),
+        }
     }
 }
 
@@ -305,7 +314,6 @@ impl Walk {
         }
         Ok(Place {
             shared: self.is_shared(),
-            folder_uid: self.metadata.uid(),
             folder: self.folder,
             name,
             path,

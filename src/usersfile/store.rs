@@ -104,10 +104,11 @@ impl Usersfile {
     pub fn knows(&self, user: &OsStr) -> Result<bool, Error> {
         let io = |action| Error::io(action, &self.path);
         for _ in 0..ATTEMPTS {
-            let (_place, file) = self.open()?;
-            let stamp = Stamp::of(&file).map_err(io("look at"))?;
+            let (_place, file, metadata) = self.open()?;
+            let stamp = Stamp::from(&metadata);
             let mut known = false;
-            lines_of(&file, user.as_bytes(), |line| {
+            // No more than was checked, however fast it grows.
+            lines_of((&file).take(stamp.length), user.as_bytes(), |line| {
                 known = line.entry().makes_known();
                 Ok(if known {
                     ControlFlow::Break(())
@@ -188,7 +189,7 @@ impl Usersfile {
         }
     }
 
-    fn open(&self) -> Result<(Place, File), Error> {
+    fn open(&self) -> Result<(Place, File, Metadata), Error> {
         let place = Place::find(&self.path, self.home_of)?;
         // First as a mere path: opening some devices for reading does something.
         let mut metadata = look_at(&place, &place.name)?;
@@ -210,7 +211,7 @@ impl Usersfile {
             .map_err(Error::io("open", &place.path))?;
         let metadata = file.metadata().map_err(Error::io("look at", &place.path))?;
         place.check_file(&metadata)?;
-        Ok((place, file))
+        Ok((place, file, metadata))
     }
 
     /// Opens and locks the file that the path names at that moment.
@@ -220,7 +221,7 @@ impl Usersfile {
 
     fn lock_within(&self, patience: &mut Patience) -> Result<Held, Error> {
         loop {
-            let (place, mut file) = self.open()?;
+            let (place, mut file, _) = self.open()?;
             while !try_lock(&place, &place.name, &mut file)? {
                 if !patience.wait() {
                     return Err(Error::Locked(place.path));
@@ -406,7 +407,8 @@ impl Held {
     /// The token lines of `user`, in file order.
     pub fn lines_of(&self, user: &OsStr) -> Result<Vec<UserLine>, Error> {
         let mut lines = Vec::new();
-        lines_of(&self.file, user.as_bytes(), |line| {
+        let checked = (&self.file).take(self.stamp.length);
+        lines_of(checked, user.as_bytes(), |line| {
             lines.try_reserve(1)?;
             lines.push(line);
             Ok(ControlFlow::Continue(()))
@@ -578,7 +580,15 @@ fn make_like(old: &File, old_metadata: &Metadata, new: &File) -> io::Result<()> 
     const ACL: &CStr = c"system.posix_acl_access";
     let created = new.metadata()?;
     if (created.uid(), created.gid()) != (old_metadata.uid(), old_metadata.gid()) {
-        fchown(new, Some(old_metadata.uid()), Some(old_metadata.gid()))?;
+        match fchown(new, Some(old_metadata.uid()), Some(old_metadata.gid())) {
+            // A user's own file may be of a group that the user is not in, as it is when root
+            // gave it away. Where that group may do nothing with it, its loss is none.
+            Err(error)
+                if error.kind() == io::ErrorKind::PermissionDenied
+                    && created.uid() == old_metadata.uid()
+                    && old_metadata.mode() & 0o070 == 0 => {}
+            result => result?,
+        }
     }
     let names = sys::attribute_names(old)?;
     let has_acl = |names: &[CString]| names.iter().any(|name| name.as_c_str() == ACL);

@@ -1,0 +1,870 @@
+//! A user who controls a home directory and wants something of root's read, changed, replaced or
+//! held up. And what is fine, which must work.
+
+mod support;
+
+#[path = "support/bare.rs"]
+mod bare;
+
+#[path = "support/homes.rs"]
+mod homes;
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use bare::Bare;
+use homes::{Home, LINE, account, code, memory, peak_memory, reset_peak_memory};
+use rustix::fs::{
+    CWD, FileType, FlockOperation, Mode, RenameFlags, flock, makedev, mknodat, renameat_with,
+};
+use support::{Outcome, Scene};
+
+/// What no login may use, and none that isn't waiting for a lock may take.
+const MOST_MEMORY: u64 = 64 << 20;
+const SOON: Duration = Duration::from_secs(5);
+/// The ten seconds that a login waits for a lock, in many short sleeps that a busy computer makes
+/// longer.
+const A_LITTLE_LATER: Duration = Duration::from_secs(20);
+/// As many of alice's lines as fit into a usersfile of her own.
+const MANY_LINES: usize = (1 << 20) / LINE.len();
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// Denied, for this reason, and nothing outside the home is any different.
+#[track_caller]
+fn assert_refused(home: &Home, reason: &str) {
+    let before = home.outside();
+    for outcome in [home.login().types(code(0)), home.login_by_roots_file()] {
+        assert_denied(&outcome, reason);
+    }
+    assert_eq!(home.outside(), before);
+}
+
+#[track_caller]
+fn assert_denied(outcome: &Outcome, reason: &str) {
+    assert_eq!(outcome.rc, "AUTH_ERR", "{outcome:#?}");
+    let said = outcome.log.iter().any(|line| line.text.contains(reason));
+    assert!(said, "nothing about {reason:?} in {:#?}", outcome.log);
+}
+
+/// Let in, with the file replaced by one of the same owner and mode, and nothing outside the home
+/// is any different.
+#[track_caller]
+fn assert_let_in(home: &Home) -> Outcome {
+    let path = home.join("users.oath");
+    let of = |path: &Path| fs::metadata(path).map(|file| (file.uid(), file.gid(), file.mode()));
+    let (before, file_before) = (home.outside(), of(&path).unwrap());
+    let outcome = home.login().types(code(0));
+    assert_eq!(outcome.rc, "SUCCESS", "{outcome:#?}");
+    assert_eq!(home.outside(), before);
+    assert_eq!(of(&path).unwrap(), file_before);
+    let written = fs::read_to_string(path).unwrap();
+    assert_ne!(written, LINE, "the counter is recorded");
+    outcome
+}
+
+/// Set when the logins are done with, and also when one of them fails the test: the threads that
+/// disturb them end then.
+#[derive(Default)]
+struct Done(AtomicBool);
+
+impl Done {
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set_when_dropped(&self) -> impl Drop + '_ {
+        struct SetWhenDropped<'a>(&'a AtomicBool);
+        impl Drop for SetWhenDropped<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        SetWhenDropped(&self.0)
+    }
+}
+
+// --- Her file is something else.
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_symbolic_link_as_the_file_is_refused() {
+    let home = Home::new();
+    home.link("users.oath", &home.roots("users.oath"));
+    assert_refused(&home, "is a symbolic link that is not root's");
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_symbolic_link_to_her_own_file_is_refused_too() {
+    let home = Home::new();
+    let file = home.write("file", LINE);
+    home.link("users.oath", &file);
+    assert_refused(&home, "is a symbolic link that is not root's");
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_symbolic_link_as_a_folder_on_the_way_is_refused() {
+    let home = Home::new().with_usersfile("sub/users.oath");
+    home.link("sub", home.roots("users.oath").parent().unwrap());
+    assert_refused(&home, "is a symbolic link that is not root's");
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_link_that_root_made_in_her_folder_is_refused_as_hers_would_be() {
+    let home = Home::new();
+    symlink(home.roots("users.oath"), home.join("users.oath")).unwrap();
+    assert_refused(&home, "is a symbolic link");
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_hard_link_to_a_file_of_roots_is_refused() {
+    let home = Home::new();
+    fs::hard_link(home.roots("users.oath"), home.join("users.oath")).unwrap();
+    assert_refused(&home, "belongs to uid 0");
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_hard_link_to_a_file_of_her_own_is_refused() {
+    let home = Home::new();
+    let file = home.write("file", LINE);
+    fs::hard_link(file, home.join("users.oath")).unwrap();
+    assert_refused(&home, "has 2 names (hard links)");
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_pipe_a_socket_a_device_or_a_folder_is_refused_at_once() {
+    let special = |file_type, device| {
+        move |home: &Home| {
+            let path = home.join("users.oath");
+            mknodat(CWD, &path, file_type, Mode::from(0o600), device).unwrap();
+            home.give(&path, 0o600);
+        }
+    };
+    let socket = |home: &Home| {
+        UnixListener::bind(home.join("users.oath")).unwrap();
+        home.give(&home.join("users.oath"), 0o600);
+    };
+    let folder = |home: &Home| drop(home.make_folder("users.oath"));
+    let make: [&dyn Fn(&Home); 6] = [
+        &special(FileType::Fifo, 0),
+        &socket,
+        // /dev/zero, which has no end, and /dev/tty, which waits for somebody to type.
+        &special(FileType::CharacterDevice, makedev(1, 5)),
+        &special(FileType::CharacterDevice, makedev(5, 0)),
+        &special(FileType::BlockDevice, makedev(7, 0)),
+        &folder,
+    ];
+    for make in make {
+        let home = Home::new();
+        make(&home);
+        let start = Instant::now();
+        assert_refused(&home, "is not a regular file");
+        assert!(start.elapsed() < SOON);
+    }
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_sparse_file_of_10_gigabytes_is_refused_unread() {
+    let home = Home::new();
+    let path = home.write("users.oath", LINE);
+    File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_len(10 << 30)
+        .unwrap();
+    let start = Instant::now();
+    assert_little_memory(&home.scene, || {
+        assert_refused(&home, "a usersfile that is not root's may have 1 MiB here");
+    });
+    assert!(start.elapsed() < SOON);
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_file_that_root_gave_away_cannot_grow_without_bounds() {
+    let scene = Scene::new().usersfile(LINE);
+    chown(scene.path(), Some(account("daemon").uid), None).unwrap();
+    File::options()
+        .write(true)
+        .open(scene.path())
+        .unwrap()
+        .set_len(10 << 30)
+        .unwrap();
+    let start = Instant::now();
+    assert_little_memory(&scene, || {
+        let outcome = scene.login("alice").types(code(0));
+        assert_denied(
+            &outcome,
+            "a usersfile that is not root's may have 4 MiB here",
+        );
+    });
+    assert!(start.elapsed() < SOON);
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_file_that_grows_while_the_login_waits_for_its_lock_is_refused() {
+    let home = Home::new();
+    let path = home.write("users.oath", LINE);
+    let hers = File::options().write(true).open(&path).unwrap();
+    flock(&hers, FlockOperation::LockExclusive).unwrap();
+    let process = home.scene.process_id();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            wait_until_open(process, &path);
+            hers.set_len(10 << 30).unwrap();
+            flock(&hers, FlockOperation::Unlock).unwrap();
+        });
+        assert_little_memory_of(process, || {
+            let outcome = home.login().types(code(0));
+            assert_denied(
+                &outcome,
+                "a usersfile that is not root's may have 1 MiB here",
+            );
+        });
+    });
+}
+
+fn assert_little_memory(scene: &Scene, login: impl FnOnce()) {
+    assert_little_memory_of(scene.process_id(), login);
+}
+
+fn assert_little_memory_of(process: u32, login: impl FnOnce()) {
+    reset_peak_memory(process);
+    let before = memory(process);
+    login();
+    let used = peak_memory(process) - before;
+    assert!(used < MOST_MEMORY, "{used} bytes");
+}
+
+/// Returns when the process has the file open, as it has while it waits for the lock.
+fn wait_until_open(process: u32, path: &Path) {
+    let is_open = || {
+        fs::read_dir(format!("/proc/{process}/fd"))
+            .unwrap()
+            .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+            .any(|target| target == path)
+    };
+    while !is_open() {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+// --- Somebody else has a hand in it.
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_file_or_a_folder_that_everybody_can_write_is_refused() {
+    let home = Home::new();
+    set_mode(&home.write("users.oath", LINE), 0o602);
+    assert_refused(&home, "is writable by others; run chmod 600");
+
+    let home = Home::new().with_usersfile("sub/users.oath");
+    home.make_folder("sub");
+    home.write("sub/users.oath", LINE);
+    set_mode(&home.join("sub"), 0o707);
+    assert_refused(
+        &home,
+        "is a folder that everybody can write to; run chmod o-w",
+    );
+
+    let scene = Scene::new().usersfile(LINE);
+    set_mode(&scene.folder(), 0o777);
+    let outcome = scene.login("alice").types(code(0));
+    assert_denied(&outcome, "is a folder that everybody can write to");
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn two_owners_besides_root_on_the_way_are_refused() {
+    let home = Home::new().with_usersfile("sub/users.oath");
+    home.make_folder("sub");
+    home.write("sub/users.oath", LINE);
+    let games = account("games");
+    for path in ["sub", "sub/users.oath"] {
+        chown(home.join(path), Some(games.uid), Some(games.gid)).unwrap();
+    }
+    assert_refused(&home, "in a folder that belongs to daemon");
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn someone_elses_file_or_folder_in_her_folder_is_refused_even_if_it_is_roots() {
+    for uid in [account("games").uid, 0] {
+        let home = Home::new();
+        home.write("users.oath", LINE);
+        chown(home.join("users.oath"), Some(uid), None).unwrap();
+        assert_refused(&home, &format!("belongs to uid {uid}, in a folder"));
+
+        let home = Home::new().with_usersfile("sub/users.oath");
+        home.make_folder("sub");
+        home.write("sub/users.oath", LINE);
+        chown(home.join("sub"), Some(uid), None).unwrap();
+        set_mode(&home.join("sub"), 0o755);
+        assert_refused(&home, &format!("belongs to uid {uid}, in a folder"));
+    }
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_folder_that_belongs_to_no_account_is_refused() {
+    let home = Home::new();
+    home.write("users.oath", LINE);
+    chown(&home.folder, Some(54321), Some(54321)).unwrap();
+    assert_refused(&home, "belongs to uid 54321, which has no account");
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn in_a_sticky_folder_only_what_its_owner_or_root_put_there_is_used() {
+    let scene = Scene::new().usersfile(LINE);
+    set_mode(&scene.folder(), 0o1777);
+    assert_eq!(scene.login("alice").types(code(0)).rc, "SUCCESS");
+
+    let daemon = account("daemon");
+    chown(scene.path(), Some(daemon.uid), None).unwrap();
+    let outcome = scene.login("alice").types(code(1));
+    assert_denied(&outcome, "in a folder that everybody can write to");
+
+    // A link of hers could lead root anywhere.
+    fs::rename(scene.path(), scene.folder().join("elsewhere")).unwrap();
+    chown(scene.folder().join("elsewhere"), Some(0), None).unwrap();
+    symlink("elsewhere", scene.path()).unwrap();
+    std::os::unix::fs::lchown(scene.path(), Some(daemon.uid), None).unwrap();
+    let outcome = scene.login("alice").types(code(1));
+    assert_denied(&outcome, "in a folder that everybody can write to");
+
+    let home = Home::new();
+    home.write("users.oath", LINE);
+    set_mode(&home.folder, 0o1777);
+    assert_let_in(&home);
+}
+
+#[test]
+#[ignore = "needs root and libnss-wrapper: run make test"]
+fn with_home_in_the_path_it_must_be_the_home_of_who_logs_in() {
+    let home = in_her_home("alice", "daemon");
+    home.write("users.oath", LINE);
+    assert_let_in(&home);
+
+    let home = in_her_home("alice", "games");
+    home.write("users.oath", LINE);
+    assert_refused(&home, "belongs to daemon, who is not the user logging in");
+}
+
+/// `${HOME}/users.oath`, where the home of `user`, whose number is that of the account `like`, is
+/// the one of `daemon`.
+fn in_her_home(user: &str, like: &str) -> Home {
+    let mut home = Home::new();
+    let folder = home.folder.display();
+    let accounts = ["root", "daemon", "games"].map(|name| {
+        let account = account(name);
+        format!("{name}:x:{}:{}::/:/bin/false\n", account.uid, account.gid)
+    });
+    let like = account(like);
+    let alice = format!("{user}:x:{}:{}::{folder}:/bin/sh\n", like.uid, like.gid);
+    let (passwd, group) = (
+        home.scene.folder().join("passwd"),
+        home.scene.folder().join("group"),
+    );
+    fs::write(&passwd, accounts.concat() + &alice).unwrap();
+    fs::write(&group, "root:x:0:\ndaemon:x:1:\n").unwrap();
+    home.scene = home
+        .scene
+        .usersfile_option("usersfile=${HOME}/users.oath")
+        .env("LD_PRELOAD", homes::nss_wrapper())
+        .env("NSS_WRAPPER_PASSWD", passwd.to_str().unwrap())
+        .env("NSS_WRAPPER_GROUP", group.to_str().unwrap());
+    home
+}
+
+// --- The name of the temporary file.
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn whatever_has_the_new_files_name_is_removed_and_never_written_through() {
+    let symbolic_link = |home: &Home| drop(home.link(".users.oath.new", &home.roots("other")));
+    let dangling = |home: &Home| {
+        home.link(".users.oath.new", &home.roots("made by the login"));
+    };
+    let pipe = |home: &Home| {
+        let path = home.join(".users.oath.new");
+        mknodat(CWD, &path, FileType::Fifo, Mode::from(0o600), 0).unwrap();
+    };
+    let device = |home: &Home| {
+        let path = home.join(".users.oath.new");
+        mknodat(
+            CWD,
+            &path,
+            FileType::CharacterDevice,
+            Mode::from(0o600),
+            makedev(1, 3),
+        )
+        .unwrap();
+    };
+    let leftover = |home: &Home| drop(home.write(".users.oath.new", "HOTP\tal"));
+    let make: [&dyn Fn(&Home); 5] = [&symbolic_link, &dangling, &pipe, &device, &leftover];
+    for make in make {
+        let home = Home::new();
+        home.write("users.oath", LINE);
+        make(&home);
+        assert_let_in(&home);
+        assert!(!home.join(".users.oath.new").exists());
+    }
+
+    // Losing a name again shows in a file's time of change.
+    let home = Home::new();
+    home.write("users.oath", LINE);
+    let other = home.roots("other");
+    fs::hard_link(&other, home.join(".users.oath.new")).unwrap();
+    let before = fs::read(&other).unwrap();
+    let outcome = home.login().types(code(0));
+    assert_eq!(outcome.rc, "SUCCESS", "{outcome:#?}");
+    assert_eq!(fs::read(&other).unwrap(), before);
+    assert_eq!(fs::metadata(&other).unwrap().nlink(), 1);
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_folder_with_the_new_files_name_is_refused() {
+    let home = Home::new();
+    home.write("users.oath", LINE);
+    home.make_folder(".users.oath.new");
+    let before = home.outside();
+    let outcome = home.login().types(code(0));
+    assert_denied(&outcome, ".users.oath.new is in the way; remove it");
+    assert_eq!(home.outside(), before);
+}
+
+// --- Held up.
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_lock_that_is_never_released_holds_a_login_up_for_ten_seconds_and_no_longer() {
+    let held = |path: &'static str| {
+        move || {
+            let home = Home::new();
+            home.write("users.oath", LINE);
+            let hers = File::open(home.write(path, LINE)).unwrap();
+            flock(&hers, FlockOperation::LockExclusive).unwrap();
+            let start = Instant::now();
+            let outcome = home.login().types(code(0));
+            assert_denied(&outcome, "stayed locked for 10 seconds");
+            assert!(
+                start.elapsed() < Duration::from_secs(12),
+                "{:?}",
+                start.elapsed()
+            );
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(held("users.oath"));
+        scope.spawn(held(".users.oath.new"));
+        scope.spawn(a_lock_taken_again_and_again);
+    });
+}
+
+/// She locks the file for three seconds at a time, and whenever the login has got the lock in
+/// between, the file changes while it is read.
+fn a_lock_taken_again_and_again() {
+    let home = Home::new();
+    let path = home.write("users.oath", LINE.repeat(MANY_LINES));
+    let hers = File::options().write(true).open(path).unwrap();
+    flock(&hers, FlockOperation::LockExclusive).unwrap();
+    let done = Done::default();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.is_set() {
+                hers.set_modified(SystemTime::now()).unwrap();
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        scope.spawn(|| {
+            while !done.is_set() {
+                flock(&hers, FlockOperation::LockExclusive).unwrap();
+                thread::sleep(Duration::from_secs(3));
+                flock(&hers, FlockOperation::Unlock).unwrap();
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let logins = done.set_when_dropped();
+        let start = Instant::now();
+        let outcome = home.login().types(code(0));
+        drop(logins);
+        assert_denied(&outcome, "users.oath");
+        assert!(start.elapsed() < A_LITTLE_LATER, "{:?}", start.elapsed());
+    });
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_file_full_of_hashes_that_take_long_holds_a_login_up_for_some_seconds_only() {
+    let mut home = Home::new();
+    let hash = "$6$rounds=1000000$abcdefgh$costly";
+    home.write(
+        "users.oath",
+        format!("HOTP alice {hash} 00\n").repeat(20_000),
+    );
+    home.scene = home.scene.args("digits=6");
+    let start = Instant::now();
+    let outcome = home.login().types(code(0));
+    assert_denied(&outcome, "is one hash too many");
+    assert!(start.elapsed() < A_LITTLE_LATER, "{:?}", start.elapsed());
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_file_full_of_tokens_in_a_wide_window_holds_a_login_up_for_some_seconds_only() {
+    let mut home = Home::new();
+    home.write("users.oath", "HOTP/T30 alice - 00\n".repeat(30_000));
+    home.scene = home.scene.args("window=1000 drift");
+    let outcome = home.login().types(code(0));
+    assert_denied(
+        &outcome,
+        "has more tokens than a login can try with this window",
+    );
+}
+
+// --- Swapped underfoot.
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn folders_swapped_between_check_and_use_lead_none_of_1000_logins_astray() {
+    let home = Home::new().with_usersfile("sub/users.oath");
+    home.make_folder("sub");
+    home.write("sub/users.oath", LINE);
+    let roots = home.roots("users.oath");
+
+    let to_roots_folder = home.link("trap-1", roots.parent().unwrap());
+    let with_link = home.make_folder("trap-2");
+    home.link("trap-2/users.oath", &roots);
+    let with_hard_link = home.make_folder("trap-3");
+    fs::hard_link(&roots, home.join("trap-3/users.oath")).unwrap();
+    let with_linked_new_file = home.make_folder("trap-4");
+    home.write("trap-4/users.oath", LINE);
+    home.link("trap-4/.users.oath.new", &home.roots("other"));
+    let pipe = home.make_folder("trap-5");
+    mknodat(
+        CWD,
+        home.join("trap-5/users.oath"),
+        FileType::Fifo,
+        Mode::from(0o666),
+        0,
+    )
+    .unwrap();
+    let traps = [
+        to_roots_folder,
+        with_link,
+        with_hard_link,
+        with_linked_new_file,
+        pipe,
+    ];
+
+    let before = home.outside();
+    let sub = home.join("sub");
+    let done = Done::default();
+    let swaps = thread::scope(|scope| {
+        let swapper = scope.spawn(|| {
+            let exchange = |trap| {
+                renameat_with(CWD, &sub, CWD, trap, RenameFlags::EXCHANGE).unwrap();
+            };
+            let mut swaps = 0u64;
+            while !done.is_set() {
+                for trap in &traps {
+                    exchange(trap);
+                    exchange(trap);
+                    swaps += 2;
+                }
+            }
+            swaps
+        });
+        let logins = done.set_when_dropped();
+        let mut let_in = 0;
+        for n in 0..500 {
+            let outcome = home.login_by_roots_file();
+            assert_eq!(outcome.rc, "AUTH_ERR", "{outcome:#?}");
+            // Alice's own code is good, or the login noticed that something was wrong.
+            let outcome = home.login().types(code(let_in));
+            match outcome.rc {
+                "SUCCESS" => let_in += 1,
+                rc => assert_eq!(rc, "AUTH_ERR", "login {n}: {outcome:#?}"),
+            }
+        }
+        drop(logins);
+        swapper.join().unwrap()
+    });
+    assert!(swaps > 1000, "only {swaps} swaps");
+    assert_eq!(home.outside(), before);
+}
+
+// --- What is fine.
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn links_that_root_made_in_roots_folders_are_followed_to_file_and_folder() {
+    let scene = Scene::new().usersfile(LINE);
+    let folder = scene.folder();
+    fs::create_dir(folder.join("etc")).unwrap();
+    symlink("../users.oath", folder.join("etc/relative")).unwrap();
+    symlink(scene.path(), folder.join("absolute")).unwrap();
+    symlink(&folder, folder.join("etc/folder")).unwrap();
+    for (n, path) in ["etc/relative", "absolute", "etc/folder/users.oath"]
+        .into_iter()
+        .enumerate()
+    {
+        let option = format!("usersfile={}", folder.join(path).display());
+        let scene = scene.twin(&format!("link-{n}")).usersfile_option(&option);
+        let outcome = scene.login("alice").types(code(n as u64));
+        assert_eq!(outcome.rc, "SUCCESS", "{path}: {outcome:#?}");
+    }
+    assert!(folder.join("absolute").is_symlink());
+    assert_eq!(
+        fs::symlink_metadata(scene.path()).unwrap().mode(),
+        0o100_600
+    );
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_file_for_each_user_in_roots_folder_is_used() {
+    let scene = Scene::new();
+    let option = format!("usersfile={}/${{USER}}", scene.folder().display());
+    let scene = scene.usersfile_option(&option);
+    for user in ["alice", "bob"] {
+        fs::write(scene.folder().join(user), LINE.replace("alice", user)).unwrap();
+        set_mode(&scene.folder().join(user), 0o600);
+        assert_eq!(scene.login(user).types(code(0)).rc, "SUCCESS");
+        assert_eq!(scene.login(user).types(code(0)).rc, "AUTH_ERR");
+    }
+    for name in ["..", ".", "", "../users/alice", "alice/"] {
+        assert_ne!(scene.login(name).types(code(1)).rc, "SUCCESS", "{name}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and libnss-wrapper: run make test"]
+fn a_file_in_a_folder_of_her_home_is_used() {
+    let mut home = in_her_home("alice", "daemon");
+    home.scene = home
+        .scene
+        .usersfile_option("usersfile=${HOME}/.config/oath");
+    home.make_folder(".config");
+    home.write(".config/oath", LINE);
+    assert_eq!(home.login().types(code(0)).rc, "SUCCESS");
+    let file = fs::metadata(home.join(".config/oath")).unwrap();
+    assert_eq!((file.uid(), file.mode()), (home.owner.uid, 0o100_600));
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_service_accounts_folder_is_used_with_that_accounts_rights() {
+    let home = Home::new();
+    home.write("users.oath", LINE);
+    assert_let_in(&home);
+
+    // Root could write here; the account can't.
+    let home = Home::new();
+    home.write("users.oath", LINE);
+    set_mode(&home.folder, 0o500);
+    let outcome = home.login().types(code(0));
+    assert_denied(&outcome, "Permission denied");
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_file_that_root_gave_away_is_used_with_a_warning() {
+    let scene = Scene::new().usersfile(LINE);
+    let daemon = account("daemon");
+    chown(scene.path(), Some(daemon.uid), Some(daemon.gid)).unwrap();
+    let outcome = scene.login("alice").types(code(0));
+    assert_eq!(outcome.rc, "SUCCESS");
+    let warning = format!("belongs to uid {} in a folder that does not", daemon.uid);
+    assert!(outcome.log_text().contains(&warning), "{outcome:#?}");
+    assert_eq!(fs::metadata(scene.path()).unwrap().uid(), daemon.uid);
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_file_that_root_put_into_a_home_is_used_whatever_group_it_has() {
+    let home = Home::new();
+    let path = home.write("users.oath", LINE);
+    chown(&path, None, Some(0)).unwrap();
+    let outcome = home.login().types(code(0));
+    assert_eq!(outcome.rc, "SUCCESS", "{outcome:#?}");
+    let file = fs::metadata(&path).unwrap();
+    assert_eq!((file.uid(), file.mode()), (home.owner.uid, 0o100_600));
+
+    // A group that may read it, though, can't be given up in silence.
+    let home = Home::new();
+    let path = home.write("users.oath", LINE);
+    chown(&path, None, Some(0)).unwrap();
+    set_mode(&path, 0o640);
+    let outcome = home.login().types(code(0));
+    assert_denied(&outcome, "cannot copy owner and rights");
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_home_that_cannot_be_read_is_denied_with_the_reason() {
+    // As on a network file system where root is nobody and the home is closed.
+    let home = Home::new();
+    home.write("users.oath", LINE);
+    set_mode(&home.folder, 0);
+    assert_refused(&home, "Permission denied");
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_process_that_is_not_root_uses_what_it_may_by_the_same_rules() {
+    let daemon = account("daemon");
+    let mut home = Home::new();
+    home.scene = home.scene.application_of(daemon.uid, daemon.gid);
+    home.write("users.oath", LINE);
+    assert_let_in(&home);
+
+    set_mode(&home.join("users.oath"), 0o666);
+    assert_refused(&home, "is writable by others");
+
+    let games = account("games");
+    let mut home = Home::new();
+    home.scene = home.scene.application_of(games.uid, games.gid);
+    home.write("users.oath", LINE);
+    assert_refused(&home, "Permission denied");
+}
+
+// --- The process afterwards.
+
+/// A folder for each user, `FOLDER/USER`, that belongs to that user's account.
+fn folders_of<'a>(users: impl IntoIterator<Item = (&'a str, &'a str)>) -> Scene {
+    let scene = Scene::new();
+    for (user, owner) in users {
+        let owner = account(owner);
+        let folder = scene.folder().join(user);
+        let file = folder.join("users.oath");
+        fs::create_dir(&folder).unwrap();
+        fs::write(&file, LINE.replace("alice", user)).unwrap();
+        for (path, mode) in [(folder, 0o700), (file, 0o600)] {
+            chown(&path, Some(owner.uid), Some(owner.gid)).unwrap();
+            set_mode(&path, mode);
+        }
+    }
+    scene
+}
+
+const EACH_THEIR_OWN: &str = "usersfile=FOLDER/${USER}/users.oath";
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn every_way_out_of_a_login_gives_the_credentials_back() {
+    let users = [
+        ("accepted", 0),
+        ("wrong-code", 7),
+        ("unknown", 10),
+        ("no-file", 7),
+        ("no-folder", 7),
+        ("two-owners", 7),
+        ("a-link", 7),
+        ("a-pipe", 7),
+        ("unreadable", 7),
+        ("read-only", 7),
+        ("no-account", 7),
+    ];
+    let scene = folders_of(users.map(|(user, _)| (user, "daemon")));
+    let path = |path: &str| scene.folder().join(path);
+    fs::write(path("unknown/users.oath"), LINE).unwrap();
+    fs::remove_file(path("no-file/users.oath")).unwrap();
+    fs::remove_dir_all(path("no-folder")).unwrap();
+    chown(
+        path("two-owners/users.oath"),
+        Some(account("games").uid),
+        None,
+    )
+    .unwrap();
+    for user in ["a-link", "a-pipe"] {
+        fs::remove_file(path(user).join("users.oath")).unwrap();
+    }
+    symlink("/etc/shadow", path("a-link/users.oath")).unwrap();
+    mknodat(
+        CWD,
+        path("a-pipe/users.oath"),
+        FileType::Fifo,
+        Mode::from(0o600),
+        0,
+    )
+    .unwrap();
+    set_mode(&path("unreadable"), 0);
+    set_mode(&path("read-only"), 0o500);
+    chown(path("no-account"), Some(54321), None).unwrap();
+
+    let mut bare = Bare::new(scene, EACH_THEIR_OWN).one_by_one();
+    for (user, _) in users {
+        let typed = if user == "wrong-code" {
+            "000000".into()
+        } else {
+            code(0)
+        };
+        bare = bare.login(user, &typed);
+    }
+    let process = bare.start();
+    for (user, rc) in users {
+        assert_eq!(process.answers[user], rc, "{user}");
+    }
+    assert_eq!(process.changed_credentials, [""; 0]);
+}
+
+#[test]
+#[ignore = "needs root and setpriv: run make test"]
+fn a_process_that_keeps_its_capabilities_has_no_more_rights_in_her_folder() {
+    let setpriv = support::program("setpriv", "util-linux");
+    let scene = folders_of([("alice", "daemon"), ("carol", "daemon")]);
+    set_mode(&scene.folder().join("carol"), 0o500);
+    let process = Bare::new(scene, EACH_THEIR_OWN)
+        .under(&[setpriv.to_str().unwrap(), "--securebits=+no_setuid_fixup"])
+        .login("alice", &code(0))
+        .login("carol", &code(0))
+        .start();
+    assert_eq!(process.answers["alice"], 0);
+    assert_eq!(process.answers["carol"], 7, "root could write there");
+    assert_eq!(process.changed_credentials, [""; 0]);
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn logins_in_many_threads_at_once_have_each_the_rights_of_their_own_folder() {
+    let owners = ["daemon", "games", "man", "root"];
+    let users: Vec<String> = (0..32).map(|n| format!("user-{n}")).collect();
+    let owner_of = |n: usize| owners[n % owners.len()];
+    let scene = folders_of(
+        users
+            .iter()
+            .enumerate()
+            .map(|(n, user)| (user.as_str(), owner_of(n))),
+    );
+    let mut bare = Bare::new(scene, EACH_THEIR_OWN);
+    for user in &users {
+        bare = bare.login(user, &code(0));
+    }
+    let process = bare.start();
+    for (n, user) in users.iter().enumerate() {
+        assert_eq!(process.answers[user], 0, "{user}");
+        let file = process.scene.folder().join(user).join("users.oath");
+        let file = fs::metadata(file).unwrap();
+        assert_eq!(file.uid(), account(owner_of(n)).uid, "{user}");
+    }
+    assert_eq!(process.changed_credentials, [""; 0]);
+}
