@@ -81,6 +81,7 @@ fn what_was_edited_is_shown_without_secrets_and_is_in_the_file() {
 fn the_copy_is_the_editor_s_alone_and_goes_when_it_is_done() {
     use std::os::unix::fs::MetadataExt;
     let tool = Tool::new().usersfile(by_event("alice"));
+    // As an editor that keeps a backup does.
     let editor = Editor::new("cp \"$1\" \"$1~\"");
     let mut terminal = edit(&tool, &editor.command());
     let copy = editor.is_open();
@@ -151,6 +152,15 @@ fn an_edit_that_is_given_up_or_whose_editor_fails_changes_nothing() {
     terminal.exp_string(": ").unwrap();
     terminal.send_line("x").unwrap();
     terminal.exp_string("nothing was changed").unwrap();
+    terminal.exp_eof().unwrap();
+
+    let mut terminal = edit(&tool, "sed -i s/3/x/");
+    terminal.exp_string("without saving").unwrap();
+    terminal.exp_string(": ").unwrap();
+    terminal.send_control('c').unwrap();
+    terminal
+        .exp_string("interrupted; nothing was changed")
+        .unwrap();
     terminal.exp_eof().unwrap();
 
     let mut terminal = edit(&tool, "sed -i s/alice/bob/ && false");

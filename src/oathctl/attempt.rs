@@ -42,8 +42,11 @@ pub fn too_early(options: &Options, user: &OsStr, now: u64) -> Result<Option<pam
     let Some(seconds) = options.throttle else {
         return Ok(None);
     };
-    let throttle = Throttle::lock(Path::new(&options.throttle_folder), user)?;
-    let failures = throttle.failures();
+    let failures = match Throttle::lock(Path::new(&options.throttle_folder), user) {
+        // The module does not throttle either where it has not root's rights.
+        Err(_) if sys::effective_user() != 0 => return Ok(None),
+        throttle => throttle?.failures(),
+    };
     Ok(match failures.wait(seconds, now) {
         0 => None,
         wait => Some(pam::Error::TooEarly {

@@ -266,26 +266,60 @@ fn diff(old: &Document, new: &Document) -> String {
         .collect()
 }
 
-/// A line with its PIN, secret and last code covered; in any other line every word that could be
-/// a secret.
+/// A line with its PIN, secret and last code covered. Of a line that may have them in the wrong
+/// places more is covered; of any other line what could be a secret.
 fn covered(line: &[u8]) -> String {
-    const LEAST_SECRET: usize = 5;
-    let token = tokens::enabled(line).unwrap_or(line);
-    let before_token = fields(line).count() - fields(token).count();
-    let is_token = Entry::parse(token).is_some();
+    const LEAST_SECRET: usize = 10;
+    let token = tokens::uncommented(line);
+    let mark = fields(line).count() - fields(token).count();
+    let is_sound = Entry::parse(token).is_some_and(|entry| tokens::check(&entry).is_ok());
+    let is_token = is_sound || looks_like_a_token(token);
     let covered = |(at, word): (usize, &[u8])| {
         let word = printable(word);
-        match at.checked_sub(before_token).filter(|_| is_token) {
-            Some(2) if !matches!(word.as_str(), "-" | "+") => "(PIN)".into(),
-            Some(3) => "(secret)".into(),
-            Some(5) => "(code)".into(),
-            Some(_) => word,
+        match at.checked_sub(mark).filter(|_| is_token) {
             None => match secret::parse(&word) {
                 Ok(secret) if secret.len() >= LEAST_SECRET => "(covered)".into(),
                 _ => word,
             },
+            Some(0 | 1) => word,
+            Some(2) if matches!(word.as_str(), "-" | "+") => word,
+            Some(2) => "(PIN)".into(),
+            Some(3) => "(secret)".into(),
+            Some(4 | 6) if is_sound => word,
+            Some(_) => "(covered)".into(),
         }
     };
     let words: Vec<String> = fields(line).enumerate().map(covered).collect();
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_line_is_shown_with_everything_secret_covered() {
+        for (line, shown) in [
+            ("HOTP\talice\t-\t00", "HOTP alice - (secret)"),
+            (
+                "HOTP bob 4711 00 7 123456 2026-01-15T12:00:00L",
+                "HOTP bob (PIN) (secret) 7 (covered) 2026-01-15T12:00:00L",
+            ),
+            (
+                "# disabled by oathctl: HOTP bob + 00",
+                "# disabled by oathctl: HOTP bob + (secret)",
+            ),
+            ("#HOTP bob - 00", "#HOTP bob - (secret)"),
+            (
+                "HOTP/X bob 3132 3334 3536",
+                "HOTP/X bob (PIN) (secret) (covered)",
+            ),
+            ("HOTP bob - 3132 3334x", "HOTP bob - (secret) (covered)"),
+            ("# password: none needed", "# password: none needed"),
+            ("# was 31323334353637383930", "# was (covered)"),
+            ("bob JBSWY3DPEHPK3PXP", "bob (covered)"),
+        ] {
+            assert_eq!(covered(line.as_bytes()), shown);
+        }
+    }
 }

@@ -6,7 +6,7 @@
 //! - [`pam_config`]: the lines of the PAM configuration that name the module
 //! - [`tokens`]: which tokens of the usersfile a command means
 //! - [`attempt`], [`drift`]: what the module would answer, and how far a token is off
-//! - [`secret`], [`pin`]: what goes into a token
+//! - [`secret`], [`pin`], [`proof`]: what goes into a new token, and the code that proves it
 //! - [`card`], [`otpauth`], [`qr`]: a token as its user takes it into an app
 //! - [`merge`]: what was edited, together with the logins that came meanwhile
 //! - [`terminal`]: questions, secrets without echo, Ctrl-C
@@ -32,6 +32,7 @@ mod otpauth;
 mod output;
 mod pam_config;
 mod pin;
+mod proof;
 mod qr;
 mod remove;
 mod resync;
@@ -65,6 +66,7 @@ Exit codes:
   0  done
   1  it could not be done, and standard error says why
   2  the command line is wrong
+What they mean for verify and check, their own --help tells.
 
 Example:
   oathctl list";

@@ -7,6 +7,8 @@ use pam_oath::usersfile::edit::Document;
 use pam_oath::usersfile::format::{Entry, LastUsed};
 use zeroize::Zeroizing;
 
+use crate::tokens;
+
 /// What stays the same about a line when a login rewrites it: a token's first four fields, or all
 /// of any other line.
 type Identity<'a> = Vec<&'a [u8]>;
@@ -25,8 +27,8 @@ pub fn merge(base: &Document, current: &Document, edited: &Document) -> Document
     let mut merged = Zeroizing::new(Vec::with_capacity(
         edited.text().len() + current.text().len() + 1,
     ));
-    let mut push = |line: &[u8]| {
-        merged.extend_from_slice(line);
+    let mut push = |parts: &[&[u8]]| {
+        parts.iter().for_each(|part| merged.extend_from_slice(part));
         merged.push(b'\n');
     };
     for line in edited.lines() {
@@ -35,20 +37,23 @@ pub fn merge(base: &Document, current: &Document, edited: &Document) -> Document
             continue;
         }
         take(&mut come, &identity);
-        let entry = line.entry();
+        // A token that was made a comment keeps up too: it may be made a token again.
+        let text = tokens::uncommented(line.text);
+        let mark = &line.text[..line.text.len() - text.len()];
+        let entry = Entry::parse(text);
         let key = entry.as_ref().map(key);
         let now = key.and_then(|key| used_now.get(&key));
         let before = key.and_then(|key| used_before.get(&key));
         match (entry, now) {
             (Some(entry), Some(now)) if is_overtaken(&entry.last_used, before, now) => {
-                push(&with_last_used(&entry, now));
+                push(&[mark, &with_last_used(&entry, now)]);
             }
-            _ => push(line.text),
+            _ => push(&[line.text]),
         }
     }
     for line in current.lines() {
         if take(&mut come, &identity(line.text)) {
-            push(line.text);
+            push(&[line.text]);
         }
     }
     Document::new(&merged)
@@ -163,6 +168,14 @@ mod tests {
             let expected = format!("HOTP\talice\t{expected}\t2026-01-15T12:00:00L\n");
             assert_eq!(merged(BASE, &current, edited), expected, "{edited}");
         }
+        assert_eq!(
+            merged(
+                BASE,
+                &current,
+                "# HOTP alice - 00 5 123456 2026-01-15T12:00:00L\n"
+            ),
+            "# HOTP\talice\t-\t00\t9\t654321\t2026-01-15T12:00:00L\n"
+        );
         // A counter that was set further on, another secret and a line that was deleted stand.
         for edited in ["HOTP alice - 00 500\n", "HOTP alice - 22\n", "# none\n"] {
             assert_eq!(merged(BASE, &current, edited), edited);

@@ -20,7 +20,7 @@ use crate::tokens::DisplayName;
 pub struct System {
     /// The usersfile, if not the one that the PAM configuration names (/etc/users.oath if it
     /// names none). ${USER} and ${HOME} stand for the user's name and home directory
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", display_order = 100)]
     usersfile: Option<OsString>,
 
     /// Another folder in place of /etc/pam.d

@@ -70,6 +70,15 @@ pub fn enabled(text: &[u8]) -> Option<&[u8]> {
     text.strip_prefix(DISABLED)
 }
 
+/// What is left of a line when it is no comment any more.
+pub fn uncommented(text: &[u8]) -> &[u8] {
+    let mark = |byte: &u8| *byte == b'#' || byte.is_ascii_whitespace();
+    enabled(text).unwrap_or_else(|| {
+        let start = text.iter().take_while(|byte| mark(byte)).count();
+        &text[start..]
+    })
+}
+
 /// Puts what `change` makes of each of these lines in its place.
 pub fn change(
     document: &mut Document,

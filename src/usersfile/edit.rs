@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::Error;
 use super::format::Entry;
 use super::path::Place;
-use super::store::{ATTEMPTS, Held, Rewrite, Usersfile, is_named};
+use super::store::{Rewrite, Usersfile, is_named};
 use crate::sys;
 
 /// The contents of a usersfile, wiped when done with.
@@ -193,21 +193,6 @@ impl Usersfile {
         let file = open(libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY)?;
         file.set_permissions(Permissions::from_mode(0o600))
             .map_err(io("change the mode of"))
-    }
-
-    fn with_lock<T>(
-        &self,
-        mut work: impl FnMut(&mut Held) -> Result<T, Error>,
-    ) -> Result<(T, Warnings), Error> {
-        for _ in 0..ATTEMPTS {
-            let mut held = self.lock()?;
-            match work(&mut held) {
-                Err(Error::Changing(_)) => {}
-                Err(error) => return Err(error),
-                Ok(answer) => return Ok((answer, held.warnings)),
-            }
-        }
-        Err(Error::Changing(self.path().to_owned()))
     }
 
     /// Creates an empty file where there is none; tells whether it did. Being empty it can be

@@ -21,21 +21,27 @@ use std::ptr;
 use std::sync::Barrier;
 
 use libc::{clockid_t, time_t, timespec, timeval};
-use protocol::{AUTHTOK_AFTERWARDS, LogLine, Login, Outcome, Prompt, STACKED_AUTHTOK};
+use protocol::{
+    AUTHTOK_AFTERWARDS, Clock, LogLine, Login, Outcome, Prompt, Request, STACKED_AUTHTOK,
+};
 
 thread_local! {
-    /// The moment that this thread's login sees; `None` is the real time.
-    static MOMENT: Cell<Option<time_t>> = const { Cell::new(None) };
+    /// The clock that this thread's login sees.
+    static CLOCK: Cell<Clock> = const { Cell::new(Clock::Real) };
     static LOG: RefCell<Vec<LogLine>> = const { RefCell::new(Vec::new()) };
 }
 
 fn main() {
     let test = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
     let mut answers = File::from(test);
-    let requests = BufReader::new(answers.try_clone().unwrap());
-    for request in requests.lines() {
-        let logins: Vec<Login> = serde_json::from_str(&request.unwrap()).unwrap();
-        let outcomes = run(&logins);
+    let mut lines = BufReader::new(answers.try_clone().unwrap()).lines();
+    while let Some(request) = lines.next() {
+        let request: Request = serde_json::from_str(&request.unwrap()).unwrap();
+        if request.gated {
+            answers.write_all(b"\n").unwrap();
+            let Some(Ok(_)) = lines.next() else { return };
+        }
+        let outcomes = run(&request.logins);
         // SAFETY: a null stream means every open one. What a module left in stdio's buffer is
         // something it printed.
         unsafe { libc::fflush(ptr::null_mut()) };
@@ -68,7 +74,7 @@ fn run(logins: &[Login]) -> Vec<Outcome> {
 }
 
 fn log_in(login: &Login) -> Outcome {
-    MOMENT.set(Some(login.moment));
+    CLOCK.set(login.clock);
     LOG.take();
     let mut conversation = Conversation {
         login,
@@ -86,7 +92,7 @@ fn log_in(login: &Login) -> Outcome {
         let setcred = (rc == pam_sys::PAM_SUCCESS).then(|| pam.setcred());
         (rc, setcred, pam.get_env(AUTHTOK_AFTERWARDS))
     };
-    MOMENT.set(None);
+    CLOCK.set(Clock::Real);
     Outcome {
         rc,
         setcred,
@@ -248,8 +254,8 @@ unsafe extern "C" fn converse(
 /// something takes goes on.
 #[unsafe(no_mangle)]
 extern "C" fn clock_gettime(clock: clockid_t, now: *mut timespec) -> c_int {
-    match (MOMENT.get(), clock) {
-        (Some(moment), libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE) => {
+    match (CLOCK.get(), clock) {
+        (Clock::Held(moment), libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE) => {
             // SAFETY: clock_gettime's caller passes room for a timespec.
             unsafe {
                 *now = timespec {
@@ -258,6 +264,11 @@ extern "C" fn clock_gettime(clock: clockid_t, now: *mut timespec) -> c_int {
                 }
             };
             0
+        }
+        (Clock::Broken, libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE) => {
+            // SAFETY: the C library's own place for this thread's error.
+            unsafe { *libc::__errno_location() = libc::EPERM };
+            -1
         }
         // SAFETY: the system call of the same name, with the arguments as they came.
         _ => unsafe { libc::syscall(libc::SYS_clock_gettime, clock, now) as c_int },

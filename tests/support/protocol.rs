@@ -8,6 +8,13 @@ use serde::{Deserialize, Serialize};
 pub const STACKED_AUTHTOK: &str = "STACKED_AUTHTOK";
 pub const AUTHTOK_AFTERWARDS: &str = "AUTHTOK_AFTERWARDS";
 
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Request {
+    pub logins: Vec<Login>,
+    /// Whether to say when ready, with an empty line, and wait for one before the logins begin.
+    pub gated: bool,
+}
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Login {
     pub confdir: String,
@@ -25,8 +32,17 @@ pub struct Login {
     pub tty: Option<String>,
     /// The flags of pam_authenticate.
     pub flags: i32,
-    /// Seconds since 1970: the time this login sees, however long it takes.
-    pub moment: i64,
+    pub clock: Clock,
+}
+
+/// The time that a login sees.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub enum Clock {
+    Real,
+    /// These seconds since 1970, however long the login takes.
+    Held(i64),
+    /// None: whoever asks gets an error, as from a system call that a sandbox forbids.
+    Broken,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
