@@ -2,12 +2,16 @@
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 MODULE := $(TARGET)/release/libpam_oath.so
 
-.PHONY: help build test check fuzz
+.PHONY: help build test check demo install uninstall deb rpm deny fuzz
 
 help:
 	@echo 'make build   the module, $(MODULE:$(CURDIR)/%=%)'
 	@echo 'make test    every test against that module; needs root, installs what the tests need'
 	@echo 'make check   formatting, lints, documentation'
+	@echo 'make demo    an enrolment and some logins in a scratch folder'
+	@echo 'make install, make uninstall   PREFIX=/usr/local, DESTDIR=, SECURITYDIR= found'
+	@echo 'make deb, make rpm             packages, in $(TARGET:$(CURDIR)/%=%)/packages'
+	@echo 'make deny    licences and sources of the dependencies, with cargo-deny'
 	@echo 'make fuzz    each fuzzer for FUZZ_SECONDS (60); needs nightly Rust, cargo-fuzz and g++'
 	@echo 'cargo test   the tests that need neither root nor more packages'
 
@@ -31,6 +35,27 @@ check:
 	cargo fmt --check
 	cargo clippy --locked --all-targets --all-features -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items
+
+demo:
+	@scripts/install-deps demo
+	cargo build --release --locked
+	@scripts/demo $(MODULE) $(TARGET)/release/oathctl
+
+# Does not build: root need not have a Rust.
+install:
+	@scripts/install $(TARGET)/release
+
+uninstall:
+	@scripts/uninstall
+
+deb rpm:
+	@scripts/install-deps package
+	cargo build --release --locked
+	scripts/package $@
+
+deny:
+	scripts/cargo-tool cargo-deny 0.18.3
+	$(TARGET)/tools/bin/cargo-deny --all-features check bans licenses sources
 
 FUZZERS := usersfile arguments whole_login
 FUZZ_SECONDS ?= 60
