@@ -3,10 +3,12 @@
 //!
 //! The modules in the order in which a login meets them; each uses only what stands below it:
 //!
-//! - [`pam`]: the door that PAM knocks at. Entry points, the handle, the arguments, and
-//!   [`pam::authenticate`], one login from top to bottom.
+//! - [`pam`]: the door that PAM knocks at. Entry points, the handle, the arguments, and one login
+//!   from top to bottom.
+//! - [`throttle`]: how long a user waits after failures.
 //! - [`login`]: the decision. The user's tokens, what was typed and the time give a verdict and
 //!   what to record.
+//! - [`pin`]: the PIN field, and whether what was typed fits it.
 //! - [`usersfile`]: the file. What a line means, whose path it is, the lock, the replacement.
 //! - [`otp`]: the codes, and the search of a window in constant time.
 //! - [`sys`]: the system calls that need `unsafe`.
@@ -17,5 +19,7 @@
 pub mod login;
 pub mod otp;
 pub mod pam;
+pub mod pin;
 pub mod sys;
+pub mod throttle;
 pub mod usersfile;

@@ -14,6 +14,8 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
+use zeroize::Zeroizing;
+
 /// The value of a call that reports failure as -1 and `errno`.
 fn checked(result: c_int) -> io::Result<c_int> {
     if result == -1 {
@@ -79,6 +81,13 @@ pub fn rename_at(folder: &File, from: &OsStr, to: &OsStr) -> io::Result<()> {
     let fd = folder.as_raw_fd();
     // SAFETY: renameat(2) reads two terminated strings that live until after the call.
     uninterrupted(|| unsafe { libc::renameat(fd, from.as_ptr(), fd, to.as_ptr()) }).map(drop)
+}
+
+/// `mkdirat(2)` below `folder`.
+pub fn make_folder_at(folder: &File, name: &OsStr, mode: u32) -> io::Result<()> {
+    let name = c_string(name)?;
+    // SAFETY: mkdirat(2) reads a terminated string that lives until after the call.
+    checked(unsafe { libc::mkdirat(folder.as_raw_fd(), name.as_ptr(), mode) }).map(drop)
 }
 
 /// `unlinkat(2)` of a name that is no folder.
@@ -393,4 +402,109 @@ pub fn local_time(unix_time: u64) -> Option<LocalTime> {
         minute: u8::try_from(parts.tm_min).ok()?,
         second: u8::try_from(parts.tm_sec).ok()?,
     })
+}
+
+/// The points in time at which the clock on the wall shows `local`: none in the hour that summer
+/// time leaves out, two in the hour that it repeats. In ascending order.
+pub fn unix_times(local: LocalTime) -> Vec<u64> {
+    let mut times: Vec<u64> = [0, 1]
+        .into_iter()
+        .filter_map(|is_summer_time| {
+            // SAFETY: every field of the C structure is a number or a pointer, for which zero is
+            // a value.
+            let mut parts: libc::tm = unsafe { std::mem::zeroed() };
+            parts.tm_year = local.year - 1900;
+            parts.tm_mon = i32::from(local.month) - 1;
+            parts.tm_mday = local.day.into();
+            parts.tm_hour = local.hour.into();
+            parts.tm_min = local.minute.into();
+            parts.tm_sec = local.second.into();
+            parts.tm_isdst = is_summer_time;
+            // SAFETY: mktime(3) reads and normalises the structure it is given.
+            let time = unsafe { libc::mktime(&mut parts) };
+            u64::try_from(time).ok()
+        })
+        .filter(|&time| local_time(time) == Some(local))
+        .collect();
+    times.sort_unstable();
+    times.dedup();
+    times
+}
+
+/// This machine's name.
+pub fn host_name() -> OsString {
+    let mut name = vec![0u8; 256];
+    // SAFETY: gethostname(2) writes at most `name.len()` bytes to `name`.
+    let result = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len()) };
+    let length = name.iter().position(|&byte| byte == 0);
+    name.truncate(if result == 0 { length.unwrap_or(0) } else { 0 });
+    OsString::from_vec(name)
+}
+
+/// `crypt(3)`: the hash of `phrase` with the method, the cost and the salt that `setting` (a hash
+/// may stand there) begins with. `None` if there is no libcrypt or it does not know the method.
+///
+/// The library is loaded when a hash is met, so that all other logins do not pay for it.
+pub fn crypt(phrase: &[u8], setting: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    type CryptR =
+        unsafe extern "C" fn(*const c_char, *const c_char, *mut libc::c_void) -> *mut c_char;
+    /// Room for `struct crypt_data`: 32 KiB in libxcrypt, 128 KiB in older C libraries.
+    const CRYPT_DATA: usize = 160 * 1024;
+
+    let terminated = |text: &[u8]| {
+        let mut terminated = Zeroizing::new(Vec::with_capacity(text.len() + 1));
+        terminated.extend_from_slice(text);
+        terminated.push(0);
+        (!text.contains(&0)).then_some(terminated)
+    };
+    let (phrase, setting) = (terminated(phrase)?, terminated(setting)?);
+    let library = Library::open(&[c"libcrypt.so.1", c"libcrypt.so.2"])?;
+    let function = library.symbol(c"crypt_r")?;
+    // SAFETY: the name stands for the function of crypt_r(3), which has this signature.
+    let crypt_r: CryptR = unsafe { std::mem::transmute(function) };
+    // Words of 64 bits, so that it is aligned like any structure of C.
+    let mut data = Zeroizing::new(vec![0u64; CRYPT_DATA / 8]);
+    // SAFETY: crypt_r(3) reads two terminated strings and works in the structure it is given,
+    // which is large enough and zeroed as the page asks; it returns null or a terminated string
+    // inside of it. The library stays loaded until `library` is dropped.
+    let hash = unsafe {
+        let hash = crypt_r(
+            phrase.as_ptr().cast(),
+            setting.as_ptr().cast(),
+            data.as_mut_ptr().cast(),
+        );
+        if hash.is_null() {
+            return None;
+        }
+        Zeroizing::new(CStr::from_ptr(hash).to_bytes().to_vec())
+    };
+    // "*0" and "*1" stand for a failure.
+    (!hash.starts_with(b"*")).then_some(hash)
+}
+
+/// A shared library, for as long as it is needed.
+struct Library(std::ptr::NonNull<libc::c_void>);
+
+impl Library {
+    /// Loads the first of `names` that can be had.
+    fn open(names: &[&CStr]) -> Option<Library> {
+        names.iter().find_map(|name| {
+            // SAFETY: dlopen(3) reads a terminated string; the system's library of that name
+            // runs nothing on loading that would disturb this process.
+            let library = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW) };
+            std::ptr::NonNull::new(library).map(Library)
+        })
+    }
+
+    fn symbol(&self, name: &CStr) -> Option<std::ptr::NonNull<libc::c_void>> {
+        // SAFETY: dlsym(3) takes an open library and a terminated string.
+        std::ptr::NonNull::new(unsafe { libc::dlsym(self.0.as_ptr(), name.as_ptr()) })
+    }
+}
+
+impl Drop for Library {
+    fn drop(&mut self) {
+        // SAFETY: dlclose(3) of a library that was opened once and is closed once.
+        unsafe { libc::dlclose(self.0.as_ptr()) };
+    }
 }

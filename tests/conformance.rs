@@ -3,6 +3,7 @@
 mod support;
 
 use serde::Deserialize;
+use support::answer::Answer;
 use support::{Module, Scene};
 
 #[derive(Deserialize)]
@@ -17,17 +18,6 @@ struct Case {
     now: i64,
     reference: Answer,
     expect: Answer,
-}
-
-#[derive(Debug, Deserialize, PartialEq)]
-struct Answer {
-    rc: String,
-    prompts: usize,
-    echo: Option<bool>,
-    prompt: String,
-    after: Option<String>,
-    authtok: String,
-    left_behind: Vec<String>,
 }
 
 #[test]
@@ -51,7 +41,7 @@ fn ask_every_case(module: Module, recorded: impl Fn(&Case) -> &Answer) {
     for case in &cases {
         let answer;
         (scene, answer) = ask(scene, case);
-        let difference = difference(recorded(case), &answer);
+        let difference = answer.difference(recorded(case));
         if !difference.is_empty() {
             let Case { id, note, .. } = case;
             failures.push(format!(
@@ -83,16 +73,7 @@ fn ask(scene: Scene, case: &Case) -> (Scene, Answer) {
         login = login.stacked(token);
     }
     let outcome = login.run();
-    let prompt = outcome.prompts.first();
-    let answer = Answer {
-        rc: outcome.rc.into(),
-        prompts: outcome.prompts.len(),
-        echo: prompt.map(|prompt| prompt.echoes()),
-        prompt: prompt.map(|prompt| prompt.text.clone()).unwrap_or_default(),
-        after: scene.usersfile_now(),
-        authtok: outcome.authtok.unwrap_or("(unset)".into()),
-        left_behind: scene.left_behind(),
-    };
+    let answer = Answer::of(outcome, &scene);
     (scene, answer)
 }
 
@@ -105,18 +86,4 @@ fn scene_of(case: &Case) -> String {
         ..
     } = case;
     format!("user {user:?} args {args:?} responses {responses:?} stacked {preset_authtok:?}")
-}
-
-/// A line for each field in which the two differ, both values one below the other.
-fn difference(expected: &Answer, got: &Answer) -> String {
-    macro_rules! compare {
-        ($($field:ident)*) => {
-            [$((expected.$field != got.$field).then(|| {
-                let (field, expected, got) = (stringify!($field), &expected.$field, &got.$field);
-                format!("  {field}: expected {expected:?}\n  {field}: got      {got:?}\n")
-            })),*]
-        };
-    }
-    let differences = compare!(rc prompts echo prompt after authtok left_behind);
-    differences.into_iter().flatten().collect()
 }

@@ -103,16 +103,22 @@ impl Handle<'_> {
         Ok(Some(unsafe { CStr::from_ptr(value.cast::<c_char>()) }))
     }
 
-    /// Shows `text` through the application and returns the answer, which is not echoed.
-    pub fn prompt(&self, text: &OsStr) -> Result<Zeroizing<Vec<u8>>, Error> {
+    /// Shows `text` through the application and returns the answer, which is echoed only if
+    /// `echo` says so.
+    pub fn prompt(&self, text: &OsStr, echo: bool) -> Result<Zeroizing<Vec<u8>>, Error> {
         let text = CString::new(text.as_bytes()).map_err(|_| Error::NoUser)?;
+        let style = if echo {
+            pam_sys::PAM_PROMPT_ECHO_ON
+        } else {
+            pam_sys::PAM_PROMPT_ECHO_OFF
+        };
         let mut response: *mut c_char = ptr::null_mut();
         // SAFETY: the handle is valid (see `from_raw`); pam_prompt(3) formats one string, which
         // is terminated and lives until after the call, and stores a pointer that is ours to free.
         let code = unsafe {
             pam_sys::pam_prompt(
                 self.raw.as_ptr(),
-                pam_sys::PAM_PROMPT_ECHO_OFF,
+                style,
                 &mut response,
                 c"%s".as_ptr(),
                 text.as_ptr(),

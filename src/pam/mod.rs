@@ -5,8 +5,9 @@
 pub mod handle;
 pub mod options;
 
-use std::ffi::{OsStr, OsString, c_char, c_int};
+use std::ffi::{OsStr, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::time::SystemTime;
 
 use pam_sys::pam_handle;
@@ -15,8 +16,10 @@ use zeroize::optimization_barrier;
 pub use handle::{Handle, Priority};
 pub use options::Options;
 
-use crate::login::{self, Attempt, Refusal, Verdict};
+use crate::login::{self, Attempt, Now, Refusal, Verdict};
 use crate::sys;
+use crate::throttle::{Failures, Throttle};
+use crate::usersfile::journal::Journal;
 use crate::usersfile::{self, Usersfile};
 
 /// Why a login was not accepted. Says what to do about it where something can be done; holds
@@ -49,6 +52,17 @@ pub enum Error {
     /// The usersfile could not be used.
     #[error(transparent)]
     Usersfile(#[from] usersfile::Error),
+    /// `throttle=`: the answer came before the user's failures allow it. It was not checked.
+    #[error("{failures} failures; the next answer is checked in {wait} seconds")]
+    TooEarly {
+        /// How many there were in a row.
+        failures: u64,
+        /// Seconds.
+        wait: u64,
+    },
+    /// `throttle=`: what is remembered of failures could not be read or written.
+    #[error("throttle: {0}")]
+    Throttle(usersfile::Error),
     /// The clock stands before 1970, or past what the calendar can name.
     #[error("the system's clock is out of range")]
     Clock,
@@ -68,6 +82,8 @@ impl Error {
             | Error::NoStackedToken
             | Error::Refused(_)
             | Error::Usersfile(_)
+            | Error::TooEarly { .. }
+            | Error::Throttle(_)
             | Error::Clock => pam_sys::PAM_AUTH_ERR,
         }
     }
@@ -76,10 +92,14 @@ impl Error {
         match self {
             Error::UserUnknown(_) => Priority::Info,
             Error::Refused(Refusal::MalformedLine { .. }) => Priority::Error,
-            Error::Refused(_) | Error::NoResponse | Error::NoUser | Error::Pam { .. } => {
-                Priority::Notice
+            Error::Refused(_)
+            | Error::TooEarly { .. }
+            | Error::NoResponse
+            | Error::NoUser
+            | Error::Pam { .. } => Priority::Notice,
+            Error::NoStackedToken | Error::Usersfile(_) | Error::Throttle(_) | Error::Clock => {
+                Priority::Error
             }
-            Error::NoStackedToken | Error::Usersfile(_) | Error::Clock => Priority::Error,
         }
     }
 
@@ -179,9 +199,16 @@ fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
             &format!("accepted without a code: no usersfile, and no_usersfile_okay;{who}"),
         ),
         Err(error) => {
-            handle.log(error.priority(), &format!("refused: {error};{who}"));
+            let outcome = match error {
+                Error::UserUnknown(_) => "unknown",
+                _ => "refused",
+            };
+            handle.log(error.priority(), &format!("{outcome}: {error};{who}"));
             if !options.always_ok {
-                return error.return_code();
+                return match error {
+                    Error::UserUnknown(_) if options.null_ok => pam_sys::PAM_IGNORE,
+                    error => error.return_code(),
+                };
             }
             let message = format!("accepted all the same because of alwaysok;{who}");
             handle.log(Priority::Warning, &message);
@@ -209,101 +236,195 @@ fn who(handle: &Handle, line: Option<usize>) -> String {
 fn authenticate(handle: &Handle, options: &Options) -> Result<Accepted, Error> {
     let user = handle.user()?;
     let usersfile = Usersfile::named(&options.usersfile, user)?;
-    debug(handle, options, || {
-        format!("usersfile is {}", usersfile.path().display())
-    });
+    let login = Login {
+        handle,
+        options,
+        user,
+        usersfile,
+    };
+    let path = login.usersfile.path().display();
+    login.debug(|| format!("usersfile is {path}"));
 
     // Without the lock: does the user have a token at all? If the file cannot be used, the user
     // is asked like any other, and the attempt below says why it fails.
-    match usersfile.knows(user) {
-        Ok(false) => {
-            let path = usersfile.path().display().to_string();
-            return Err(Error::UserUnknown(path));
-        }
+    match login.usersfile.knows(user) {
+        Ok(false) => return Err(Error::UserUnknown(path.to_string())),
         Err(usersfile::Error::Missing(_)) if options.no_usersfile_okay => {
             return Ok(Accepted::WithoutUsersfile);
+        }
+        Err(usersfile::Error::Missing(_)) if options.null_ok => {
+            return Err(Error::UserUnknown(path.to_string()));
         }
         Ok(true) | Err(_) => {}
     }
 
     if options.use_first_pass || options.try_first_pass {
         if let Some(token) = handle.authtok()? {
-            let result = attempt(handle, options, &usersfile, user, &token);
+            let (result, pin) = login.attempt(&token);
             let asks_again = matches!(result, Err(Error::Refused(_))) && !options.use_first_pass;
             if !asks_again {
-                hand_on_pin(handle, options, &token)?;
+                login.hand_on(pin)?;
                 return result;
             }
-            debug(handle, options, || {
-                "the stacked token does not satisfy".into()
-            });
+            login.debug(|| "the stacked token does not satisfy".into());
         } else if options.use_first_pass {
             return Err(Error::NoStackedToken);
         }
     }
 
-    let response = handle.prompt(&prompt_for(user))?;
-    let result = attempt(handle, options, &usersfile, user, &response);
-    hand_on_pin(handle, options, &response)?;
+    let prompt = options.prompt_for(user, sys::host_name);
+    let response = handle.prompt(&prompt, options.echo)?;
+    let (result, pin) = login.attempt(&response);
+    login.hand_on(pin)?;
     result
 }
 
-fn prompt_for(user: &OsStr) -> OsString {
-    let mut prompt = OsString::from("One-time password (OATH) for `");
-    prompt.push(user);
-    prompt.push("': ");
-    prompt
+/// What stays the same through one login.
+struct Login<'a> {
+    handle: &'a Handle<'a>,
+    options: &'a Options,
+    user: &'a OsStr,
+    usersfile: Usersfile,
 }
 
-/// Checks one response against the usersfile, under its lock, and records it if it is good.
-fn attempt(
-    handle: &Handle,
-    options: &Options,
-    usersfile: &Usersfile,
-    user: &OsStr,
-    response: &[u8],
-) -> Result<Accepted, Error> {
-    let (pin, otp) = login::split(response, options.digits);
-    let (verdict, warnings) = usersfile.update(user, |lines| {
-        debug(handle, options, || {
-            format!("{} lines are the user's", lines.len())
+impl Login<'_> {
+    /// Checks one response, unless it comes too early. Returns the PIN in it as well.
+    fn attempt<'r>(&self, response: &'r [u8]) -> (Result<Accepted, Error>, &'r [u8]) {
+        let (mut pin, _) = login::split(response, self.options.code_length());
+        let result = self.throttled(|| {
+            let now = now()?;
+            self.check(response, now, &mut pin)
         });
-        let Ok(unix_time) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) else {
-            return (Err(Error::Clock), None);
+        (result, pin)
+    }
+
+    /// Lets `check` run if the user need not wait. It counts as a failure from before it begins,
+    /// so that nothing that stops it makes a guess free.
+    fn throttled(
+        &self,
+        check: impl FnOnce() -> Result<Accepted, Error>,
+    ) -> Result<Accepted, Error> {
+        let Some(seconds) = self.options.throttle else {
+            return check();
         };
-        let unix_time = unix_time.as_secs();
-        let Some(local_time) = sys::local_time(unix_time) else {
-            return (Err(Error::Clock), None);
+        let folder = Path::new(&self.options.throttle_folder);
+        let mut throttle = match Throttle::lock(folder, self.user) {
+            Err(error) if sys::effective_user() != 0 => {
+                let message = format!("not throttled, for want of root's rights: {error}");
+                self.handle.log(Priority::Warning, &message);
+                return check();
+            }
+            throttle => throttle.map_err(Error::Throttle)?,
+        };
+        let now = now()?.unix_time;
+        let before = throttle.failures();
+        match before.wait(seconds, now) {
+            0 => {}
+            wait => {
+                return Err(Error::TooEarly {
+                    failures: before.count,
+                    wait,
+                });
+            }
+        }
+        throttle
+            .set(before.and_one_at(now))
+            .map_err(Error::Throttle)?;
+        let result = check();
+        let after = match &result {
+            Ok(_) => Some(Failures::default()),
+            Err(Error::Refused(refusal)) if refusal.is_of_a_guess() => None,
+            Err(_) => Some(before),
+        };
+        match after.map(|failures| throttle.set(failures)) {
+            Some(Err(error)) => Err(Error::Throttle(error)),
+            _ => result,
+        }
+    }
+
+    /// Checks a response against the usersfile, under its lock, and records it if it is good.
+    fn check<'r>(
+        &self,
+        response: &'r [u8],
+        now: Now,
+        pin: &mut &'r [u8],
+    ) -> Result<Accepted, Error> {
+        let options = self.options;
+        let mut journal = match &options.journal_folder {
+            Some(folder) => {
+                let path = self.usersfile.resolved_path()?;
+                Some(Journal::lock(Path::new(folder), &path, self.user)?)
+            }
+            None => None,
         };
         let attempt = Attempt {
-            pin,
-            otp,
+            response,
+            code_length: options.code_length(),
+            ignore_pin: options.ignore_pin,
             window: options.window,
-            unix_time,
-            local_time: &login::last_time(&local_time),
+            drift: options.drift,
+            replay_grace: options.replay_grace,
+            now,
         };
-        match login::decide(lines, &attempt) {
-            Verdict::Accepted { line, record } => (Ok(Accepted::ByToken { line }), Some(record)),
-            Verdict::Refused(refusal) => (Err(refusal.into()), None),
+        let mut accepted = None;
+        let updated = self.usersfile.update(self.user, |lines| {
+            self.debug(|| format!("{} lines are the user's", lines.len()));
+            let decision = login::decide(lines, journal.as_ref(), &attempt);
+            *pin = decision.pin;
+            match decision.verdict {
+                Verdict::Accepted { line, record } => {
+                    accepted = record.as_ref().map(|record| (line, record.text.clone()));
+                    (Ok(Accepted::ByToken { line }), record)
+                }
+                Verdict::Refused(refusal) => (Err(refusal.into()), None),
+            }
+        });
+        match (updated, &mut journal, accepted) {
+            (Err(error), Some(journal), Some((line, text))) if error.is_full_or_read_only() => {
+                journal.record(&text)?;
+                let message = format!("recorded in {} only: {error}", journal.path().display());
+                self.handle.log(Priority::Warning, &message);
+                Ok(Accepted::ByToken { line })
+            }
+            (updated, journal, accepted) => {
+                let (result, warnings) = updated?;
+                for warning in warnings {
+                    self.handle.log(Priority::Warning, &warning);
+                }
+                if let (Some(journal), Some((_, text))) = (journal, accepted) {
+                    // What stays in it is behind the file from now on and does no harm.
+                    if let Err(error) = journal.clear(&text) {
+                        self.handle.log(Priority::Warning, &error.to_string());
+                    }
+                }
+                result
+            }
         }
-    })?;
-    for warning in warnings {
-        handle.log(Priority::Warning, &warning);
     }
-    verdict
+
+    /// What was typed before the code becomes PAM_AUTHTOK, for the module that checks it.
+    fn hand_on(&self, pin: &[u8]) -> Result<(), Error> {
+        match pin {
+            b"" => Ok(()),
+            pin => self.handle.set_authtok(pin),
+        }
+    }
+
+    fn debug(&self, message: impl FnOnce() -> String) {
+        if self.options.debug {
+            self.handle.log(Priority::Debug, &message());
+        }
+    }
 }
 
-/// With `digits=`, what was typed before the code becomes PAM_AUTHTOK, for the module that
-/// checks it.
-fn hand_on_pin(handle: &Handle, options: &Options, response: &[u8]) -> Result<(), Error> {
-    match login::split(response, options.digits).0 {
-        b"" => Ok(()),
-        pin => handle.set_authtok(pin),
-    }
-}
-
-fn debug(handle: &Handle, options: &Options, message: impl FnOnce() -> String) {
-    if options.debug {
-        handle.log(Priority::Debug, &message());
-    }
+fn now() -> Result<Now, Error> {
+    let unix_time = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_err(|_| Error::Clock)?
+        .as_secs();
+    Ok(Now {
+        unix_time,
+        local_time: sys::local_time(unix_time).ok_or(Error::Clock)?,
+        unix_times: sys::unix_times,
+    })
 }

@@ -5,8 +5,9 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::login::MAX_WINDOW;
+use crate::login::{CodeLength, MAX_WINDOW};
 use crate::otp::{MAX_DIGITS, MIN_DIGITS};
+use crate::throttle;
 
 /// What the arguments ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,6 +29,27 @@ pub struct Options {
     pub use_first_pass: bool,
     /// `no_usersfile_okay`: if there is no usersfile, let everybody in.
     pub no_usersfile_okay: bool,
+    /// `nullok`: if there is no usersfile or no token in it, have no say.
+    pub null_ok: bool,
+    /// `ignore_userfile_password`: do not look at the PIN field.
+    pub ignore_pin: bool,
+    /// `forward_pass`: what stands before the code in the response is a PIN; how long the code is
+    /// the token knows.
+    pub forward_pass: bool,
+    /// `echo_verification_code`: show what is typed.
+    pub echo: bool,
+    /// `authtok_prompt=`: what to ask, with `%u` and `%h` not yet replaced.
+    pub prompt: OsString,
+    /// `allow_replayed_otp_within=`: for how many seconds the code last accepted is good again.
+    pub replay_grace: u64,
+    /// `drift`: let the window follow the token's clock.
+    pub drift: bool,
+    /// `throttle=`: how many seconds of waiting a failure costs.
+    pub throttle: Option<u64>,
+    /// `throttle_dir=`: where failures are remembered.
+    pub throttle_folder: OsString,
+    /// `readonly_ok=`: where to record what was used while the usersfile cannot be written.
+    pub journal_folder: Option<OsString>,
 }
 
 impl Default for Options {
@@ -41,6 +63,16 @@ impl Default for Options {
             try_first_pass: false,
             use_first_pass: false,
             no_usersfile_okay: false,
+            null_ok: false,
+            ignore_pin: false,
+            forward_pass: false,
+            echo: false,
+            prompt: "One-time password (OATH) for `%u': ".into(),
+            replay_grace: 0,
+            drift: false,
+            throttle: None,
+            throttle_folder: throttle::FOLDER.into(),
+            journal_folder: None,
         }
     }
 }
@@ -91,6 +123,27 @@ impl Options {
                 (b"try_first_pass", None) => options.try_first_pass = true,
                 (b"use_first_pass", None) => options.use_first_pass = true,
                 (b"no_usersfile_okay", None) => options.no_usersfile_okay = true,
+                (b"nullok", None) => options.null_ok = true,
+                (b"ignore_userfile_password", None) => options.ignore_pin = true,
+                (b"forward_pass", None) => options.forward_pass = true,
+                (b"echo_verification_code" | b"echo", None) => options.echo = true,
+                (b"authtok_prompt" | b"prompt", Some(value)) => {
+                    options.prompt = OsString::from_vec(value.to_vec());
+                }
+                (b"allow_replayed_otp_within", Some(value)) => {
+                    options.replay_grace = seconds(argument, value, &mut warnings);
+                }
+                (b"drift", None) => options.drift = true,
+                (b"throttle", Some(value)) => {
+                    let seconds = seconds(argument, value, &mut warnings);
+                    options.throttle = (seconds > 0).then_some(seconds);
+                }
+                (b"throttle_dir", Some(value)) => {
+                    options.throttle_folder = OsString::from_vec(value.to_vec());
+                }
+                (b"readonly_ok", Some(value)) => {
+                    options.journal_folder = Some(OsString::from_vec(value.to_vec()));
+                }
                 _ => warnings.push(format!(
                     "unknown argument {} is ignored",
                     argument.to_string_lossy()
@@ -99,6 +152,49 @@ impl Options {
         }
         (options, warnings)
     }
+
+    /// How long the code at the end of a response is.
+    pub fn code_length(&self) -> CodeLength {
+        match self.digits {
+            Some(digits) => CodeLength::Digits(digits),
+            None if self.forward_pass => CodeLength::OfToken,
+            None => CodeLength::Whole,
+        }
+    }
+
+    /// The question, with `%u` replaced by the user's name, `%h` by the `host`'s and `%%` by `%`.
+    pub fn prompt_for(&self, user: &OsStr, host: impl Fn() -> OsString) -> OsString {
+        let mut prompt = OsString::new();
+        let mut rest = self.prompt.as_bytes();
+        while let Some(percent) = rest.iter().position(|&byte| byte == b'%') {
+            prompt.push(OsStr::from_bytes(&rest[..percent]));
+            match rest.get(percent + 1) {
+                Some(b'u') => prompt.push(user),
+                Some(b'h') => prompt.push(host()),
+                Some(b'%') => prompt.push("%"),
+                _ => {
+                    prompt.push("%");
+                    rest = &rest[percent + 1..];
+                    continue;
+                }
+            }
+            rest = &rest[percent + 2..];
+        }
+        prompt.push(OsStr::from_bytes(rest));
+        prompt
+    }
+}
+
+/// Reads a number of seconds; a negative one is none.
+fn seconds(argument: &OsStr, value: &[u8], warnings: &mut Vec<String>) -> u64 {
+    let number = number(argument, value, warnings);
+    u64::try_from(number).unwrap_or_else(|_| {
+        warnings.push(format!(
+            "argument {}: less than no time; 0 is used",
+            argument.to_string_lossy()
+        ));
+        0
+    })
 }
 
 /// Reads a number as C's `atoi` does: white space, a sign, as many digits as there are; none at

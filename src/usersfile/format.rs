@@ -6,9 +6,12 @@
 
 #![forbid(unsafe_code)]
 
+use std::ops::RangeInclusive;
+
 use zeroize::Zeroizing;
 
 use crate::otp::{Algorithm, Code, MAX_DIGITS, MIN_DIGITS};
+use crate::sys::LocalTime;
 
 /// The longest secret a line may hold, in bytes.
 pub const MAX_SECRET: usize = 128;
@@ -140,9 +143,58 @@ pub struct Entry<'a> {
     /// PIN.
     pub pin: Option<&'a [u8]>,
     secret: Option<&'a [u8]>,
+    /// COUNTER, LAST-OTP and LAST-TIME.
+    pub last_used: LastUsed<'a>,
+}
+
+/// What a token was last used with: the fields COUNTER, LAST-OTP and LAST-TIME, each of which may
+/// be missing together with those behind it.
+#[derive(Clone, Copy)]
+pub struct LastUsed<'a> {
     counter: Option<&'a [u8]>,
-    last_otp: Option<&'a [u8]>,
-    last_time: Option<&'a [u8]>,
+    otp: Option<&'a [u8]>,
+    time: Option<&'a [u8]>,
+}
+
+impl<'a> LastUsed<'a> {
+    /// Takes the three fields from the next three there are.
+    pub fn parse(mut fields: impl Iterator<Item = &'a [u8]>) -> LastUsed<'a> {
+        LastUsed {
+            counter: fields.next(),
+            otp: fields.next(),
+            time: fields.next(),
+        }
+    }
+
+    /// The fields that are there.
+    pub fn fields(self) -> impl Iterator<Item = &'a [u8]> {
+        [self.counter, self.otp, self.time].into_iter().flatten()
+    }
+
+    /// COUNTER as a number; 0 where there is none.
+    pub fn counter(&self) -> Result<u64, Malformed> {
+        self.counter.map_or(Ok(0), |text| {
+            parse_counter(text).ok_or(Malformed {
+                field: Field::Counter,
+                problem: "is not a number",
+            })
+        })
+    }
+
+    /// LAST-OTP, where it has the form of a code.
+    pub fn otp(&self) -> Option<Code> {
+        Code::parse(self.otp?)
+    }
+
+    /// LAST-TIME, where there is one.
+    pub fn time(&self) -> Result<Option<LocalTime>, Malformed> {
+        self.time.map_or(Ok(None), |text| {
+            parse_local_time(text).map(Some).ok_or(Malformed {
+                field: Field::LastTime,
+                problem: "is not a local time such as 2026-01-15T12:00:00L",
+            })
+        })
+    }
 }
 
 impl<'a> Entry<'a> {
@@ -156,9 +208,7 @@ impl<'a> Entry<'a> {
             user: fields.next()?,
             pin: fields.next(),
             secret: fields.next(),
-            counter: fields.next(),
-            last_otp: fields.next(),
-            last_time: fields.next(),
+            last_used: LastUsed::parse(fields),
         })
     }
 
@@ -167,19 +217,17 @@ impl<'a> Entry<'a> {
         self.secret.is_some()
     }
 
-    /// LAST-OTP, where it has the form of a code.
-    pub fn last_otp(&self) -> Option<Code> {
-        Code::parse(self.last_otp?)
+    /// Whether the line makes its user known. As in the original one that breaks off before its
+    /// SECRET does so only by a PIN that somebody has to know.
+    pub fn makes_known(&self) -> bool {
+        self.is_complete() || !matches!(self.pin, None | Some(b"-" | b"+"))
     }
 
-    /// COUNTER as a number; 0 where there is none.
-    pub fn counter(&self) -> Result<u64, Malformed> {
-        self.counter.map_or(Ok(0), |text| {
-            parse_counter(text).ok_or(Malformed {
-                field: Field::Counter,
-                problem: "is not a number",
-            })
-        })
+    /// The fields that name the token, TYPE, USER, PIN and SECRET, as far as they are there.
+    pub fn identity(&self) -> impl Iterator<Item = &'a [u8]> {
+        [Some(self.type_text), Some(self.user), self.pin, self.secret]
+            .into_iter()
+            .flatten()
     }
 
     /// The secret's bytes, 1 to [`MAX_SECRET`].
@@ -202,17 +250,6 @@ impl<'a> Entry<'a> {
             0 => Err(malformed("is empty")),
             1..=MAX_SECRET => Ok(secret),
             _ => Err(malformed("is longer than 128 bytes")),
-        }
-    }
-
-    /// Checks LAST-TIME, where there is one.
-    pub fn check_last_time(&self) -> Result<(), Malformed> {
-        match self.last_time {
-            Some(text) if !is_local_time(text) => Err(Malformed {
-                field: Field::LastTime,
-                problem: "is not a local time such as 2026-01-15T12:00:00L",
-            }),
-            _ => Ok(()),
         }
     }
 
@@ -282,19 +319,11 @@ fn parse_counter(text: &[u8]) -> Option<u64> {
     })
 }
 
-/// Whether a text is `%Y-%m-%dT%H:%M:%SL` as C's `strptime` reads it: leading zeros may be left
-/// out, a day need not exist in its month, a minute may have 62 seconds.
-fn is_local_time(text: &[u8]) -> bool {
-    let parts: [(usize, std::ops::RangeInclusive<u16>, u8); 6] = [
-        (4, 0..=9999, b'-'),
-        (2, 1..=12, b'-'),
-        (2, 1..=31, b'T'),
-        (2, 0..=23, b':'),
-        (2, 0..=59, b':'),
-        (2, 0..=61, b'L'),
-    ];
+/// Reads `%Y-%m-%dT%H:%M:%SL` as C's `strptime` does: leading zeros may be left out, a day need
+/// not exist in its month, a minute may have 62 seconds.
+fn parse_local_time(text: &[u8]) -> Option<LocalTime> {
     let mut rest = text;
-    for (most_digits, range, end) in parts {
+    let mut number = |most_digits: usize, range: RangeInclusive<u16>, end: u8| {
         let digits = rest
             .iter()
             .take(most_digits)
@@ -303,12 +332,21 @@ fn is_local_time(text: &[u8]) -> bool {
         let value = rest[..digits]
             .iter()
             .fold(0, |value, digit| value * 10 + u16::from(digit - b'0'));
-        if digits == 0 || !range.contains(&value) || rest.get(digits) != Some(&end) {
-            return false;
-        }
-        rest = &rest[digits + 1..];
-    }
-    rest.is_empty()
+        let ended = rest.get(digits) == Some(&end);
+        rest = rest.get(digits + 1..).unwrap_or_default();
+        (digits > 0 && ended && range.contains(&value)).then_some(value)
+    };
+    let year = number(4, 0..=9999, b'-')?;
+    let mut small = |range, end| number(2, range, end).map(|value| value as u8);
+    let time = LocalTime {
+        year: year.into(),
+        month: small(1..=12, b'-')?,
+        day: small(1..=31, b'T')?,
+        hour: small(0..=23, b':')?,
+        minute: small(0..=59, b':')?,
+        second: small(0..=61, b'L')?,
+    };
+    rest.is_empty().then_some(time)
 }
 
 #[cfg(test)]
@@ -411,7 +449,7 @@ mod tests {
             "26-02-31T23:59:61L",
             "0000-01-01T00:00:00L",
         ] {
-            assert!(is_local_time(good.as_bytes()), "{good}");
+            assert!(parse_local_time(good.as_bytes()).is_some(), "{good}");
         }
         for bad in [
             "",
@@ -429,7 +467,7 @@ mod tests {
             "2026-001-15T12:00:00L",
             "2026-+1-15T12:00:00L",
         ] {
-            assert!(!is_local_time(bad.as_bytes()), "{bad}");
+            assert!(parse_local_time(bad.as_bytes()).is_none(), "{bad}");
         }
     }
 

@@ -1,11 +1,14 @@
-//! The file: what a line means ([`format`]), which lines are a user's ([`scan`]), whose path it
-//! is ([`path`]), and how it is locked, read and replaced ([`store`]).
+//! The file: what a line means ([`mod@format`]), which lines are a user's ([`scan`]), whose path
+//! it is ([`path`]), how it is locked, read and replaced ([`store`]); and the small files beside
+//! it ([`state`]), such as what was used while it could not be written ([`journal`]).
 
 #![forbid(unsafe_code)]
 
 pub mod format;
+pub mod journal;
 pub mod path;
 pub mod scan;
+pub mod state;
 pub mod store;
 
 use std::io;
@@ -69,6 +72,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the file system has no room left or is read-only: what `readonly_ok=` is for.
+    pub fn is_full_or_read_only(&self) -> bool {
+        const CAUSES: [Option<i32>; 3] =
+            [Some(libc::ENOSPC), Some(libc::EDQUOT), Some(libc::EROFS)];
+        match self {
+            Error::Io { cause, .. } => CAUSES.contains(&cause.raw_os_error()),
+            _ => false,
+        }
+    }
+
     fn refused(path: impl Into<PathBuf>, problem: impl Into<String>) -> Error {
         Error::Refused {
             path: path.into(),
@@ -87,4 +100,10 @@ impl Error {
             cause,
         }
     }
+}
+
+/// Whether what belongs to a user is as good as root's: root's own, and for a process that is not
+/// root its own user's.
+fn is_trusted(uid: u32) -> bool {
+    uid == 0 || uid == crate::sys::effective_user()
 }

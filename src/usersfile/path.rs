@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use super::Error;
+use super::{Error, is_trusted};
 use crate::sys::{self, Account, Rights};
 
 const WRITABLE_BY_ALL: u32 = 0o002;
@@ -156,11 +156,6 @@ impl Place {
     pub fn is_intruder(&self, metadata: &Metadata) -> bool {
         self.shared && !is_trusted(metadata.uid()) && metadata.uid() != self.folder_uid
     }
-}
-
-/// Root, and for a process that is not root its own user.
-fn is_trusted(uid: u32) -> bool {
-    uid == 0 || uid == sys::effective_user()
 }
 
 /// Pushes the names of `path` so that the first is popped first.

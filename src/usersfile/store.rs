@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::{ControlFlow, Range};
@@ -76,12 +76,25 @@ impl Usersfile {
         Ok(Usersfile { path, home_of })
     }
 
+    /// The usersfile at an absolute path.
+    pub fn at(path: PathBuf) -> Usersfile {
+        Usersfile {
+            path,
+            home_of: None,
+        }
+    }
+
+    /// The path with its links resolved.
+    pub fn resolved_path(&self) -> Result<PathBuf, Error> {
+        Place::find(&self.path, self.home_of).map(|place| place.path)
+    }
+
     /// The path as it was given, links not resolved.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Looks, without the lock, whether `user` has a line with a secret at all. What is seen here
+    /// Looks, without the lock, whether `user` has a line of a token at all. What is seen here
     /// is good for nothing but to say that the user is unknown.
     pub fn knows(&self, user: &OsStr) -> Result<bool, Error> {
         let mut seen_before: Option<Stamp> = None;
@@ -91,7 +104,7 @@ impl Usersfile {
             let stamp = Stamp::of(&file).map_err(io("look at"))?;
             let mut known = false;
             lines_of(&file, user.as_bytes(), |line| {
-                known = line.entry().is_complete();
+                known = line.entry().makes_known();
                 Ok(if known {
                     ControlFlow::Break(())
                 } else {
@@ -129,7 +142,7 @@ impl Usersfile {
         mut decide: impl FnMut(&[UserLine]) -> (T, Option<Rewrite>),
     ) -> Result<(T, Vec<String>), Error> {
         for _ in 0..ATTEMPTS {
-            let held = self.lock()?;
+            let mut held = self.lock()?;
             let attempt = held.lines_of(user).and_then(|lines| {
                 let (answer, rewrite) = decide(&lines);
                 if let Some(rewrite) = rewrite {
@@ -140,7 +153,7 @@ impl Usersfile {
             match attempt {
                 Err(Error::Changing(_)) => {}
                 Err(error) => return Err(error),
-                Ok(answer) => return Ok((answer, held.place.warnings(&held.metadata))),
+                Ok(answer) => return Ok((answer, held.warnings)),
             }
         }
         Err(Error::Changing(self.path.clone()))
@@ -173,12 +186,12 @@ impl Usersfile {
             let metadata = file.metadata().map_err(Error::io("look at", &place.path))?;
             // While we waited, the login before us has put a new file in its place.
             if is_named(&place, &place.name, &metadata)? {
-                let stamp = Stamp::from(&metadata);
                 return Ok(Held {
+                    warnings: place.warnings(&metadata),
+                    stamp: Stamp::from(&metadata),
                     place,
                     file,
                     metadata,
-                    stamp,
                 });
             }
         }
@@ -302,11 +315,29 @@ pub struct Held {
     file: File,
     metadata: Metadata,
     stamp: Stamp,
+    warnings: Vec<String>,
 }
 
 impl Held {
     fn io(&self, action: &'static str) -> impl FnOnce(io::Error) -> Error {
         Error::io(action, &self.place.path)
+    }
+
+    /// The path, links resolved.
+    pub fn path(&self) -> &Path {
+        &self.place.path
+    }
+
+    /// The whole file. For files that are small by nature.
+    pub fn read_all(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let mut text = Zeroizing::new(Vec::new());
+        // Room for all of it at once: a vector that grows leaves copies behind.
+        text.try_reserve_exact(self.stamp.length as usize + 1)
+            .map_err(io::Error::from)
+            .and_then(|()| (&self.file).take(self.stamp.length).read_to_end(&mut text))
+            .map_err(self.io("read"))?;
+        self.check_unchanged()?;
+        Ok(text)
     }
 
     /// The token lines of `user`, in file order.
@@ -333,27 +364,32 @@ impl Held {
         }
     }
 
-    /// Puts a new file in the place of the old, with one line changed.
-    pub fn replace(&self, rewrite: &Rewrite) -> Result<(), Error> {
+    /// Puts a new file in the place of the old, with one part changed. From then on it is the new
+    /// file that is held.
+    pub fn replace(&mut self, rewrite: &Rewrite) -> Result<(), Error> {
         let folder_flags = libc::O_RDONLY | libc::O_DIRECTORY;
         let folder = sys::open_at(&self.place.folder, OsStr::new("."), folder_flags, 0)
             .map_err(self.io("open the folder of"))?;
-        let new = NewFile::create(&self.place)?;
+        let (name, file) = NewName::create(&self.place)?;
         let Range { start, end } = rewrite.span;
-        new.become_like(&self.file, &self.metadata)
+        make_like(&self.file, &self.metadata, &file)
             .map_err(self.io("copy owner and rights of"))?;
-        self.copy(0..start, &new.file)
-            .and_then(|()| (&new.file).write_all(&rewrite.text))
-            .and_then(|()| self.copy(end..self.stamp.length, &new.file))
-            .and_then(|()| new.file.sync_all())
+        self.copy(0..start, &file)
+            .and_then(|()| (&file).write_all(&rewrite.text))
+            .and_then(|()| self.copy(end..self.stamp.length, &file))
+            .and_then(|()| file.sync_all())
             .map_err(self.io("write the new file for"))?;
         self.check_unchanged()?;
-        new.rename_to(&self.place.name)?;
+        name.rename()?;
         match folder.sync_all() {
             // Some file systems cannot flush a folder and say so.
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
-            result => result.map_err(self.io("flush the folder of")),
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+            result => result.map_err(self.io("flush the folder of"))?,
         }
+        self.metadata = file.metadata().map_err(self.io("look at"))?;
+        self.stamp = Stamp::from(&self.metadata);
+        self.file = file;
+        Ok(())
     }
 
     /// Copies a part of the old file; the kernel does it, so that nobody's secrets pass through
@@ -374,20 +410,20 @@ impl Held {
     }
 }
 
-/// A file that is to replace the usersfile. Dropped before it was renamed, it is removed.
-struct NewFile<'a> {
+/// The name of a file that is to replace the usersfile. Dropped before the file was renamed, it
+/// takes the file with it.
+struct NewName<'a> {
     place: &'a Place,
     name: OsString,
-    file: File,
-    renamed: std::cell::Cell<bool>,
+    renamed: bool,
 }
 
-impl<'a> NewFile<'a> {
+impl<'a> NewName<'a> {
     /// Creates `.users.oath.new` beside `users.oath`, readable by nobody else, and locks it.
     ///
     /// The name is always the same, so that a crash leaves at most one file behind, and the lock
     /// tells such a leftover from a file that is being written.
-    fn create(place: &'a Place) -> Result<NewFile<'a>, Error> {
+    fn create(place: &'a Place) -> Result<(NewName<'a>, File), Error> {
         let name: OsString = [OsStr::new("."), &place.name, OsStr::new(".new")]
             .into_iter()
             .collect();
@@ -403,12 +439,12 @@ impl<'a> NewFile<'a> {
                     if sys::try_lock(&file).map_err(io("lock"))?
                         && is_named(place, &name, &metadata)?
                     {
-                        return Ok(NewFile {
+                        let new = NewName {
                             place,
                             name,
-                            file,
-                            renamed: false.into(),
-                        });
+                            renamed: false,
+                        };
+                        return Ok((new, file));
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -422,54 +458,45 @@ impl<'a> NewFile<'a> {
         }
     }
 
-    /// Gives it the owner, ACL, labels and mode of the old file, in an order in which it is never
-    /// open to more people than that one.
-    fn become_like(&self, old: &File, old_metadata: &Metadata) -> io::Result<()> {
-        const ACL: &std::ffi::CStr = c"system.posix_acl_access";
-        let created = self.file.metadata()?;
-        if (created.uid(), created.gid()) != (old_metadata.uid(), old_metadata.gid()) {
-            fchown(
-                &self.file,
-                Some(old_metadata.uid()),
-                Some(old_metadata.gid()),
-            )?;
-        }
-        let names = sys::attribute_names(old)?;
-        if !names.iter().any(|name| name.as_c_str() == ACL)
-            && sys::attribute_names(&self.file)?
-                .iter()
-                .any(|name| name.as_c_str() == ACL)
-        {
-            // The folder's default ACL gave it one that the old file has not.
-            sys::remove_attribute(&self.file, ACL)?;
-        }
-        for name in names {
-            let value = sys::attribute(old, &name)?;
-            if let Some(value) = value {
-                if sys::attribute(&self.file, &name)?.as_ref() != Some(&value) {
-                    sys::set_attribute(&self.file, &name, &value)?;
-                }
-            }
-        }
-        let mode = old_metadata.mode() & 0o7777;
-        self.file.set_permissions(Permissions::from_mode(mode))
-    }
-
-    fn rename_to(self, name: &OsStr) -> Result<(), Error> {
-        sys::rename_at(&self.place.folder, &self.name, name)
-            .map_err(Error::io("replace", &self.place.path))?;
-        self.renamed.set(true);
+    fn rename(mut self) -> Result<(), Error> {
+        let Place { folder, name, .. } = self.place;
+        sys::rename_at(folder, &self.name, name).map_err(Error::io("replace", &self.place.path))?;
+        self.renamed = true;
         Ok(())
     }
 }
 
-impl Drop for NewFile<'_> {
+impl Drop for NewName<'_> {
     fn drop(&mut self) {
-        if !self.renamed.get() {
+        if !self.renamed {
             // If even that fails, the next login recognises it as a leftover.
             let _ = sys::unlink_at(&self.place.folder, &self.name);
         }
     }
+}
+
+/// Gives a new file the owner, ACL, labels and mode of the old one, in an order in which it is
+/// never open to more people than that.
+fn make_like(old: &File, old_metadata: &Metadata, new: &File) -> io::Result<()> {
+    const ACL: &CStr = c"system.posix_acl_access";
+    let created = new.metadata()?;
+    if (created.uid(), created.gid()) != (old_metadata.uid(), old_metadata.gid()) {
+        fchown(new, Some(old_metadata.uid()), Some(old_metadata.gid()))?;
+    }
+    let names = sys::attribute_names(old)?;
+    let has_acl = |names: &[CString]| names.iter().any(|name| name.as_c_str() == ACL);
+    if !has_acl(&names) && has_acl(&sys::attribute_names(new)?) {
+        // The folder's default ACL gave it one that the old file has not.
+        sys::remove_attribute(new, ACL)?;
+    }
+    for name in names {
+        if let Some(value) = sys::attribute(old, &name)? {
+            if sys::attribute(new, &name)?.as_ref() != Some(&value) {
+                sys::set_attribute(new, &name, &value)?;
+            }
+        }
+    }
+    new.set_permissions(Permissions::from_mode(old_metadata.mode() & 0o7777))
 }
 
 /// Removes what stands under the new file's name, unless somebody is just writing it.

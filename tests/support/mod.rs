@@ -14,6 +14,7 @@
 // Every test binary has its own copy of this file and uses its own part of it.
 #![allow(dead_code)]
 
+pub mod answer;
 pub mod codes;
 mod protocol;
 
@@ -21,7 +22,7 @@ use std::cell::RefCell;
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -39,8 +40,6 @@ pub const NOON: i64 = 1_768_478_400;
 
 /// How long a login may take before it counts as hung. Waiting for a lock takes 10 seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-const ORIGINAL: &str = "pam_oath.so";
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Module {
@@ -61,7 +60,7 @@ impl Module {
                     "cargo builds it with the tests",
                 ),
             },
-            Module::Original => installed_module(ORIGINAL),
+            Module::Original => installed_module("pam_oath.so"),
         }
     }
 }
@@ -101,7 +100,7 @@ fn existing(path: PathBuf, why: &str) -> PathBuf {
 fn example(name: &str) -> PathBuf {
     existing(
         built("examples").join(name),
-        "`cargo test` builds it, `cargo test --test NAME` only together with `--examples`",
+        "`cargo test` builds it; before `cargo test --test NAME` run `cargo build --examples`",
     )
 }
 
@@ -148,6 +147,8 @@ impl Scene {
             fs::create_dir(&path).unwrap();
             fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         }
+        // Without it libpam complains in the log about every login.
+        fs::write(folder.path().join("pam.d/other"), "").unwrap();
         Scene {
             folder: Arc::new(folder),
             service: "oath".into(),
@@ -330,7 +331,7 @@ impl Scene {
     fn run(&self, logins: Vec<protocol::Login>) -> Result<Vec<Outcome>, Death> {
         let neighbour = example("libpam_neighbour.so");
         let neighbour = neighbour.display();
-        let module = self.module.path();
+        let module = self.module_under_its_name();
         let (module, control) = (module.display(), &self.control);
         let (usersfile, args) = (&self.usersfile_option, &self.args);
         let stack = format!(
@@ -351,6 +352,17 @@ impl Scene {
             .into_iter()
             .map(|outcome| Outcome::new(outcome, &printed))
             .collect())
+    }
+
+    /// A link to the module by the name it is installed with: libpam puts it before log lines.
+    fn module_under_its_name(&self) -> PathBuf {
+        let folder = self.folder.path().join(format!("{:?}", self.module));
+        let link = folder.join("pam_oath.so");
+        if !link.exists() {
+            fs::create_dir_all(&folder).unwrap();
+            symlink(self.module.path(), &link).unwrap();
+        }
+        link
     }
 
     fn start(&self) -> Process {

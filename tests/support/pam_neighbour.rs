@@ -2,7 +2,7 @@
 //! a password module would have; with `record` it notes what it finds there. Both go through PAM's
 //! environment, because PAM shows PAM_AUTHTOK to modules only, and any byte gets through it.
 
-#[expect(dead_code, reason = "only the two names are for this side")]
+#[allow(dead_code, reason = "only the two names are for this side")]
 mod protocol;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};

@@ -1,0 +1,239 @@
+//! The delay scheme of RFC 4226 section 7.3: after A consecutive failures, no answer is checked
+//! for A times so many seconds.
+//!
+//! What it remembers of a user is one small file, `FAILURES TIME`, which is locked from before a
+//! code is checked until its outcome is written. So a thousand guesses at the same moment are
+//! one guess and 999 that come too early.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::usersfile::store::{Held, Rewrite};
+use crate::usersfile::{Error, state};
+
+/// Where the files are, unless `throttle_dir=` names another folder.
+pub const FOLDER: &str = "/run/pam_oath";
+
+/// Nobody waits longer than this, in seconds: an hour.
+pub const LONGEST_WAIT: u64 = 3600;
+
+/// What the names of the throttle's files begin with.
+const PREFIX: &str = "throttle-";
+
+/// The longest name of a user that is part of a file's name as it is, in bytes.
+const LONGEST_NAME: usize = 64;
+
+/// How a user's recent logins went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// How many attempts in a row were checked and refused.
+    pub count: u64,
+    /// When the last of them was, in seconds since 1970.
+    pub last: u64,
+}
+
+impl Failures {
+    /// How many seconds an answer still comes too early, with a delay of `seconds` for each
+    /// failure. A last failure in the future, as a clock that was set back leaves it, delays
+    /// nobody: a guesser cannot set the clock.
+    pub fn wait(&self, seconds: u64, now: u64) -> u64 {
+        let delay = self.count.saturating_mul(seconds).min(LONGEST_WAIT);
+        match now.checked_sub(self.last) {
+            Some(passed) => delay.saturating_sub(passed),
+            None => 0,
+        }
+    }
+
+    /// One failure more, at `now`.
+    pub fn and_one_at(&self, now: u64) -> Failures {
+        Failures {
+            count: self.count.saturating_add(1),
+            last: now,
+        }
+    }
+
+    /// Reads what [`Failures::text`] wrote; an empty file is no failure.
+    fn parse(text: &[u8]) -> Option<Failures> {
+        let text = std::str::from_utf8(text).ok()?;
+        let mut numbers = text.split_ascii_whitespace();
+        let failures = match numbers.next() {
+            None => Failures::default(),
+            Some(count) => Failures {
+                count: count.parse().ok()?,
+                last: numbers.next()?.parse().ok()?,
+            },
+        };
+        numbers.next().is_none().then_some(failures)
+    }
+
+    fn text(&self) -> String {
+        match self.count {
+            0 => String::new(),
+            count => format!("{count} {}\n", self.last),
+        }
+    }
+}
+
+/// One user's file, locked.
+pub struct Throttle {
+    held: Held,
+    length: u64,
+    failures: Failures,
+}
+
+impl Throttle {
+    /// Locks and reads the file of `user` in `folder`.
+    pub fn lock(folder: &Path, user: &OsStr) -> Result<Throttle, Error> {
+        let held = state::lock(folder, &file_name(user))?;
+        let text = held.read_all()?;
+        let failures = Failures::parse(&text).ok_or_else(|| Error::Refused {
+            path: held.path().to_owned(),
+            problem: "is not as the throttle writes it; run oathctl throttle --clear".into(),
+        })?;
+        Ok(Throttle {
+            held,
+            length: text.len() as u64,
+            failures,
+        })
+    }
+
+    /// What is remembered.
+    pub fn failures(&self) -> Failures {
+        self.failures
+    }
+
+    /// Remembers `failures` from now on.
+    pub fn set(&mut self, failures: Failures) -> Result<(), Error> {
+        if failures == self.failures {
+            return Ok(());
+        }
+        let text = Zeroizing::new(failures.text().into_bytes());
+        let length = text.len() as u64;
+        self.held.replace(&Rewrite {
+            span: 0..self.length,
+            text,
+        })?;
+        self.length = length;
+        self.failures = failures;
+        Ok(())
+    }
+}
+
+/// The name of a user's file. Letters, digits, `-` and `_` stand for themselves, other bytes are
+/// written as `%2F`; a name too long for that is replaced by its SHA-256. So no name leads out of
+/// the folder, and no two users share a file.
+pub fn file_name(user: &OsStr) -> OsString {
+    let user = user.as_bytes();
+    let mut name = OsString::from(PREFIX);
+    if user.len() > LONGEST_NAME {
+        name.push("%");
+        for byte in Sha256::digest(user) {
+            name.push(format!("{byte:02x}"));
+        }
+        return name;
+    }
+    for &byte in user {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
+            name.push(OsStr::from_bytes(&[byte]));
+        } else {
+            name.push(format!("%{byte:02X}"));
+        }
+    }
+    name
+}
+
+/// The user whose file has this name; `None` for another file, or one of a name too long.
+pub fn user_of(file_name: &OsStr) -> Option<OsString> {
+    let mut rest = file_name.as_bytes().strip_prefix(PREFIX.as_bytes())?;
+    let mut user = OsString::new();
+    while let Some((&byte, after)) = rest.split_first() {
+        if byte == b'%' {
+            let code = std::str::from_utf8(after.get(..2)?).ok()?;
+            user.push(OsStr::from_bytes(&[u8::from_str_radix(code, 16).ok()?]));
+            rest = &after[2..];
+        } else {
+            user.push(OsStr::from_bytes(&[byte]));
+            rest = after;
+        }
+    }
+    (self::file_name(&user) == file_name).then_some(user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_grows_with_every_failure_and_ends_at_an_hour() {
+        let after = |count| Failures { count, last: 1000 };
+        assert_eq!(after(0).wait(5, 1000), 0);
+        assert_eq!(after(1).wait(5, 1000), 5);
+        assert_eq!(after(3).wait(5, 1004), 11);
+        assert_eq!(after(3).wait(5, 1015), 0);
+        assert_eq!(after(u64::MAX).wait(5, 1000), LONGEST_WAIT);
+        assert_eq!(after(3).wait(5, 999), 0, "a clock set back delays nobody");
+    }
+
+    #[test]
+    fn what_was_written_is_read_again_and_nothing_else_is() {
+        for failures in [
+            Failures::default(),
+            Failures {
+                count: 12,
+                last: 1_768_478_400,
+            },
+        ] {
+            assert_eq!(Failures::parse(failures.text().as_bytes()), Some(failures));
+        }
+        for text in ["1", "1 2 3", "-1 2", "x 2", "1 2\0"] {
+            assert_eq!(Failures::parse(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_user_has_a_file_of_her_own_inside_the_folder() {
+        let long = "x".repeat(300);
+        let names = [
+            "alice",
+            "..",
+            ".",
+            "../../etc/passwd",
+            "EX\\al",
+            "a b",
+            "żółw",
+            "%2F",
+            &long,
+        ];
+        let mut files: Vec<OsString> = names.iter().map(|name| file_name(name.as_ref())).collect();
+        for (name, file) in names.iter().zip(&files) {
+            assert!(
+                !file.as_bytes().contains(&b'/') && file.len() < 255,
+                "{name}"
+            );
+            let user = user_of(file);
+            assert_eq!(user.is_none(), name.len() > LONGEST_NAME, "{name}");
+            assert!(user.is_none_or(|user| user == *name), "{name}");
+        }
+        files.sort();
+        files.dedup();
+        assert_eq!(files.len(), names.len());
+    }
+
+    /// With `window=30 digits=6` a guess is right with a chance of 61 in a million.
+    #[test]
+    fn throttle_turns_three_minutes_of_guessing_into_more_than_a_year() {
+        const CHANCE: f64 = 61e-6;
+        let even = (0.5f64.ln() / (1.0 - CHANCE).ln()).ceil() as u64;
+        assert!((180..200).contains(&(even / 60)), "60 guesses a second");
+        let waiting: u64 = (1..even)
+            .map(|count| Failures { count, last: 0 }.wait(5, 0))
+            .sum();
+        assert_eq!(waiting / 86_400, 458, "days");
+    }
+}
