@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use super::Error;
 use super::path::Place;
-use super::scan::{UserLine, lines_of};
+use super::scan::{UserLine, has_line, lines_of};
 use crate::sys;
 
 /// How long a login waits for the lock.
@@ -102,17 +102,8 @@ impl Usersfile {
             let (_place, file) = self.open()?;
             let io = |action| Error::io(action, &self.path);
             let stamp = Stamp::of(&file).map_err(io("look at"))?;
-            let mut known = false;
-            lines_of(&file, user.as_bytes(), |line| {
-                known = line.entry().makes_known();
-                Ok(if known {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                })
-            })
-            .map_err(io("read"))?;
-            if known {
+            let known = has_line(&file, user.as_bytes(), |entry| entry.makes_known());
+            if known.map_err(io("read"))? {
                 return Ok(true);
             }
             // "Unknown" opens the door where the stack says [user_unknown=ignore], so it is never
