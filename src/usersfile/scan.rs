@@ -9,7 +9,7 @@
 use std::io::{self, Read};
 use std::ops::{ControlFlow, Range};
 
-use memchr::{memchr, memchr_iter, memmem, memrchr};
+use memchr::{memchr, memmem, memrchr};
 use zeroize::{Zeroizing, optimization_barrier};
 
 use super::format::Entry;
@@ -66,7 +66,7 @@ pub fn lines_of(
         for span in spans_of(&name, piece) {
             let text = &piece[span.clone()];
             if Entry::parse(text).is_some_and(|entry| entry.user == user) {
-                lines_before += memchr_iter(b'\n', &piece[counted..span.start]).count();
+                lines_before += count_line_feeds(&piece[counted..span.start]);
                 counted = span.start;
                 let after = piece.len().min(span.end + 1);
                 let line = UserLine {
@@ -79,10 +79,23 @@ pub fn lines_of(
                 }
             }
         }
-        lines_before += memchr_iter(b'\n', &piece[counted..]).count();
+        lines_before += count_line_feeds(&piece[counted..]);
         offset += piece.len() as u64;
     }
     Ok(())
+}
+
+/// How many lines end in `bytes`.
+fn count_line_feeds(bytes: &[u8]) -> usize {
+    // So many that a sum of bytes cannot overflow: the compiler then adds whole vectors of them.
+    const CHUNK: usize = 192;
+    bytes
+        .chunks(CHUNK)
+        .map(|chunk| {
+            let feeds = chunk.iter().map(|&byte| u8::from(byte == b'\n'));
+            usize::from(feeds.fold(0, u8::wrapping_add))
+        })
+        .sum()
 }
 
 /// The lines in `piece` that have `name` as a whole word, without their line feeds.
@@ -96,7 +109,10 @@ fn spans_of<'a>(
     let length = name.needle().len();
     let mut rest = 0;
     std::iter::from_fn(move || {
-        while length > 0 {
+        if length == 0 {
+            return None;
+        }
+        loop {
             let hit = rest + name.find(&piece[rest..])?;
             if is_letter(hit.wrapping_sub(1)) || is_letter(hit + length) {
                 rest = hit + length;
@@ -107,7 +123,6 @@ fn spans_of<'a>(
             rest = piece.len().min(end + 1);
             return Some(start..end);
         }
-        None
     })
 }
 
