@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::os::unix::ffi::OsStrExt;
 use std::ptr::{self, NonNull};
@@ -45,7 +45,7 @@ impl Handle<'_> {
     }
 
     /// The name of the user who logs in; PAM asks for it where the application did not give it.
-    pub fn user(&self) -> Result<&OsStr, Error> {
+    pub fn user(&self) -> Result<OsString, Error> {
         let mut user = ptr::null();
         // SAFETY: the handle is valid (see `from_raw`); pam_get_user(3) stores a pointer to a
         // string that libpam owns, and a null prompt asks for the default one.
@@ -54,17 +54,16 @@ impl Handle<'_> {
         if user.is_null() {
             return Err(Error::NoUser);
         }
-        // SAFETY: a terminated string that libpam keeps until PAM_USER is set anew, which this
-        // module never does.
-        Ok(OsStr::from_bytes(
-            unsafe { CStr::from_ptr(user) }.to_bytes(),
-        ))
+        // SAFETY: a terminated string that libpam keeps until PAM_USER is set anew. It is copied
+        // here, before the application gets a chance to do that in its conversation.
+        let user = unsafe { CStr::from_ptr(user) };
+        Ok(OsStr::from_bytes(user.to_bytes()).to_owned())
     }
 
     /// The host the user comes from, as the application names it.
-    pub fn remote_host(&self) -> Option<&OsStr> {
+    pub fn remote_host(&self) -> Option<OsString> {
         let host = self.item(pam_sys::PAM_RHOST).ok()??;
-        Some(OsStr::from_bytes(host.to_bytes()))
+        Some(OsStr::from_bytes(host.to_bytes()).to_owned())
     }
 
     /// What a module before this one left as PAM_AUTHTOK.

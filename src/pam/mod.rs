@@ -234,7 +234,7 @@ fn who(handle: &Handle, line: Option<usize>) -> String {
 
 /// One login.
 fn authenticate(handle: &Handle, options: &Options) -> Result<Accepted, Error> {
-    let user = handle.user()?;
+    let user = &handle.user()?;
     let usersfile = Usersfile::named(&options.usersfile, user)?;
     let login = Login {
         handle,
