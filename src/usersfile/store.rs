@@ -152,10 +152,12 @@ impl Usersfile {
 
     fn open(&self) -> Result<(Place, File), Error> {
         let place = Place::find(&self.path, self.home_of)?;
-        // First as a mere path: opening some devices for reading does something.
-        look_at(&place, &place.name)?
+        // First what was found as a mere path: opening some devices for reading does something.
+        place
+            .found
+            .as_ref()
             .ok_or_else(|| Error::Missing(place.path.clone()))
-            .and_then(|metadata| place.check_file(&metadata))?;
+            .and_then(|metadata| place.check_file(metadata))?;
         let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = sys::open_at(&place.folder, &place.name, flags, 0)
             .map_err(Error::io("open", &place.path))?;
@@ -224,8 +226,8 @@ fn look_at(place: &Place, name: &OsStr) -> Result<Option<Metadata>, Error> {
 
 /// Whether a name in the place's folder stands for the file that `metadata` is of.
 fn is_named(place: &Place, name: &OsStr, metadata: &Metadata) -> Result<bool, Error> {
-    let named = look_at(place, name)?;
-    Ok(named.is_some_and(|named| (named.dev(), named.ino()) == (metadata.dev(), metadata.ino())))
+    let named = sys::file_id_at(&place.folder, name).map_err(Error::io("look at", &place.path))?;
+    Ok(named == Some((metadata.dev(), metadata.ino())))
 }
 
 /// Waits a little longer each time, [`LOCK_PATIENCE`] in all. What is counted is the time slept,
