@@ -486,7 +486,7 @@ fn nearest_rest(number: i128, unit: i128) -> i128 {
 }
 
 /// LAST-TIME for a local time: `%Y-%m-%dT%H:%M:%SL`.
-fn last_time(now: &LocalTime) -> String {
+pub fn last_time(now: &LocalTime) -> String {
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}L",
         now.year, now.month, now.day, now.hour, now.minute, now.second

@@ -76,6 +76,22 @@ impl Type {
     }
 }
 
+/// As TYPE is written, the number of digits always, the hash where it is not SHA-1: the original
+/// knows no fourth part.
+impl std::fmt::Display for Type {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self.moving_factor {
+            MovingFactor::Event => write!(f, "HOTP/E/{}", self.digits)?,
+            MovingFactor::Time { period } => write!(f, "HOTP/T{period}/{}", self.digits)?,
+        }
+        match self.algorithm {
+            Algorithm::Sha1 => Ok(()),
+            Algorithm::Sha256 => f.write_str("/SHA256"),
+            Algorithm::Sha512 => f.write_str("/SHA512"),
+        }
+    }
+}
+
 fn parse_period(text: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(text).ok()?;
     let period = text.parse().ok()?;
@@ -212,6 +228,23 @@ impl<'a> Entry<'a> {
         })
     }
 
+    /// The token, to be shown to its user again: COUNTER is what an app goes on with.
+    pub fn token(&self) -> Result<Token, Malformed> {
+        let counter = self.last_used.counter()?;
+        let counter = match self.token_type.moving_factor {
+            MovingFactor::Event if self.last_used.otp().is_some() => counter.wrapping_add(1),
+            MovingFactor::Event => counter,
+            MovingFactor::Time { .. } => 0,
+        };
+        Ok(Token {
+            token_type: self.token_type,
+            user: self.user.to_vec(),
+            pin: Zeroizing::new(self.pin.unwrap_or(b"-").to_vec()),
+            secret: self.secret()?,
+            counter,
+        })
+    }
+
     /// Whether every field is there that a token cannot do without.
     pub fn is_complete(&self) -> bool {
         self.secret.is_some()
@@ -232,24 +265,12 @@ impl<'a> Entry<'a> {
 
     /// The secret's bytes, 1 to [`MAX_SECRET`].
     pub fn secret(&self) -> Result<Zeroizing<Vec<u8>>, Malformed> {
-        let malformed = |problem| Malformed {
-            field: Field::Secret,
-            problem,
-        };
-        let text = self.secret.ok_or(malformed("is missing"))?;
-        let secret = match text.strip_prefix(b"base32:") {
-            Some(text) => parse_base32(text).ok_or(malformed("is not base32 after \"base32:\"")),
-            None if text.len() % 2 == 1 => Err(malformed(
-                "has an odd number of characters; hexadecimal takes two a byte",
-            )),
-            None => parse_hex(text).ok_or(malformed(
-                "is not hexadecimal; a base32 secret is written base32:SECRET",
-            )),
-        }?;
-        match secret.len() {
-            0 => Err(malformed("is empty")),
-            1..=MAX_SECRET => Ok(secret),
-            _ => Err(malformed("is longer than 128 bytes")),
+        match self.secret {
+            Some(text) => parse_secret(text),
+            None => Err(Malformed {
+                field: Field::Secret,
+                problem: "is missing",
+            }),
         }
     }
 
@@ -278,6 +299,70 @@ impl<'a> Entry<'a> {
         text.pop();
         text.push(b'\n');
         text
+    }
+}
+
+/// A token that has no line yet.
+pub struct Token {
+    /// TYPE.
+    pub token_type: Type,
+    /// USER: not empty, no white space.
+    pub user: Vec<u8>,
+    /// PIN as it is to stand in the file: not empty, no white space.
+    pub pin: Zeroizing<Vec<u8>>,
+    /// The secret's bytes, 1 to [`MAX_SECRET`].
+    pub secret: Zeroizing<Vec<u8>>,
+    /// COUNTER, where it is not 0.
+    pub counter: u64,
+}
+
+impl Token {
+    /// The token's line, without its end.
+    pub fn line(&self) -> Zeroizing<Vec<u8>> {
+        let token_type = self.token_type.to_string();
+        let counter = match self.counter {
+            0 => String::new(),
+            counter => format!("\t{counter}"),
+        };
+        // Room enough for all: a vector that grows leaves copies of the secret behind.
+        let length = token_type.len() + self.user.len() + self.pin.len() + counter.len();
+        let mut line = Zeroizing::new(Vec::with_capacity(length + 2 * self.secret.len() + 3));
+        line.extend_from_slice(token_type.as_bytes());
+        for field in [&self.user, &*self.pin] {
+            line.push(b'\t');
+            line.extend_from_slice(field);
+        }
+        line.push(b'\t');
+        let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
+        line.extend(
+            self.secret
+                .iter()
+                .flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0f)]),
+        );
+        line.extend_from_slice(counter.as_bytes());
+        line
+    }
+}
+
+/// The bytes that SECRET stands for, 1 to [`MAX_SECRET`]: hexadecimal, or base32 after `base32:`.
+pub fn parse_secret(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Malformed> {
+    let malformed = |problem| Malformed {
+        field: Field::Secret,
+        problem,
+    };
+    let secret = match text.strip_prefix(b"base32:") {
+        Some(text) => parse_base32(text).ok_or(malformed("is not base32 after \"base32:\"")),
+        None if text.len() % 2 == 1 => Err(malformed(
+            "has an odd number of characters; hexadecimal takes two a byte",
+        )),
+        None => parse_hex(text).ok_or(malformed(
+            "is not hexadecimal; a base32 secret is written base32:SECRET",
+        )),
+    }?;
+    match secret.len() {
+        0 => Err(malformed("is empty")),
+        1..=MAX_SECRET => Ok(secret),
+        _ => Err(malformed("is longer than 128 bytes")),
     }
 }
 
@@ -357,6 +442,31 @@ mod tests {
         let line = format!("HOTP alice - {text}");
         let entry = Entry::parse(line.as_bytes()).unwrap();
         entry.secret().map(|secret| secret.to_vec())
+    }
+
+    #[test]
+    fn a_token_is_written_as_the_line_it_is_read_from() {
+        for token_type in [
+            "HOTP/E/6",
+            "HOTP/T30/8",
+            "HOTP/T90/7/SHA256",
+            "HOTP/E/6/SHA512",
+        ] {
+            let token = Token {
+                token_type: Type::parse(token_type.as_bytes()).unwrap(),
+                user: b"alice".to_vec(),
+                pin: Zeroizing::new(b"-".to_vec()),
+                secret: Zeroizing::new(vec![0, 0xab, 0xff]),
+                counter: if token_type.contains("/E") { 7 } else { 0 },
+            };
+            let line = token.line();
+            let entry = Entry::parse(&line).unwrap();
+            assert_eq!(entry.type_text, token_type.as_bytes());
+            assert_eq!(entry.token_type, token.token_type);
+            assert_eq!((entry.user, entry.pin), (&b"alice"[..], Some(&b"-"[..])));
+            assert_eq!(entry.secret().unwrap(), token.secret);
+            assert_eq!(entry.last_used.counter().unwrap(), token.counter);
+        }
     }
 
     #[test]

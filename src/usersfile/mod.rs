@@ -1,9 +1,11 @@
 //! The file: what a line means ([`mod@format`]), which lines are a user's ([`scan`]), whose path
 //! it is ([`path`]), how it is locked, read and replaced ([`store`]); and the small files beside
-//! it ([`state`]), such as what was used while it could not be written ([`journal`]).
+//! it ([`state`]), such as what was used while it could not be written ([`journal`]). What only the tool does,
+//! which takes whole contents, is in [`edit`].
 
 #![forbid(unsafe_code)]
 
+pub mod edit;
 pub mod format;
 pub mod journal;
 pub mod path;

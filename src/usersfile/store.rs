@@ -27,12 +27,12 @@ use crate::sys;
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a change is tried when another program writes the file at the same moment.
-const ATTEMPTS: usize = 16;
+pub(super) const ATTEMPTS: usize = 16;
 
 /// A usersfile by its path. Nothing of it is open or locked.
 pub struct Usersfile {
     path: PathBuf,
-    home_of: Option<u32>,
+    pub(super) home_of: Option<u32>,
 }
 
 /// What to put in place of one line.
@@ -225,7 +225,7 @@ fn look_at(place: &Place, name: &OsStr) -> Result<Option<Metadata>, Error> {
 }
 
 /// Whether a name in the place's folder stands for the file that `metadata` is of.
-fn is_named(place: &Place, name: &OsStr, metadata: &Metadata) -> Result<bool, Error> {
+pub(super) fn is_named(place: &Place, name: &OsStr, metadata: &Metadata) -> Result<bool, Error> {
     let named = sys::file_id_at(&place.folder, name).map_err(Error::io("look at", &place.path))?;
     Ok(named == Some((metadata.dev(), metadata.ino())))
 }
@@ -304,11 +304,11 @@ impl Stamp {
 
 /// A usersfile that is open and locked. Dropping it releases the lock.
 pub struct Held {
-    place: Place,
+    pub(super) place: Place,
     file: File,
-    metadata: Metadata,
+    pub(super) metadata: Metadata,
     stamp: Stamp,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Held {

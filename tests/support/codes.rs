@@ -1,7 +1,7 @@
 //! One-time passwords as a person's token shows them, made by totp-rs, so that the module is not
 //! judged by its own arithmetic.
 
-use totp_rs::{Algorithm, TOTP};
+use totp_rs::{Algorithm, Secret, TOTP};
 
 /// A token: what it shares with the usersfile, and how it makes codes of it.
 #[derive(Clone, Debug)]
@@ -20,6 +20,17 @@ impl Token {
             secret,
             digits: 6,
             hash: Algorithm::SHA1,
+        }
+    }
+
+    /// The same with the secret in base32, as apps show it.
+    pub fn of_base32(text: &str) -> Token {
+        let secret = Secret::Encoded(text.into())
+            .to_bytes()
+            .expect("a secret in base32");
+        Token {
+            secret,
+            ..Token::new("")
         }
     }
 

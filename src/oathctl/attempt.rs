@@ -1,0 +1,54 @@
+//! What the module would answer, asked of the module's own code.
+
+use std::path::Path;
+
+use pam_oath::login::{self, Attempt, Decision, Now};
+use pam_oath::pam::Options;
+use pam_oath::sys;
+use pam_oath::usersfile::journal::Journal;
+use pam_oath::usersfile::{UserLine, Usersfile};
+
+use crate::error::Error;
+
+/// Decides about a response as a login with these options does at the time `now`, in seconds
+/// since 1970. Nothing is recorded.
+pub fn decide<'a>(
+    lines: &[UserLine],
+    journal: Option<&Journal>,
+    response: &'a [u8],
+    options: &Options,
+    now: u64,
+) -> Result<Decision<'a>, Error> {
+    let attempt = Attempt {
+        response,
+        code_length: options.code_length(),
+        ignore_pin: options.ignore_pin,
+        window: options.window,
+        drift: options.drift,
+        replay_grace: options.replay_grace,
+        now: Now {
+            unix_time: now,
+            local_time: local_time(now)?,
+            unix_times: sys::unix_times,
+        },
+    };
+    Ok(login::decide(lines, journal, &attempt))
+}
+
+/// The journal that a login with these options looks into.
+pub fn journal(
+    options: &Options,
+    usersfile: &Usersfile,
+    user: &std::ffi::OsStr,
+) -> Result<Option<Journal>, Error> {
+    let Some(folder) = &options.journal_folder else {
+        return Ok(None);
+    };
+    let path = usersfile.resolved_path()?;
+    Ok(Some(Journal::lock(Path::new(folder), &path, user)?))
+}
+
+/// The time `now` on the wall.
+pub fn local_time(now: u64) -> Result<sys::LocalTime, Error> {
+    sys::local_time(now).ok_or_else(|| Error::failed("the system's clock is out of range"))
+}

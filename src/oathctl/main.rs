@@ -1,0 +1,97 @@
+//! `oathctl`: enrols, lists, checks and edits the tokens that `pam_oath` asks for.
+//!
+//! One file for each subcommand, and below them what they share:
+//!
+//! - [`system`]: which usersfile, which PAM services, what time it is
+//! - [`pam_config`]: the lines of the PAM configuration that name the module
+//! - [`terminal`]: questions, secrets without echo, Ctrl-C
+//! - [`output`]: text, tables and JSON on standard output, warnings on standard error
+//! - [`error`]: what goes wrong, and the exit codes
+
+#![forbid(unsafe_code)]
+
+mod add;
+mod attempt;
+mod backup_codes;
+mod card;
+mod completions;
+mod disable;
+mod drift;
+mod error;
+mod list;
+mod otpauth;
+mod output;
+mod pam_config;
+mod pin;
+mod qr;
+mod remove;
+mod resync;
+mod secret;
+mod show;
+mod system;
+mod terminal;
+mod tokens;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use error::Error;
+use system::System;
+
+/// Enrol, check and edit the tokens of pam_oath.
+#[derive(Parser)]
+#[command(name = "oathctl", version, after_help = EXIT_CODES, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    system: System,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  it could not be done, and standard error says why
+  2  the command line is wrong
+
+Example:
+  oathctl list";
+
+#[derive(Subcommand)]
+enum Command {
+    Add(add::Add),
+    List(list::List),
+    Show(show::Show),
+    Verify(verify::Verify),
+    Resync(resync::Resync),
+    BackupCodes(backup_codes::BackupCodes),
+    Remove(remove::Remove),
+    Disable(disable::Disable),
+    Enable(disable::Enable),
+    Completions(completions::Completions),
+}
+
+impl Command {
+    fn run(self, system: &System) -> Result<ExitCode, Error> {
+        match self {
+            Command::Add(add) => add.run(system),
+            Command::List(list) => list.run(system),
+            Command::Show(show) => show.run(system),
+            Command::Verify(verify) => verify.run(system),
+            Command::Resync(resync) => resync.run(system),
+            Command::BackupCodes(backup_codes) => backup_codes.run(system),
+            Command::Remove(remove) => remove.run(system),
+            Command::Disable(disable) => disable.run(system),
+            Command::Enable(enable) => enable.run(system),
+            Command::Completions(completions) => completions.run(),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = terminal::catch_signals().and_then(|()| cli.command.run(&cli.system));
+    result.unwrap_or_else(|error| error.report())
+}

@@ -1,0 +1,77 @@
+//! Text, tables and JSON on standard output; warnings and errors on standard error.
+//!
+//! Colours appear on a terminal only, and not if NO_COLOR is set: `anstream` sees to both.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+use crate::error::Error;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const HEADING: Style = Style::new().bold();
+
+/// Writes a text, which ends its last line itself, to standard output.
+pub fn print(text: &str) -> Result<(), Error> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|cause| match cause.kind() {
+            io::ErrorKind::BrokenPipe => Error::OutputClosed,
+            _ => Error::io("write to standard output")(cause),
+        })
+}
+
+/// Writes a value as JSON to standard output, indented.
+pub fn print_json(value: &impl Serialize) -> Result<(), Error> {
+    let json = serde_json::to_string_pretty(value).map_err(Error::io("write JSON"))?;
+    print(&format!("{json}\n"))
+}
+
+/// `oathctl: ...` on standard error. That nobody may read it is no reason to fail.
+pub fn complain(message: &str) {
+    let _ = writeln!(anstream::stderr(), "{ERROR}oathctl:{ERROR:#} {message}");
+}
+
+/// `oathctl: warning: ...` on standard error.
+pub fn warn(message: &str) {
+    let _ = writeln!(
+        anstream::stderr(),
+        "oathctl: {WARNING}warning:{WARNING:#} {message}"
+    );
+}
+
+/// Lines up columns under their headings, two spaces apart.
+pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .chain([headings[column].chars().count()])
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |cells: [&str; N]| {
+        let padded = cells
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let mut text = format!("{HEADING}{}{HEADING:#}\n", line(headings));
+    for row in rows {
+        text += &line(std::array::from_fn(|column| row[column].as_str()));
+        text.push('\n');
+    }
+    text
+}
+
+/// Shows a name from a file as it is, except for what would move a terminal's cursor.
+pub fn printable(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}

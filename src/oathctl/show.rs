@@ -1,0 +1,82 @@
+//! `oathctl show`
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::add::issuer;
+use crate::card::Card;
+use crate::error::Error;
+use crate::output;
+use crate::qr::Picture;
+use crate::system::System;
+use crate::terminal::Terminal;
+use crate::tokens::{self, DisplayName, user_name};
+
+/// Show a token's QR code, URI and secret again, for a new phone
+///
+/// Whoever sees them can make the user's codes. If the old phone is lost, remove the token and
+/// add a new one instead.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  oathctl show alice
+  oathctl show alice --yes --qr alice.svg")]
+pub struct Show {
+    /// The user
+    #[arg(value_parser = user_name())]
+    user: OsString,
+
+    /// Of several tokens, the one on this line
+    #[arg(long, value_name = "N")]
+    line: Option<usize>,
+
+    /// What the app shows beside the user's name [default: the name of this machine]
+    #[arg(long, value_name = "NAME", value_parser = issuer)]
+    issuer: Option<String>,
+
+    /// Save the QR code in this file, .png or .svg, and show nothing
+    #[arg(long, value_name = "FILE")]
+    qr: Option<PathBuf>,
+
+    /// Don't ask whether anybody is looking
+    #[arg(long)]
+    yes: bool,
+
+    /// For scripts
+    #[arg(long, conflicts_with = "qr")]
+    json: bool,
+}
+
+impl Show {
+    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
+        let user = self.user.display_name();
+        let usersfile = system.usersfile(Some(&self.user))?;
+        let document = system.read(&usersfile)?;
+        let found = tokens::the_one(&document, &self.user, self.line, usersfile.path())?;
+        let token = found
+            .entry
+            .token()
+            .map_err(|malformed| Error::failed(format!("line {}: {malformed}", found.line)))?;
+
+        if !self.yes {
+            let terminal = Terminal::open("--yes shows the secret without asking")?;
+            output::warn(&format!(
+                "whoever sees what follows can log in with the codes of {user}"
+            ));
+            if !terminal.confirm("Show it?")? {
+                return Err(Error::failed("not shown"));
+            }
+        }
+        let card = Card::new(&token, self.issuer.as_deref());
+        if let Some(path) = &self.qr {
+            Picture::create(path, &card.qr()?)?.keep();
+        } else if self.json {
+            output::print_json(&card.to_json(found.line))?;
+        } else {
+            output::print(&card.to_text()?)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,176 @@
+//! Questions on the terminal, secrets without echo, and signals that leave everything as it was.
+//!
+//! Questions go to the controlling terminal itself, so that standard input and output are free
+//! for data. While one is open, a signal such as Ctrl-C ends the waiting instead of the process:
+//! the echo comes back and the error says that nothing was changed. While the usersfile is being
+//! written, signals wait. At all other times they do what they always do.
+
+use std::ffi::c_int;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+
+const SIGNALS: [c_int; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
+
+/// The longest line that a terminal hands over (N_TTY_BUF_SIZE), so that none is cut.
+const LONGEST_LINE: usize = 4096;
+
+struct Signals {
+    /// Whether a signal ends the process at once.
+    deadly: Arc<AtomicBool>,
+    /// For each signal, a pipe that becomes readable when it comes.
+    pipes: [(c_int, UnixStream); 4],
+}
+
+static CAUGHT: OnceLock<Signals> = OnceLock::new();
+
+/// To be called once, before anything else.
+pub fn catch_signals() -> Result<(), Error> {
+    let deadly = Arc::new(AtomicBool::new(true));
+    let catch = |signal| -> io::Result<(c_int, UnixStream)> {
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&deadly))?;
+        let (ours, theirs) = UnixStream::pair()?;
+        signal_hook::low_level::pipe::register(signal, theirs)?;
+        Ok((signal, ours))
+    };
+    let [first, second, third, fourth] = SIGNALS.map(catch);
+    let pipes = (|| Ok([first?, second?, third?, fourth?]))()
+        .map_err(Error::io::<io::Error>("catch signals"))?;
+    // A second call would find the first one's work done.
+    let _ = CAUGHT.set(Signals { deadly, pipes });
+    Ok(())
+}
+
+/// Lets signals wait until the value is dropped.
+#[must_use]
+pub fn hold_signals() -> Hold {
+    set_deadly(false);
+    Hold
+}
+
+pub struct Hold;
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        set_deadly(true);
+    }
+}
+
+fn set_deadly(deadly: bool) {
+    if let Some(signals) = CAUGHT.get() {
+        signals.deadly.store(deadly, Ordering::SeqCst);
+    }
+}
+
+/// The controlling terminal.
+pub struct Terminal(File);
+
+impl Terminal {
+    /// Opens it. Where there is none, `instead` says which options make it unnecessary.
+    pub fn open(instead: &str) -> Result<Terminal, Error> {
+        File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/tty")
+            .map(Terminal)
+            .map_err(|_| Error::usage(format!("there is no terminal to ask on; {instead}")))
+    }
+
+    /// Asks for a line and shows it as it is typed.
+    pub fn ask(&self, question: &str) -> Result<Zeroizing<String>, Error> {
+        self.ask_with_modes(question, |_| {})
+    }
+
+    /// Asks for a line that is not shown.
+    pub fn ask_secret(&self, question: &str) -> Result<Zeroizing<String>, Error> {
+        self.ask_with_modes(question, |modes| {
+            modes.local_modes.remove(LocalModes::ECHO);
+            modes.local_modes.insert(LocalModes::ECHONL);
+        })
+    }
+
+    /// Asks a question that is answered with yes or no; anything but `y` or `yes` is no.
+    pub fn confirm(&self, question: &str) -> Result<bool, Error> {
+        let answer = self.ask(&format!("{question} [y/N] "))?;
+        Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    fn ask_with_modes(
+        &self,
+        question: &str,
+        change: impl FnOnce(&mut Termios),
+    ) -> Result<Zeroizing<String>, Error> {
+        let failed = |cause: io::Error| Error::io("ask on the terminal")(cause);
+        let _hold = hold_signals();
+        let former = tcgetattr(&self.0).map_err(|cause| failed(cause.into()))?;
+        let mut modes = former.clone();
+        change(&mut modes);
+        // Flush: what was typed ahead was no answer to this question.
+        tcsetattr(&self.0, OptionalActions::Flush, &modes).map_err(|cause| failed(cause.into()))?;
+        let _restore = Restore(&self.0, former);
+        (&self.0).write_all(question.as_bytes()).map_err(failed)?;
+        let answer = self.read_line();
+        if answer.is_err() {
+            // The line of the question ends here.
+            let _ = (&self.0).write_all(b"\n");
+        }
+        answer
+    }
+
+    fn read_line(&self) -> Result<Zeroizing<String>, Error> {
+        self.wait()?;
+        let mut line = Zeroizing::new(vec![0; LONGEST_LINE]);
+        let length = (&self.0)
+            .read(&mut line)
+            .map_err(Error::io("read from the terminal"))?;
+        if length == 0 {
+            return Err(Error::failed("no answer; nothing was changed"));
+        }
+        std::str::from_utf8(&line[..length])
+            .map(|line| Zeroizing::new(line.trim().to_owned()))
+            .map_err(|_| Error::failed("the answer is not text in UTF-8"))
+    }
+
+    /// Waits until a line is there, or a signal.
+    fn wait(&self) -> Result<(), Error> {
+        let signals: &[(c_int, UnixStream)] = CAUGHT.get().map_or(&[], |caught| &caught.pipes);
+        let mut events = vec![PollFd::new(&self.0, PollFlags::IN)];
+        let pipes = signals
+            .iter()
+            .map(|(_, pipe)| PollFd::new(pipe, PollFlags::IN));
+        events.extend(pipes);
+        loop {
+            match poll(&mut events, None) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => {
+                    result.map_err(Error::io("wait for the terminal"))?;
+                    break;
+                }
+            }
+        }
+        for ((signal, _), event) in signals.iter().zip(&events[1..]) {
+            if !event.revents().is_empty() {
+                return Err(Error::Interrupted(*signal));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Gives the terminal its modes back.
+struct Restore<'a>(&'a File, Termios);
+
+impl Drop for Restore<'_> {
+    fn drop(&mut self) {
+        let _ = tcsetattr(self.0, OptionalActions::Flush, &self.1);
+    }
+}
