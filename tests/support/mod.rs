@@ -19,6 +19,7 @@ pub mod codes;
 mod protocol;
 
 use std::cell::RefCell;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
@@ -28,7 +29,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
@@ -113,9 +114,10 @@ pub struct Scene {
     control: String,
     usersfile_option: String,
     args: String,
-    moment: i64,
+    moment: Option<i64>,
     env: Vec<(String, String)>,
     user: Option<(u32, u32)>,
+    starter: Vec<OsString>,
     process: RefCell<Option<Process>>,
 }
 
@@ -156,9 +158,10 @@ impl Scene {
             control: "required".into(),
             usersfile_option: String::new(),
             args: String::new(),
-            moment: NOON,
+            moment: Some(NOON),
             env: vec![("TZ".into(), "UTC".into())],
             user: None,
+            starter: Vec::new(),
             process: RefCell::new(None),
         }
         .with_usersfile_option()
@@ -183,11 +186,12 @@ impl Scene {
             moment: self.moment,
             env: self.env.clone(),
             user: self.user,
+            starter: self.starter.clone(),
             process: RefCell::new(None),
         }
     }
 
-    /// Writes the usersfile anew, mode 0600.
+    /// Writes the usersfile anew, mode 0600, as one that has not been touched for long.
     pub fn usersfile(self, text: impl AsRef<[u8]>) -> Scene {
         self.write_usersfile(text);
         self
@@ -196,6 +200,12 @@ impl Scene {
     pub fn write_usersfile(&self, text: impl AsRef<[u8]>) {
         fs::write(self.path(), text).unwrap();
         fs::set_permissions(self.path(), Permissions::from_mode(0o600)).unwrap();
+        let moment = self.moment.unwrap_or(NOON) as u64;
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(moment - 3600);
+        File::open(self.path())
+            .unwrap()
+            .set_modified(long_ago)
+            .unwrap();
     }
 
     pub fn without_usersfile(self) -> Scene {
@@ -236,7 +246,27 @@ impl Scene {
 
     /// The moment of the logins from here on, in seconds since 1970.
     pub fn at(self, moment: i64) -> Scene {
-        Scene { moment, ..self }
+        Scene {
+            moment: Some(moment),
+            ..self
+        }
+    }
+
+    /// The clock runs as everywhere: for what depends on when a file was changed.
+    pub fn in_real_time(self) -> Scene {
+        Scene {
+            moment: None,
+            ..self
+        }
+    }
+
+    /// A program, with its arguments, that starts the process that logs in: `strace`, `prlimit`.
+    pub fn started_by<S: AsRef<OsStr>>(self, command: impl IntoIterator<Item = S>) -> Scene {
+        Scene {
+            starter: command.into_iter().map(|s| s.as_ref().into()).collect(),
+            process: RefCell::new(None),
+            ..self
+        }
     }
 
     /// An environment variable of the process that logs in. TZ is UTC if not set.
@@ -329,6 +359,11 @@ impl Scene {
     }
 
     fn run(&self, logins: Vec<protocol::Login>) -> Result<Vec<Outcome>, Death> {
+        self.ask(logins, false);
+        self.answer()
+    }
+
+    fn ask(&self, logins: Vec<protocol::Login>, gated: bool) {
         let neighbour = example("libpam_neighbour.so");
         let neighbour = neighbour.display();
         let module = self.module_under_its_name();
@@ -340,9 +375,14 @@ impl Scene {
              auth optional {neighbour} record\n"
         );
         fs::write(self.folder.path().join("pam.d").join(&self.service), stack).unwrap();
-
         let mut process = self.process.borrow_mut();
-        let answer = process.get_or_insert_with(|| self.start()).ask(&logins);
+        let process = process.get_or_insert_with(|| self.start());
+        process.ask(&protocol::Request { logins, gated });
+    }
+
+    fn answer(&self) -> Result<Vec<Outcome>, Death> {
+        let mut process = self.process.borrow_mut();
+        let answer = process.as_mut().expect("who was asked").answer();
         let (outcomes, printed) = answer.inspect_err(|_| *process = None)?;
         assert!(
             self.module != Module::Ours || printed.is_empty(),
@@ -370,7 +410,14 @@ impl Scene {
             .folder
             .path()
             .join(format!("printed-by-{}", self.service));
-        let mut command = Command::new(example("pam_login"));
+        let mut command = match self.starter.as_slice() {
+            [] => Command::new(example("pam_login")),
+            [starter, arguments @ ..] => {
+                let mut command = Command::new(starter);
+                command.args(arguments).arg(example("pam_login"));
+                command
+            }
+        };
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);
@@ -383,6 +430,37 @@ impl Default for Scene {
     fn default() -> Scene {
         Scene::new()
     }
+}
+
+/// Logins at the same moment, each in the process of its own scene, in the order given.
+pub fn released_together<'a>(logins: impl IntoIterator<Item = Login<'a>>) -> Vec<Outcome> {
+    released_together_while(logins, || ())
+}
+
+/// The same, with something else going on meanwhile.
+pub fn released_together_while<'a>(
+    logins: impl IntoIterator<Item = Login<'a>>,
+    meanwhile: impl FnOnce(),
+) -> Vec<Outcome> {
+    let scenes: Vec<&Scene> = logins
+        .into_iter()
+        .map(|login| {
+            login.scene.ask(vec![login.request], true);
+            login.scene
+        })
+        .collect();
+    for scene in &scenes {
+        let mut process = scene.process.borrow_mut();
+        process.as_mut().expect("who was asked").open_gate();
+    }
+    meanwhile();
+    scenes
+        .into_iter()
+        .map(|scene| match scene.answer() {
+            Ok(mut outcomes) => outcomes.remove(0),
+            Err(death) => panic!("{death:?}"),
+        })
+        .collect()
 }
 
 /// A login that still lacks what is typed.
@@ -586,21 +664,37 @@ impl Process {
         }
     }
 
-    fn ask(
-        &mut self,
-        logins: &[protocol::Login],
-    ) -> Result<(Vec<protocol::Outcome>, String), Death> {
-        let mut request = serde_json::to_vec(logins).unwrap();
-        request.push(b'\n');
-        let mut answer = String::new();
+    fn ask(&mut self, request: &protocol::Request) {
+        self.send(&serde_json::to_string(request).unwrap());
+        if request.gated {
+            assert_eq!(self.receive(), "\n", "the process is ready");
+        }
+    }
+
+    fn open_gate(&mut self) {
+        self.send("");
+    }
+
+    fn send(&mut self, line: &str) {
         // A process that is gone shows in the answer, or rather in that there is none.
-        let _ = self.socket.get_mut().write_all(&request);
-        match self.socket.read_line(&mut answer) {
+        let _ = self
+            .socket
+            .get_mut()
+            .write_all(format!("{line}\n").as_bytes());
+    }
+
+    fn receive(&mut self) -> String {
+        let mut line = String::new();
+        match self.socket.read_line(&mut line) {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 panic!("no end of the login in {PATIENCE:?}")
             }
-            _ => {}
+            _ => line,
         }
+    }
+
+    fn answer(&mut self) -> Result<(Vec<protocol::Outcome>, String), Death> {
+        let answer = self.receive();
         let mut printed = Vec::new();
         self.printed.read_to_end(&mut printed).unwrap();
         let printed = String::from_utf8_lossy(&printed).into_owned();

@@ -21,7 +21,7 @@ use std::ptr;
 use std::sync::Barrier;
 
 use libc::{clockid_t, time_t, timespec, timeval};
-use protocol::{AUTHTOK_AFTERWARDS, LogLine, Login, Outcome, Prompt, STACKED_AUTHTOK};
+use protocol::{AUTHTOK_AFTERWARDS, LogLine, Login, Outcome, Prompt, Request, STACKED_AUTHTOK};
 
 thread_local! {
     /// The moment that this thread's login sees; `None` is the real time.
@@ -32,10 +32,14 @@ thread_local! {
 fn main() {
     let test = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
     let mut answers = File::from(test);
-    let requests = BufReader::new(answers.try_clone().unwrap());
-    for request in requests.lines() {
-        let logins: Vec<Login> = serde_json::from_str(&request.unwrap()).unwrap();
-        let outcomes = run(&logins);
+    let mut lines = BufReader::new(answers.try_clone().unwrap()).lines();
+    while let Some(request) = lines.next() {
+        let request: Request = serde_json::from_str(&request.unwrap()).unwrap();
+        if request.gated {
+            answers.write_all(b"\n").unwrap();
+            let Some(Ok(_)) = lines.next() else { return };
+        }
+        let outcomes = run(&request.logins);
         // SAFETY: a null stream means every open one. What a module left in stdio's buffer is
         // something it printed.
         unsafe { libc::fflush(ptr::null_mut()) };
@@ -68,7 +72,7 @@ fn run(logins: &[Login]) -> Vec<Outcome> {
 }
 
 fn log_in(login: &Login) -> Outcome {
-    MOMENT.set(Some(login.moment));
+    MOMENT.set(login.moment);
     LOG.take();
     let mut conversation = Conversation {
         login,

@@ -8,6 +8,13 @@ use serde::{Deserialize, Serialize};
 pub const STACKED_AUTHTOK: &str = "STACKED_AUTHTOK";
 pub const AUTHTOK_AFTERWARDS: &str = "AUTHTOK_AFTERWARDS";
 
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Request {
+    pub logins: Vec<Login>,
+    /// Whether to say when ready, with an empty line, and wait for one before the logins begin.
+    pub gated: bool,
+}
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Login {
     pub confdir: String,
@@ -25,8 +32,9 @@ pub struct Login {
     pub tty: Option<String>,
     /// The flags of pam_authenticate.
     pub flags: i32,
-    /// Seconds since 1970: the time this login sees, however long it takes.
-    pub moment: i64,
+    /// Seconds since 1970: the time this login sees, however long it takes. `None` is the real
+    /// time.
+    pub moment: Option<i64>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
