@@ -98,7 +98,7 @@ fn existing(path: PathBuf, why: &str) -> PathBuf {
     path
 }
 
-fn example(name: &str) -> PathBuf {
+pub fn example(name: &str) -> PathBuf {
     existing(
         built("examples").join(name),
         "`cargo test` builds it; before `cargo test --test NAME` run `cargo build --examples`",
