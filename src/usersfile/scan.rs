@@ -9,7 +9,6 @@
 use std::io::{self, Read};
 use std::ops::{ControlFlow, Range};
 
-use memchr::{memchr, memmem, memrchr};
 use zeroize::{Zeroizing, optimization_barrier};
 
 use super::format::Entry;
@@ -39,10 +38,9 @@ impl UserLine {
 /// Whether `user` has a token's line in `file` of which `holds` is true. Reads no further than to
 /// the first.
 pub fn has_line(file: impl Read, user: &[u8], holds: impl Fn(&Entry) -> bool) -> io::Result<bool> {
-    let name = memmem::Finder::new(user);
     let mut pieces = Pieces::of(file)?;
     while let Some(piece) = pieces.next()? {
-        let mut entries = spans_of(&name, piece).filter_map(|span| Entry::parse(&piece[span]));
+        let mut entries = spans_of(user, piece).filter_map(|span| Entry::parse(&piece[span]));
         if entries.any(|entry| entry.user == user && holds(&entry)) {
             return Ok(true);
         }
@@ -57,13 +55,12 @@ pub fn lines_of(
     user: &[u8],
     mut each: impl FnMut(UserLine) -> io::Result<ControlFlow<()>>,
 ) -> io::Result<()> {
-    let name = memmem::Finder::new(user);
     let mut pieces = Pieces::of(file)?;
     // Where in the file the piece begins, and the lines before it.
     let (mut offset, mut lines_before) = (0, 0);
     while let Some(piece) = pieces.next()? {
         let mut counted = 0;
-        for span in spans_of(&name, piece) {
+        for span in spans_of(user, piece) {
             let text = &piece[span.clone()];
             if Entry::parse(text).is_some_and(|entry| entry.user == user) {
                 lines_before += count_line_feeds(&piece[counted..span.start]);
@@ -99,31 +96,54 @@ fn count_line_feeds(bytes: &[u8]) -> usize {
 }
 
 /// The lines in `piece` that have `name` as a whole word, without their line feeds.
-fn spans_of<'a>(
-    name: &'a memmem::Finder,
-    piece: &'a [u8],
-) -> impl Iterator<Item = Range<usize>> + 'a {
-    // Nothing that separates words is above the space. Names may be short and secrets long, so
-    // this sorts out most hits before a line is taken apart.
-    let is_letter = |at: usize| piece.get(at).is_some_and(|&byte| byte > b' ');
-    let length = name.needle().len();
+fn spans_of<'a>(name: &'a [u8], piece: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
     let mut rest = 0;
     std::iter::from_fn(move || {
-        if length == 0 {
-            return None;
-        }
-        loop {
-            let hit = rest + name.find(&piece[rest..])?;
-            if is_letter(hit.wrapping_sub(1)) || is_letter(hit + length) {
-                rest = hit + length;
-                continue;
-            }
-            let start = memrchr(b'\n', &piece[..hit]).map_or(0, |feed| feed + 1);
-            let end = memchr(b'\n', &piece[hit..]).map_or(piece.len(), |feed| hit + feed);
-            rest = piece.len().min(end + 1);
-            return Some(start..end);
-        }
+        let hit = find_word(name, piece, rest)?;
+        let start = last_line_feed(&piece[..hit]).map_or(0, |feed| feed + 1);
+        let end = piece[hit..].iter().position(|&byte| byte == b'\n');
+        let end = end.map_or(piece.len(), |feed| hit + feed);
+        rest = piece.len().min(end + 1);
+        Some(start..end)
     })
+}
+
+/// Where `name` stands in `text` as a whole word, from `from` on.
+fn find_word(name: &[u8], text: &[u8], from: usize) -> Option<usize> {
+    // So many places are sifted at once that the compiler compares whole vectors of bytes: by
+    // the name's last two letters and what follows them, which ordinary lines seldom share.
+    const LANES: usize = 32;
+    // Nothing that separates words is above the space.
+    let is_letter = |at: usize| text.get(at).is_some_and(|&byte| byte > b' ');
+    let is_word = |&at: &usize| {
+        text[at..].starts_with(name)
+            && !is_letter(at.wrapping_sub(1))
+            && !is_letter(at + name.len())
+    };
+    let last = name.len().checked_sub(1)?;
+    let before_last = last.saturating_sub(1);
+    let mut at = from;
+    while at + last + 1 + LANES <= text.len() {
+        let lanes = |start: usize| &text[at + start..][..LANES];
+        let (before_lasts, lasts, nexts) = (lanes(before_last), lanes(last), lanes(last + 1));
+        let mut candidate = false;
+        for n in 0..LANES {
+            candidate |= (before_lasts[n] == name[before_last])
+                & (lasts[n] == name[last])
+                & (nexts[n] <= b' ');
+        }
+        if candidate {
+            if let Some(hit) = (at..at + LANES).find(is_word) {
+                return Some(hit);
+            }
+        }
+        at += LANES;
+    }
+    (at..text.len().saturating_sub(last)).find(is_word)
+}
+
+fn last_line_feed(text: &[u8]) -> Option<usize> {
+    text.iter().rposition(|&byte| byte == b'\n')
 }
 
 /// A file in pieces of whole lines.
@@ -163,7 +183,7 @@ impl<R: Read> Pieces<R> {
             };
             let new = self.filled..self.filled + read;
             self.filled = new.end;
-            self.used = match memrchr(b'\n', &self.buffer.0[new.clone()]) {
+            self.used = match last_line_feed(&self.buffer.0[new.clone()]) {
                 Some(last) => new.start + last + 1,
                 None if read == 0 && self.filled == 0 => return Ok(None),
                 None if read == 0 => self.filled,

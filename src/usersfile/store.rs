@@ -199,19 +199,22 @@ fn ends_in_line_feed(file: &File, length: u64) -> io::Result<bool> {
     Ok(file.read_at(&mut last, at)? == 1 && last == *b"\n")
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    memchr::memmem::find(text, part).is_some()
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
 }
 
-fn replaced(text: &[u8], part: &[u8], by: &[u8]) -> Vec<u8> {
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    find(text, part).is_some()
+}
+
+fn replaced(mut text: &[u8], part: &[u8], by: &[u8]) -> Vec<u8> {
     let mut result = Vec::with_capacity(text.len() + by.len());
-    let mut rest = 0;
-    for hit in memchr::memmem::find_iter(text, part) {
-        result.extend_from_slice(&text[rest..hit]);
+    while let Some(hit) = find(text, part) {
+        result.extend_from_slice(&text[..hit]);
         result.extend_from_slice(by);
-        rest = hit + part.len();
+        text = &text[hit + part.len()..];
     }
-    result.extend_from_slice(&text[rest..]);
+    result.extend_from_slice(text);
     result
 }
 
