@@ -2,11 +2,12 @@
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 MODULE := $(TARGET)/release/libpam_oath.so
 
-.PHONY: help build test check
+.PHONY: help build test check bench
 
 help:
 	@echo 'make build   the module, $(MODULE:$(CURDIR)/%=%)'
 	@echo 'make test    every test against that module; needs root, installs what the tests need'
+	@echo 'make bench   what a login costs beside the other modules; some minutes'
 	@echo 'make check   formatting, lints, documentation'
 	@echo 'cargo test   the tests that need neither root nor more packages'
 
@@ -30,3 +31,8 @@ check:
 	cargo fmt --check
 	cargo clippy --locked --all-targets --all-features -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items
+
+# BENCH='--million --json' for more users, or for a program that reads the figures.
+bench:
+	@scripts/install-deps bench
+	cargo bench --locked --bench login -- $(BENCH)
