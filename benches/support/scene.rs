@@ -19,7 +19,7 @@ const PERIOD: u32 = 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
-    /// The module that was built with this benchmark.
+    /// The module that was built with this benchmark, or the one that PAM_OATH_SO names.
     Ours,
     /// OATH Toolkit's.
     Original,
@@ -49,7 +49,8 @@ impl Module {
         let installed = match self {
             Module::Ours => {
                 let program = std::env::current_exe().expect("this program's path");
-                return Some(program.with_file_name("libpam_oath.so"));
+                let built = program.with_file_name("libpam_oath.so");
+                return Some(std::env::var_os("PAM_OATH_SO").map_or(built, PathBuf::from));
             }
             Module::Original => "pam_oath.so",
             Module::Google => "pam_google_authenticator.so",

@@ -111,12 +111,13 @@ fn spans_of<'a>(name: &'a [u8], piece: &'a [u8]) -> impl Iterator<Item = Range<u
 /// Where `name` stands in `text` as a whole word, from `from` on.
 fn find_word(name: &[u8], text: &[u8], from: usize) -> Option<usize> {
     // So many places are sifted at once that the compiler compares whole vectors of bytes: by
-    // the name's last two letters and what follows them, which ordinary lines seldom share.
+    // the name's first and last two letters and what follows, which other lines seldom share.
     const LANES: usize = 32;
     // Nothing that separates words is above the space.
     let is_letter = |at: usize| text.get(at).is_some_and(|&byte| byte > b' ');
     let is_word = |&at: &usize| {
-        text[at..].starts_with(name)
+        text[at] == name[0]
+            && text[at..].starts_with(name)
             && !is_letter(at.wrapping_sub(1))
             && !is_letter(at + name.len())
     };
@@ -125,10 +126,12 @@ fn find_word(name: &[u8], text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     while at + last + 1 + LANES <= text.len() {
         let lanes = |start: usize| &text[at + start..][..LANES];
-        let (before_lasts, lasts, nexts) = (lanes(before_last), lanes(last), lanes(last + 1));
+        let (firsts, before_lasts) = (lanes(0), lanes(before_last));
+        let (lasts, nexts) = (lanes(last), lanes(last + 1));
         let mut candidate = false;
         for n in 0..LANES {
-            candidate |= (before_lasts[n] == name[before_last])
+            candidate |= (firsts[n] == name[0])
+                & (before_lasts[n] == name[before_last])
                 & (lasts[n] == name[last])
                 & (nexts[n] <= b' ');
         }
