@@ -76,3 +76,8 @@ impl Clock {
         Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
     }
 }
+
+/// In place of the C library's openlog: pam_google_authenticator asks it to write to the console
+/// where no syslog daemon runs, and from then on every module's lines would wait for that.
+#[unsafe(no_mangle)]
+extern "C" fn openlog(_ident: *const libc::c_char, _option: c_int, _facility: c_int) {}
