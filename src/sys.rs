@@ -118,6 +118,25 @@ pub fn make_folder_at(folder: &File, name: &OsStr, mode: u32) -> io::Result<()> 
     checked(unsafe { libc::mkdirat(folder.as_raw_fd(), name.as_ptr(), mode) }).map(drop)
 }
 
+/// `renameat2(2)` with `RENAME_EXCHANGE`: two names within one folder change places.
+pub fn exchange_at(folder: &File, one: &OsStr, other: &OsStr) -> io::Result<()> {
+    let (one, other) = (c_string(one)?, c_string(other)?);
+    let fd = folder.as_raw_fd();
+    // The system call itself: not every C library has a function for it.
+    // SAFETY: renameat2(2) reads two terminated strings that live until after the call.
+    uninterrupted(|| unsafe {
+        libc::syscall(
+            libc::SYS_renameat2,
+            fd,
+            one.as_ptr(),
+            fd,
+            other.as_ptr(),
+            libc::RENAME_EXCHANGE,
+        ) as c_int
+    })
+    .map(drop)
+}
+
 /// `unlinkat(2)` of a name that is no folder.
 pub fn unlink_at(folder: &File, name: &OsStr) -> io::Result<()> {
     let name = c_string(name)?;
@@ -135,6 +154,39 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Whether anybody has the file open for writing: a read lease (fcntl(2)) is granted only if
+/// nobody has. `false` also where the system cannot tell: a file system without leases, a file
+/// server, a file of somebody else's where this process is not privileged.
+pub fn is_open_for_writing(file: &File) -> io::Result<bool> {
+    const F_SETSIG: c_int = 10; // <asm-generic/fcntl.h>
+    // SAFETY: fcntl(2) takes with these commands a number, and `file` is open while borrowed.
+    let fcntl = |command, argument: c_int| {
+        uninterrupted(|| unsafe { libc::fcntl(file.as_raw_fd(), command, argument) })
+    };
+    // Whoever opens the file for writing while we have the lease waits until we give it back, and
+    // we are sent a signal: not SIGIO, which ends a process, but one that is ignored by default.
+    fcntl(F_SETSIG, libc::SIGURG)?;
+    match fcntl(libc::F_SETLEASE, libc::F_RDLCK) {
+        Ok(_) => fcntl(libc::F_SETLEASE, libc::F_UNLCK).map(|_| false),
+        Err(error) => Ok(error.kind() == io::ErrorKind::WouldBlock && !is_on_a_server(file)?),
+    }
+}
+
+/// Whether the file is on another machine, by NFS or SMB: these refuse a lease, with the same
+/// error, also where the server has promised them nothing.
+fn is_on_a_server(file: &File) -> io::Result<bool> {
+    const NFS: u32 = 0x6969;
+    const SMB: [u32; 3] = [0x517b, 0xff53_4d42, 0xfe53_4d42]; // <linux/magic.h>
+    let mut found = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: fstatfs(2) writes to `found`, and has filled it in if it returns 0.
+    let found = unsafe {
+        checked(libc::fstatfs(file.as_raw_fd(), found.as_mut_ptr()))?;
+        found.assume_init()
+    };
+    let kind = found.f_type as u32; // signed, and as long as a register, on some architectures
+    Ok(kind == NFS || SMB.contains(&kind))
 }
 
 /// The names of a file's extended attributes, ACLs and labels among them. A file system that

@@ -103,6 +103,19 @@ impl Throttle {
         })
     }
 
+    /// Forgets what is remembered of `user`, even if it cannot be read.
+    pub fn clear(folder: &Path, user: &OsStr) -> Result<(), Error> {
+        let mut held = state::lock(folder, &file_name(user))?;
+        let length = held.read_all()?.len() as u64;
+        match length {
+            0 => Ok(()),
+            _ => held.replace(&Rewrite {
+                span: 0..length,
+                text: Zeroizing::default(),
+            }),
+        }
+    }
+
     /// What is remembered.
     pub fn failures(&self) -> Failures {
         self.failures

@@ -1,273 +1,197 @@
-//! Every file in `pam.d-examples/`, installed as it stands, with the programs it is for.
-//!
-//! The one thing done to a file is what its own comments tell an administrator to do.
+//! The files in `pam.d-examples/` for one computer's own doors, installed as they stand: `su`,
+//! `sudo`, `login`, and the screen locker.
 
+#[path = "support/example.rs"]
+mod example;
 #[path = "support/machine.rs"]
 mod machine;
 #[path = "support/oathtool.rs"]
 mod oathtool;
-#[path = "support/sshd.rs"]
-mod sshd;
 mod support;
+#[path = "support/terminal.rs"]
+mod terminal;
 
-use std::process::Stdio;
+use std::fs;
+use std::path::Path;
 
-use machine::{Machine, PATIENCE};
-use oathtool::{SECRET, SECRET_BASE32, totp, wrong_code};
-use rexpect::session::{PtySession, spawn_command};
-use sshd::{CODE_PROMPT, Config, PASSWORD, PASSWORD_PROMPT, Server};
+use example::Example;
+use machine::Machine;
+use oathtool::{SECRET, totp, wrong_code};
+use terminal::Terminal;
 
-const SSHD: &str = include_str!("../pam.d-examples/sshd");
-const SU: &str = include_str!("../pam.d-examples/su");
+const PASSWORD: &str = "correct horse";
 
-/// The lines that an example's comments show, indented, after the sentence that ends in `intro`.
-fn shown_after(example: &str, intro: &str) -> String {
-    let mut shown: Vec<&str> = example
-        .lines()
-        .skip_while(|line| !line.ends_with(intro))
-        .skip_while(|line| !line.starts_with("#        "))
-        .take_while(|line| line.starts_with("#        "))
-        .map(|line| line.trim_start_matches(['#', ' ']))
-        .collect();
-    assert!(
-        !shown.is_empty(),
-        "the example shows no lines after {intro:?}"
-    );
-    shown.push("");
-    shown.join("\n")
+fn code_prompt(user: &str) -> String {
+    format!("One-time password (OATH) for `{user}': ")
 }
 
-/// Puts a `#` before the one line that starts with `start`.
-fn comment_out(example: &str, start: &str) -> String {
-    assert_eq!(
-        example.matches(&format!("\n{start}")).count(),
-        1,
-        "{start:?}"
-    );
-    example.replace(&format!("\n{start}"), &format!("\n#{start}"))
-}
-
-/// Asks only those for a code who are enrolled, as both examples explain it.
-fn only_the_enrolled(example: &str) -> String {
-    let with_both = example.replace("\n#auth ", "\nauth ");
-    comment_out(&with_both, "auth       required     pam_oath.so")
-}
-
-/// The line for `/etc/users.oath` that an example shows, with the test's secret.
-fn users_oath(example: &str) -> String {
-    shown_after(example, "has mode 600:").replace("SECRET", SECRET_BASE32)
-}
-
-#[test]
-#[ignore = "needs root, openssh-server, oathtool: run make test"]
-fn the_sshd_example_asks_for_the_password_and_then_for_a_code() {
-    let server = Server::start(Config {
-        pam: SSHD.into(),
-        sshd: shown_after(SSHD, "/etc/ssh/sshd_config.d/oath.conf:"),
-        users_oath: users_oath(SSHD),
-    });
-    let log_in =
-        |password: &str, code: &str| server.ssh("alice").answers([password, code]).run("echo hi");
-    let code = totp(SECRET, 0);
-
-    let login = log_in(PASSWORD, &code);
-    assert!(login.succeeded(), "{login}");
-    assert_eq!(login.stdout, "hi\n", "{login}");
-    assert_eq!(login.prompts, [PASSWORD_PROMPT, CODE_PROMPT], "{login}");
-
-    for refused in [
-        log_in(PASSWORD, &code),
-        log_in(PASSWORD, &wrong_code(SECRET)),
-    ] {
-        assert!(refused.was_refused(), "{refused}");
-        assert_eq!(refused.prompts, [PASSWORD_PROMPT, CODE_PROMPT], "{refused}");
-    }
-
-    let wrong_password = log_in("wrong", &totp(SECRET, 2));
-    assert!(wrong_password.was_refused(), "{wrong_password}");
-    assert_eq!(
-        wrong_password.prompts,
-        [PASSWORD_PROMPT],
-        "{wrong_password}"
-    );
-}
-
-#[test]
-#[ignore = "needs root, openssh-server, oathtool: run make test"]
-fn the_sshd_example_refuses_those_who_are_not_enrolled() {
-    let server = Server::start(Config {
-        pam: SSHD.into(),
-        sshd: shown_after(SSHD, "/etc/ssh/sshd_config.d/oath.conf:"),
-        users_oath: users_oath(SSHD).replace("alice", "bob"),
-    });
-    let login = server.ssh("alice").answers([PASSWORD]).run("echo hi");
-    assert!(login.was_refused(), "{login}");
-}
-
-#[test]
-#[ignore = "needs root, openssh-server, oathtool: run make test"]
-fn the_sshd_example_can_ask_for_a_public_key_instead_of_the_password() {
-    let lines = shown_after(SSHD, "/etc/ssh/sshd_config.d/oath.conf:");
-    let instead = shown_after(
-        SSHD,
-        "write this as the last line of /etc/ssh/sshd_config.d/oath.conf:",
-    );
-    let server = Server::start(Config {
-        pam: comment_out(SSHD, "@include common-auth"),
-        sshd: lines.replace("AuthenticationMethods keyboard-interactive\n", &instead),
-        users_oath: users_oath(SSHD),
-    });
-    server.authorize_key("alice");
-
-    let login = server
-        .ssh("alice")
-        .answers([totp(SECRET, 0)])
-        .run("echo hi");
-    assert!(login.succeeded(), "{login}");
-    assert_eq!(login.prompts, [CODE_PROMPT], "{login}");
-    assert!(
-        login
-            .client_log
-            .contains("Authenticated using \"publickey\" with partial success.")
-    );
-
-    let refused = server
-        .ssh("alice")
-        .answers([wrong_code(SECRET)])
-        .run("echo hi");
-    assert!(refused.was_refused(), "{refused}");
-}
-
-#[test]
-#[ignore = "needs root, openssh-server, oathtool: run make test"]
-fn the_sshd_example_can_ask_only_those_who_are_enrolled() {
-    let server = Server::start(Config {
-        pam: only_the_enrolled(SSHD),
-        sshd: shown_after(SSHD, "/etc/ssh/sshd_config.d/oath.conf:"),
-        users_oath: users_oath(SSHD),
-    });
-    server.add_user("bob", PASSWORD);
-
-    let bob = server.ssh("bob").answers([PASSWORD]).run("echo hi");
-    assert!(bob.succeeded(), "{bob}");
-    assert_eq!(bob.prompts.len(), 1, "{bob}");
-
-    let login = server
-        .ssh("alice")
-        .answers([PASSWORD, &totp(SECRET, 0)])
-        .run("echo hi");
-    assert!(login.succeeded(), "{login}");
-    let refused = server
-        .ssh("alice")
-        .answers([PASSWORD, &wrong_code(SECRET)])
-        .run("echo hi");
-    assert!(refused.was_refused(), "{refused}");
-}
-
-#[test]
-#[ignore = "needs root, openssh-server, oathtool: run make test"]
-fn the_sshd_example_keeps_root_out_unless_sshd_permits_it() {
-    let log_in_as_root = |more: &str| {
-        let server = Server::start(Config {
-            pam: SSHD.into(),
-            sshd: shown_after(SSHD, "/etc/ssh/sshd_config.d/oath.conf:") + more,
-            users_oath: users_oath(SSHD).replace("alice", "root"),
-        });
-        server.set_password("root", PASSWORD);
-        server
-            .ssh("root")
-            .answers([PASSWORD, &totp(SECRET, 0)])
-            .run("echo hi")
-    };
-
-    let root = log_in_as_root("");
-    assert!(root.was_refused(), "{root}");
-    let root = log_in_as_root("PermitRootLogin yes\n");
-    assert!(root.succeeded(), "{root}");
-}
-
-/// A terminal at which alice types `su`.
-struct Terminal(PtySession);
-
-impl Terminal {
-    fn su(machine: &Machine, args: &[&str]) -> Self {
-        // rexpect switches the echo off; a person's terminal has it on until su switches it off.
-        let mut su = machine.command_as("alice", "sh");
-        su.args(["-c", "stty echo && exec su \"$@\"", "sh"])
-            .args(args)
-            .stdin(Stdio::inherit());
-        let milliseconds = PATIENCE.as_millis().try_into().expect("it fits");
-        Self(spawn_command(su, Some(milliseconds)).expect("a terminal"))
-    }
-
-    /// Waits for the prompt, types the answer, and returns what the terminal showed before.
-    fn answer(&mut self, prompt: &str, answer: &str) -> String {
-        let shown = self.0.exp_string(prompt).expect("the prompt");
-        self.0.send_line(answer).expect("the terminal takes it");
-        shown
-    }
-
-    /// What the terminal showed from the last answer until the end.
-    fn rest(mut self) -> String {
-        self.0.exp_eof().expect("su ends")
-    }
-}
-
-fn machine_with_su(service: &str) -> Machine {
+/// A machine with alice on it, and a service as its example describes it.
+fn machine_with(service: &str, example: &Example) -> Machine {
     let machine = Machine::start();
     machine.add_user("alice", PASSWORD);
     machine.set_password("root", PASSWORD);
-    machine.install("/etc/pam.d/su", service, 0o644);
-    machine.install("/etc/users.oath", users_oath(SU), 0o600);
+    machine.install(&format!("/etc/pam.d/{service}"), example.text(), 0o644);
     machine
 }
 
 #[test]
+fn the_table_that_helps_to_choose_names_each_file_once() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pam.d-examples");
+    let table = Example::named("README.md");
+    for file in fs::read_dir(folder).expect("pam.d-examples") {
+        let name = file.expect("a file").file_name();
+        let name = name.to_str().expect("ASCII");
+        let rows = table.text().matches(&format!("[{name}]({name}) |")).count();
+        assert_eq!(rows, usize::from(name != "README.md"), "{name}");
+    }
+}
+
+#[test]
 #[ignore = "needs root, oathtool: run make test"]
-fn the_su_example_asks_for_the_password_and_then_for_a_code() {
-    let machine = machine_with_su(SU);
+fn su_asks_for_the_password_and_then_for_a_code() {
+    let example = Example::named("su");
+    let machine = machine_with("su", &example);
+    machine.install("/etc/users.oath", example.usersfile(), 0o600);
     let become_root = |code: &str| {
-        let mut terminal = Terminal::su(&machine, &["-", "-c", "id --user --name"]);
-        terminal.answer("Password: ", PASSWORD);
-        terminal.answer("One-time password (OATH) for `root': ", code);
-        terminal.rest()
+        let mut su = Terminal::of(&machine, "alice", "su", ["-", "-c", "id --user --name"]);
+        su.answer("Password: ", PASSWORD);
+        su.answer(&code_prompt("root"), code);
+        su.rest()
     };
     let code = totp(SECRET, 0);
 
-    assert_eq!(
-        become_root(&code),
-        "\r\nroot\r\n",
-        "nothing is shown of the code"
-    );
+    let shown = become_root(&code);
+    assert_eq!(shown, "\r\nroot\r\n", "nothing is shown of the code");
     assert_eq!(become_root(&code), "\r\nsu: Authentication failure\r\n");
     assert_eq!(
         become_root(&wrong_code(SECRET)),
         "\r\nsu: Authentication failure\r\n"
     );
-}
-
-#[test]
-#[ignore = "needs root, oathtool: run make test"]
-fn the_su_example_asks_root_for_nothing() {
-    let machine = machine_with_su(SU);
     assert_eq!(
         machine.run("su", ["-", "alice", "-c", "id --user --name"]),
-        "alice\n"
+        "alice\n",
+        "root is asked for nothing"
     );
 }
 
 #[test]
+#[ignore = "needs root, sudo, oathtool: run make test"]
+fn sudo_asks_for_the_password_and_then_for_a_code() {
+    support::program("sudo", "sudo");
+    let example = Example::named("sudo");
+    let machine = machine_with("sudo", &example);
+    machine.install("/etc/pam.d/sudo-i", example.text(), 0o644);
+    machine.install("/etc/users.oath", example.usersfile(), 0o600);
+    machine.install(
+        "/etc/sudoers.d/oath",
+        example.shown_after("with \"visudo -f\":"),
+        0o440,
+    );
+    machine.run("usermod", ["--append", "--groups", "sudo", "alice"]);
+    let become_root = |way: &str, code: &str| {
+        let mut sudo = Terminal::of(&machine, "alice", "sudo", [way, "id", "--user", "--name"]);
+        sudo.answer("[sudo] password for alice: ", PASSWORD);
+        sudo.answer(&code_prompt("alice"), code);
+        // It asks three times before it gives up.
+        sudo
+    };
+    let code = totp(SECRET, 0);
+
+    assert_eq!(become_root("-k", &code).rest(), "\r\nroot\r\n");
+    become_root("-k", &code).wait_for("Sorry, try again.");
+    become_root("-k", &wrong_code(SECRET)).wait_for("Sorry, try again.");
+    become_root("-i", &code).wait_for("Sorry, try again.");
+    let shown = become_root("-i", &totp(SECRET, 2)).rest();
+    assert!(shown.ends_with("\r\nroot\r\n"), "{shown:?}");
+}
+
+#[test]
 #[ignore = "needs root, oathtool: run make test"]
-fn the_su_example_can_ask_only_for_those_who_are_enrolled() {
-    let machine = machine_with_su(&only_the_enrolled(SU));
-    machine.add_user("bob", PASSWORD);
+fn login_asks_for_the_password_and_then_for_a_code() {
+    let example = Example::named("login");
+    let machine = machine_with("login", &example);
+    machine.install("/etc/users.oath", example.usersfile(), 0o600);
+    let log_in = |code: &str| {
+        let mut login = Terminal::of(&machine, "root", "login", []);
+        login.answer("login: ", "alice");
+        login.answer("Password: ", PASSWORD);
+        login.answer(&code_prompt("alice"), code);
+        login
+    };
+    let code = totp(SECRET, 0);
 
-    let mut to_bob = Terminal::su(&machine, &["bob", "-c", "id --user --name"]);
-    to_bob.answer("Password: ", PASSWORD);
-    assert_eq!(to_bob.rest(), "\r\nbob\r\n");
+    let mut shell = log_in(&code);
+    shell.answer("$ ", "id --user --name; exit");
+    let shown = shell.rest();
+    assert!(shown.contains("\nalice\r\n"), "{shown:?}");
 
-    let mut to_root = Terminal::su(&machine, &["-c", "id --user --name"]);
-    to_root.answer("Password: ", PASSWORD);
-    to_root.answer("One-time password (OATH) for `root': ", &wrong_code(SECRET));
-    assert_eq!(to_root.rest(), "\r\nsu: Authentication failure\r\n");
+    log_in(&code).wait_for("Login incorrect");
+    log_in(&wrong_code(SECRET)).wait_for("Login incorrect");
+}
+
+/// A machine on which alice has enrolled herself, as the screen locker's example tells her.
+fn machine_with_locker(service: &str) -> Machine {
+    let example = Example::named("screen-locker");
+    let machine = machine_with(service, &example);
+    let folder = example.shown_after("and nobody else may write to it:");
+    let enrol = format!(
+        "{folder}umask 077; cat > ~/.config/oath/users.oath <<END\n{}END\n",
+        example.usersfile()
+    );
+    let enrolled = machine
+        .command_as("alice", "sh")
+        .args(["-ec", &enrol])
+        .status();
+    assert!(enrolled.expect("nsenter starts").success());
+    machine
+}
+
+#[test]
+#[ignore = "needs root, pamtester, oathtool: run make test"]
+fn a_screen_locker_that_runs_as_the_user_checks_the_users_own_file() {
+    support::program("pamtester", "pamtester");
+    let machine = machine_with_locker("i3lock");
+    let unlock = |password: &str, code: &str| {
+        let args = ["i3lock", "alice", "authenticate"];
+        let mut locker = Terminal::of(&machine, "alice", "pamtester", args);
+        locker.answer("Password: ", password);
+        locker.answer(&code_prompt("alice"), code);
+        locker.rest()
+    };
+    let code = totp(SECRET, 0);
+    let opened = "pamtester: successfully authenticated";
+
+    let shown = unlock(PASSWORD, &code);
+    assert!(shown.contains(opened), "{shown:?}");
+    for code in [code, wrong_code(SECRET)] {
+        let shown = unlock(PASSWORD, &code);
+        assert!(!shown.contains(opened), "{shown:?}");
+    }
+    let owner = machine.run(
+        "stat",
+        ["-c", "%U %a", "/home/alice/.config/oath/users.oath"],
+    );
+    assert_eq!(owner, "alice 600\n");
+}
+
+#[test]
+#[ignore = "needs root, vlock, oathtool: run make test"]
+fn vlock_as_the_user_and_as_root_unlocks_with_password_and_code() {
+    support::program("vlock-main", "vlock");
+    let machine = machine_with_locker("vlock");
+    // Debian installs it setuid root; a copy runs as who starts it.
+    machine.run("cp", ["/usr/sbin/vlock-main", "/tmp/vlock-main"]);
+    let unlock = |locker: &str, code: &str| {
+        let args = ["USER=alice", "VLOCK_MESSAGE=locked", locker];
+        let mut vlock = Terminal::of(&machine, "alice", "env", args);
+        vlock.answer("locked", "");
+        vlock.answer("Password: ", PASSWORD);
+        vlock.answer(&code_prompt("alice"), code);
+        vlock
+    };
+    let code = totp(SECRET, 0);
+    unlock("/tmp/vlock-main", &code).rest();
+    unlock("/tmp/vlock-main", &code).wait_for("Authentication failure");
+    unlock("/usr/sbin/vlock-main", &code).wait_for("Authentication failure");
+    unlock("/usr/sbin/vlock-main", &totp(SECRET, 2)).rest();
 }

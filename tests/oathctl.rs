@@ -193,6 +193,59 @@ fn add_warns_of_what_apps_do_not_know_and_of_codes_that_a_service_cuts() {
 }
 
 #[test]
+fn tokens_added_at_the_same_moment_are_all_there_and_logins_go_on() {
+    const USERS: usize = 12;
+    let tool = Tool::new();
+    let token = Token::new(SECRET);
+    std::thread::scope(|scope| {
+        for number in 0..USERS {
+            let mut add =
+                tool.command(["add", &format!("user{number}"), "--force", "--no-confirm"]);
+            scope.spawn(move || {
+                let output = add.output().unwrap();
+                assert!(output.status.success(), "{output:?}");
+            });
+        }
+    });
+    tool.run([
+        "add",
+        "alice",
+        "--force",
+        "--hotp",
+        "--no-confirm",
+        "--secret",
+        SECRET,
+    ])
+    .ok();
+    std::thread::scope(|scope| {
+        for number in 0..USERS {
+            let mut disable = tool.command(["disable", &format!("user{number}")]);
+            scope.spawn(move || assert!(disable.output().unwrap().status.success()));
+        }
+        for counter in 0..2 * USERS as u64 {
+            assert_eq!(
+                tool.scene.login("alice").types(token.code(counter)).rc,
+                "SUCCESS"
+            );
+        }
+    });
+    let rows = tool.run(["list", "--json"]).json();
+    let disabled = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["disabled"] == true);
+    assert_eq!(disabled.count(), USERS);
+    assert_eq!(
+        tool.usersfile_now()
+            .lines()
+            .filter(|line| line.starts_with("# One-time"))
+            .count(),
+        1
+    );
+}
+
+#[test]
 fn list_tells_everything_but_secrets() {
     let tool = Tool::new().usersfile(format!(
         "{}HOTP/E/8/SHA512\tbob\t4711\t{SECRET}\t7\t12345678\t2026-01-15T11:00:00L\n\
@@ -260,6 +313,36 @@ fn verify_asks_which_service_where_they_differ() {
     assert!(verify(&[]).fails(2).contains("--service"));
     assert_eq!(verify(&["--service", "su"]).json()["steps"], 10);
     assert_eq!(verify(&["--service", "sshd"]).code, 1);
+}
+
+#[test]
+fn verify_says_where_no_pin_can_be_typed_and_when_the_user_has_to_wait() {
+    let tool = Tool::new().usersfile(alice().replace("\t-\t", "\t4711\t"));
+    let verify = |tool: &Tool| tool.run_with_input(["verify", "alice", "--stdin"], "4711123456");
+    let said = verify(&tool).stdout;
+    assert!(
+        said.starts_with("refused: wrong PIN\n") && said.contains("digits="),
+        "{said}"
+    );
+
+    let folder = tool.scene.folder().with_file_name("throttle");
+    let args = format!("digits=6 throttle=60 throttle_dir={}", folder.display());
+    let tool = tool.pam("sshd", &args);
+    let scene = tool.scene.twin("su").args(&args);
+    // Asked before anybody failed, it does not count as a failure itself.
+    for _ in 0..3 {
+        assert!(
+            verify(&tool)
+                .stdout
+                .starts_with("refused: wrong one-time password")
+        );
+    }
+    for _ in 0..3 {
+        scene.login("alice").types("4711123456");
+    }
+    let refused = verify(&tool);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stdout.contains("failure"), "{refused:?}");
 }
 
 #[test]
@@ -410,18 +493,26 @@ fn of_several_tokens_the_line_or_all_must_be_named() {
 
 #[test]
 fn whoever_loses_the_last_token_where_that_lets_in_is_warned_of() {
-    for (control, warned) in [
-        ("[success=ok user_unknown=ignore default=die]", true),
-        ("optional", true),
-        ("required", false),
-        ("[success=ok default=die]", false),
+    for (control, args, warned) in [
+        ("[success=ok user_unknown=ignore default=die]", "", true),
+        ("[success=ok ignore=ignore default=die]", "nullok", true),
+        ("optional", "", true),
+        ("required", "nullok", true),
+        ("required", "", false),
+        ("[success=ok default=die]", "", false),
+        ("[success=ok default=die]", "nullok", false),
     ] {
         let tool = Tool::new().usersfile(alice());
         let path = tool.scene.path();
-        let line = format!("auth {control} pam_oath.so usersfile={}\n", path.display());
+        let path = path.display();
+        let line = format!("auth {control} pam_oath.so usersfile={path} {args}\n");
         let tool = tool.pam_file("sshd", &line);
         let output = tool.run(["disable", "alice"]);
-        assert_eq!(output.stderr.contains("no token now"), warned, "{control}");
+        assert_eq!(
+            output.stderr.contains("no token now"),
+            warned,
+            "{control} {args}"
+        );
         output.ok();
     }
 }
@@ -595,6 +686,7 @@ fn works(command: &str, example: &str) {
             "/etc/bash_completion.d/oathctl",
             completions.to_str().unwrap(),
         )
+        .replace("nano", "true")
         .replace("oathctl add alice", "oathctl add alice --force");
     let output = tool.run_example(&example, |said, asked| match command {
         "add" => shown(said).code_at(NOON, 30, 0),

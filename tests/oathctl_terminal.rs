@@ -5,6 +5,9 @@ mod support;
 #[path = "support/oathctl.rs"]
 mod oathctl;
 
+use std::fs;
+use std::path::Path;
+
 use oathctl::Tool;
 use rexpect::process::{Signal, WaitStatus};
 use rexpect::session::PtySession;
@@ -158,7 +161,7 @@ fn ctrl_c_at_any_question_leaves_terminal_and_files_as_they_were() {
 }
 
 #[test]
-fn a_terminal_that_hangs_up_leaves_the_file_as_it_was() {
+fn the_end_of_input_at_a_question_changes_nothing() {
     let tool = Tool::new().usersfile(alice());
     let mut terminal = tool.on_terminal(["add", "bob", "--force"]);
     terminal.exp_string("shows now: ").unwrap();
@@ -168,6 +171,38 @@ fn a_terminal_that_hangs_up_leaves_the_file_as_it_was() {
         .unwrap();
     assert_eq!(code(&terminal), 1);
     assert_eq!(tool.usersfile_now(), alice());
+}
+
+/// Whether a process of the tool has the file open, as one that waits for its lock does.
+fn has_open(file: &Path) -> bool {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let leads_to = |link: &Path, target: &Path| fs::read_link(link).is_ok_and(|to| to == target);
+    entries(Path::new("/proc"))
+        .map(|process| process.path())
+        .filter(|process| leads_to(&process.join("exe"), env!("CARGO_BIN_EXE_oathctl").as_ref()))
+        .flat_map(|process| entries(&process.join("fd")))
+        .any(|fd| leads_to(&fd.path(), file))
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_for_a_lock() {
+    use rustix::fs::{FlockOperation, flock};
+    let tool = Tool::new().usersfile(alice());
+    let file = fs::File::open(tool.scene.path()).unwrap();
+    flock(&file, FlockOperation::LockExclusive).unwrap();
+    let mut terminal = tool.on_terminal(["disable", "alice"]);
+    while !has_open(&tool.scene.path()) {
+        std::thread::yield_now();
+    }
+    terminal.send_control('c').unwrap();
+    let screen = terminal.exp_eof().unwrap();
+    let status = terminal.process().wait().unwrap();
+    assert!(
+        matches!(status, WaitStatus::Signaled(_, Signal::SIGINT, _)),
+        "{status:?}: {screen}"
+    );
+    assert_eq!(tool.usersfile_now(), alice());
+    assert_eq!(tool.scene.left_behind(), [] as [&str; 0]);
 }
 
 #[test]
@@ -217,7 +252,9 @@ fn resync_asks_for_two_codes_in_a_row() {
     let token = Token::new(SECRET);
     let mut terminal = tool.on_terminal(["resync", "alice"]);
     terminal.exp_string("next code of the token: ").unwrap();
-    terminal.send_line(&token.code(70)).unwrap();
+    let first = token.code(70);
+    let as_shown = format!("{} {}", &first[..3], &first[3..]);
+    terminal.send_line(&as_shown).unwrap();
     terminal.exp_string("one after that: ").unwrap();
     terminal.send_line(&token.code(71)).unwrap();
     terminal.exp_string("in step again").unwrap();

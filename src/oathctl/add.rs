@@ -1,31 +1,29 @@
 //! `oathctl add`
 
-use std::ffi::{OsStr, OsString};
-use std::ops::ControlFlow;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use pam_oath::login::{CodeLength, Verdict};
-use pam_oath::otp::{self, Code};
+use pam_oath::login::CodeLength;
+use pam_oath::otp;
 use pam_oath::pam::Options;
 use pam_oath::sys;
 use pam_oath::usersfile::edit::Document;
-use pam_oath::usersfile::format::{Entry, MAX_PERIOD, MovingFactor, Token, Type};
-use pam_oath::usersfile::{self, UserLine, Usersfile, scan};
+use pam_oath::usersfile::format::{MAX_PERIOD, MovingFactor, Token, Type};
+use pam_oath::usersfile::{self, Usersfile};
 use zeroize::Zeroizing;
 
 use crate::card::Card;
-use crate::drift::Drift;
 use crate::error::Error;
 use crate::otpauth;
 use crate::output;
 use crate::qr::Picture;
-use crate::system::{Service, System};
+use crate::system::System;
 use crate::terminal::Terminal;
 use crate::tokens::{self, DisplayName, user_name};
-use crate::{attempt, pin, secret};
+use crate::{pin, proof, secret};
 
 /// Enrol a user: make a secret, show it as a QR code, and write it once the phone proves it has it
 ///
@@ -40,7 +38,8 @@ pub struct Add {
     #[arg(value_parser = user_name())]
     user: OsString,
 
-    /// This secret, in hex or base32, in place of a new one; `-` reads it from standard input
+    /// This secret, in hex or base32, in place of a new one; `-` reads it from standard input,
+    /// where nobody else on this machine can see it
     #[arg(long, value_name = "SECRET", value_parser = zeroizing())]
     secret: Option<Zeroizing<String>>,
 
@@ -143,7 +142,7 @@ impl Add {
         let line = match terminal.filter(|_| !self.no_confirm) {
             Some(terminal) => {
                 let service = system.service(None).unwrap_or_default();
-                confirm(&terminal, &token, &service, system)?
+                proof::ask(&terminal, &token, &service, system)?
             }
             None => token.line(),
         };
@@ -283,65 +282,4 @@ fn misfit(options: &Options, digits: usize, has_pin: bool) -> Option<String> {
         )),
         _ => None,
     }
-}
-
-/// Asks for a code until one is right; returns the line to write. A code that counts events is
-/// used up by that, and recorded.
-fn confirm(
-    terminal: &Terminal,
-    token: &Token,
-    service: &Service,
-    system: &System,
-) -> Result<Zeroizing<Vec<u8>>, Error> {
-    const TRIES: usize = 3;
-    let line = token.line();
-    // The code alone is asked for.
-    let options = Options {
-        ignore_pin: true,
-        window: service.options.window,
-        ..Options::default()
-    };
-    let lines = user_lines(&line, &token.user)?;
-    for _ in 0..TRIES {
-        let otp = terminal.ask("The code that the app shows now: ")?;
-        let now = system.now()?;
-        let decision = attempt::decide(&lines, None, otp.as_bytes(), &options, now)?;
-        match (decision.verdict, token.token_type.moving_factor) {
-            (
-                Verdict::Accepted {
-                    record: Some(record),
-                    ..
-                },
-                MovingFactor::Event,
-            ) => {
-                let used = record.text.strip_suffix(b"\n").unwrap_or(&record.text);
-                return Ok(Zeroizing::new(used.to_vec()));
-            }
-            (Verdict::Accepted { .. }, _) => return Ok(line),
-            (Verdict::Refused(_), _) => {
-                let drift = Entry::parse(&line)
-                    .zip(Code::parse(otp.as_bytes()))
-                    .and_then(|(entry, code)| Drift::find(&entry, &code, now).ok().flatten());
-                output::complain(&match drift {
-                    Some(drift) => format!("{drift}, more than {service} allows; try again"),
-                    None => "that is not the code; try again".into(),
-                });
-            }
-        }
-    }
-    let user = OsStr::from_bytes(&token.user).display_name();
-    Err(Error::failed(format!(
-        "no code was right, so {user} was not enrolled; nothing was changed"
-    )))
-}
-
-/// The line as a login finds it.
-fn user_lines(line: &[u8], user: &[u8]) -> Result<Vec<UserLine>, Error> {
-    let mut lines = Vec::new();
-    scan::lines_of(line, user, |line| {
-        lines.push(line);
-        Ok(ControlFlow::Continue(()))
-    })
-    .map_err(Error::io("check the code"))?;
-    Ok(lines)
 }

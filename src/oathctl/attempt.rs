@@ -1,10 +1,12 @@
 //! What the module would answer, asked of the module's own code.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use pam_oath::login::{self, Attempt, Decision, Now};
-use pam_oath::pam::Options;
+use pam_oath::pam::{self, Options};
 use pam_oath::sys;
+use pam_oath::throttle::Throttle;
 use pam_oath::usersfile::journal::Journal;
 use pam_oath::usersfile::{UserLine, Usersfile};
 
@@ -35,11 +37,30 @@ pub fn decide<'a>(
     Ok(login::decide(lines, journal, &attempt))
 }
 
+/// Why a login of this user would not even be checked at the time `now`: failures before it.
+pub fn too_early(options: &Options, user: &OsStr, now: u64) -> Result<Option<pam::Error>, Error> {
+    let Some(seconds) = options.throttle else {
+        return Ok(None);
+    };
+    let failures = match Throttle::lock(Path::new(&options.throttle_folder), user) {
+        // The module does not throttle either where it has not root's rights.
+        Err(_) if sys::effective_user() != 0 => return Ok(None),
+        throttle => throttle?.failures(),
+    };
+    Ok(match failures.wait(seconds, now) {
+        0 => None,
+        wait => Some(pam::Error::TooEarly {
+            failures: failures.count,
+            wait,
+        }),
+    })
+}
+
 /// The journal that a login with these options looks into.
 pub fn journal(
     options: &Options,
     usersfile: &Usersfile,
-    user: &std::ffi::OsStr,
+    user: &OsStr,
 ) -> Result<Option<Journal>, Error> {
     let Some(folder) = &options.journal_folder else {
         return Ok(None);

@@ -141,9 +141,12 @@ impl BackupCodes {
             )));
         }
         // They replace the phone, not the PIN.
-        let main = of_user
-            .find(|token| !token.disabled)
-            .ok_or_else(|| tokens::none(&self.user, path))?;
+        let main = of_user.find(|token| !token.disabled).ok_or_else(|| {
+            Error::failed(format!(
+                "{user} has no token in {} that backup codes could stand in for",
+                path.display()
+            ))
+        })?;
         Ok(Token {
             token_type: Type {
                 moving_factor: MovingFactor::Event,

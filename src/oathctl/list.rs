@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use pam_oath::pin::is_hash;
 use pam_oath::sys::LocalTime;
-use pam_oath::usersfile::format::{Malformed, MovingFactor};
+use pam_oath::usersfile::format::MovingFactor;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -117,7 +117,9 @@ impl Row {
             line: token.line,
             disabled: token.disabled,
             backup_codes: token.backup_codes,
-            malformed: check(token).err().map(|malformed| malformed.to_string()),
+            malformed: tokens::check(entry)
+                .err()
+                .map(|malformed| malformed.to_string()),
         }
     }
 
@@ -147,13 +149,6 @@ impl Row {
             notes.join(", "),
         ]
     }
-}
-
-/// What a login checks of a line before it uses it.
-fn check(token: &Token) -> Result<(), Malformed> {
-    token.entry.secret()?;
-    token.entry.last_used.counter()?;
-    token.entry.last_used.time().map(drop)
 }
 
 fn as_iso_8601(time: &LocalTime) -> String {

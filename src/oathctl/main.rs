@@ -1,9 +1,14 @@
 //! `oathctl`: enrols, lists, checks and edits the tokens that `pam_oath` asks for.
 //!
-//! One file for each subcommand, and below them what they share:
+//! One file for each subcommand, and below them what they share, from the command line down:
 //!
 //! - [`system`]: which usersfile, which PAM services, what time it is
 //! - [`pam_config`]: the lines of the PAM configuration that name the module
+//! - [`tokens`]: which tokens of the usersfile a command means
+//! - [`attempt`], [`drift`]: what the module would answer, and how far a token is off
+//! - [`secret`], [`pin`], [`proof`]: what goes into a new token, and the code that proves it
+//! - [`card`], [`otpauth`], [`qr`]: a token as its user takes it into an app
+//! - [`merge`]: what was edited, together with the logins that came meanwhile
 //! - [`terminal`]: questions, secrets without echo, Ctrl-C
 //! - [`output`]: text, tables and JSON on standard output, warnings on standard error
 //! - [`error`]: what goes wrong, and the exit codes
@@ -14,15 +19,20 @@ mod add;
 mod attempt;
 mod backup_codes;
 mod card;
+mod check;
 mod completions;
 mod disable;
 mod drift;
+mod edit;
 mod error;
+mod import;
 mod list;
+mod merge;
 mod otpauth;
 mod output;
 mod pam_config;
 mod pin;
+mod proof;
 mod qr;
 mod remove;
 mod resync;
@@ -30,6 +40,7 @@ mod secret;
 mod show;
 mod system;
 mod terminal;
+mod throttle;
 mod tokens;
 mod verify;
 
@@ -55,6 +66,7 @@ Exit codes:
   0  done
   1  it could not be done, and standard error says why
   2  the command line is wrong
+What they mean for verify and check, their own --help tells.
 
 Example:
   oathctl list";
@@ -67,9 +79,13 @@ enum Command {
     Verify(verify::Verify),
     Resync(resync::Resync),
     BackupCodes(backup_codes::BackupCodes),
+    Edit(edit::Edit),
     Remove(remove::Remove),
     Disable(disable::Disable),
     Enable(disable::Enable),
+    Import(import::Import),
+    Check(check::Check),
+    Throttle(throttle::Throttled),
     Completions(completions::Completions),
 }
 
@@ -82,9 +98,13 @@ impl Command {
             Command::Verify(verify) => verify.run(system),
             Command::Resync(resync) => resync.run(system),
             Command::BackupCodes(backup_codes) => backup_codes.run(system),
+            Command::Edit(edit) => edit.run(system),
             Command::Remove(remove) => remove.run(system),
             Command::Disable(disable) => disable.run(system),
             Command::Enable(enable) => enable.run(system),
+            Command::Import(import) => import.run(system),
+            Command::Check(check) => check.run(system),
+            Command::Throttle(throttled) => throttled.run(system),
             Command::Completions(completions) => completions.run(),
         }
     }

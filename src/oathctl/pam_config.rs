@@ -1,9 +1,10 @@
 //! The lines of the PAM configuration that name the module, and what they ask of it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use pam_oath::pam::Options;
@@ -15,12 +16,16 @@ use crate::output::printable;
 pub struct Use {
     /// The service: the name of the file, or the first field of a line in `pam.conf`.
     pub service: String,
+    /// The services whose stack has the line, sorted: that one, or those that include its file.
+    pub services: Vec<String>,
     /// The file the line is in.
     pub file: PathBuf,
     /// The line's number, counted from 1; of a line that goes on, its first.
     pub line: usize,
     /// What becomes of the module's answer: `required`, `[success=1 default=ignore]`.
     pub control: String,
+    /// The module's arguments as they are written.
+    pub arguments: String,
     /// The module's arguments, understood.
     pub options: Options,
     /// What the module would warn of in them.
@@ -30,23 +35,41 @@ pub struct Use {
 impl Use {
     /// Whether the stack goes on as if nothing had been asked when the user has no token.
     pub fn lets_unknown_users_pass(&self) -> bool {
-        match self
-            .control
-            .strip_prefix('[')
-            .and_then(|control| control.strip_suffix(']'))
-        {
-            None => self.control == "optional",
-            Some(actions) => {
-                let actions = || {
-                    actions
-                        .split_whitespace()
-                        .filter_map(|pair| pair.split_once('='))
-                };
-                let action = |name| actions().find(|(value, _)| *value == name);
-                let action = action("user_unknown").or_else(|| action("default"));
-                !matches!(action, None | Some((_, "bad" | "die")))
-            }
+        if !self.control.starts_with('[') {
+            return self.options.null_ok || self.control == "optional";
         }
+        let value = match self.options.null_ok {
+            true => "ignore",
+            false => "user_unknown",
+        };
+        !matches!(self.action(value), None | Some("bad" | "die"))
+    }
+
+    /// Whether a wrong code leaves it to the other lines of the stack whether the user gets in.
+    /// After a code that is right such a line may jump over one that denies; then it does not.
+    pub fn lets_wrong_codes_pass(&self) -> bool {
+        match self.action("auth_err") {
+            Some(action) => {
+                let success = self.action("success").unwrap_or_default();
+                action == "ignore" && success.parse::<usize>().is_err()
+            }
+            None => ["optional", "sufficient"]
+                .iter()
+                .any(|word| self.control.eq_ignore_ascii_case(word)),
+        }
+    }
+
+    /// What a control in square brackets does with a return value of the module.
+    fn action(&self, value: &str) -> Option<&str> {
+        let actions = self.control.strip_prefix('[')?.strip_suffix(']')?;
+        let action = |value| {
+            let mut pairs = actions
+                .split_whitespace()
+                .filter_map(|pair| pair.split_once('='));
+            pairs.find(|(name, _)| *name == value)
+        };
+        let (_, action) = action(value).or_else(|| action("default"))?;
+        Some(action)
     }
 }
 
@@ -63,7 +86,7 @@ pub fn uses(folder: Option<&Path>) -> Result<Vec<Use>, Error> {
     }
     let file = Path::new("/etc/pam.conf");
     Ok(match read(file)? {
-        Some(text) => uses_in_text(&text, file, None),
+        Some(text) => uses_in_text(&text, file, None).0,
         None => Vec::new(),
     })
 }
@@ -86,12 +109,42 @@ fn uses_in_folders(folders: &[&Path]) -> Result<Vec<Use>, Error> {
     }
     services.sort();
     let mut uses = Vec::new();
+    let mut includes = BTreeMap::new();
     for (service, file) in services {
         if let Some(text) = read(&file)? {
-            uses.extend(uses_in_text(&text, &file, Some(&service)));
+            let (found, included) = uses_in_text(&text, &file, Some(&service));
+            uses.extend(found);
+            includes.insert(service, included);
         }
     }
+    for found in &mut uses {
+        found.services = services_of(&found.service, &includes);
+    }
     Ok(uses)
+}
+
+/// The services whose stack has the lines of `file`, by what each file includes. A file that only
+/// others include is no service of its own.
+fn services_of(file: &str, includes: &BTreeMap<String, Vec<String>>) -> Vec<String> {
+    let is_included = |name: &String| includes.values().flatten().any(|file| file == name);
+    let reaches = |service: &String| {
+        let mut seen = BTreeSet::new();
+        let mut ahead = vec![service];
+        while let Some(name) = ahead.pop() {
+            if name == file {
+                return true;
+            }
+            if seen.insert(name) {
+                ahead.extend(includes.get(name).into_iter().flatten());
+            }
+        }
+        false
+    };
+    includes
+        .keys()
+        .filter(|service| !is_included(service) && reaches(service))
+        .cloned()
+        .collect()
 }
 
 /// What packagers and editors leave beside the file that counts.
@@ -112,11 +165,18 @@ fn read(file: &Path) -> Result<Option<Vec<u8>>, Error> {
 }
 
 /// pam.conf(5): `[service] type control module arguments`, `#` begins a comment, `\` at the end
-/// goes on with the next line, `[` and `]` keep spaces together.
-fn uses_in_text(text: &[u8], file: &Path, service: Option<&str>) -> Vec<Use> {
+/// goes on with the next line, `[` and `]` keep spaces together. Returns besides the names of the
+/// files that the text includes into its `auth` stack.
+fn uses_in_text(text: &[u8], file: &Path, service: Option<&str>) -> (Vec<Use>, Vec<String>) {
     let mut uses = Vec::new();
+    let mut included = Vec::new();
+    let name = |path: &[u8]| printable(path.rsplit(|&byte| byte == b'/').next().unwrap_or(path));
     for (number, line) in logical_lines(text) {
-        let mut words = words(&line).into_iter();
+        let mut words = words(&line).into_iter().peekable();
+        if words.peek().is_some_and(|word| word == b"@include") {
+            included.extend(words.nth(1).map(|path| name(&path)));
+            continue;
+        }
         let service = match service {
             Some(service) => service.to_owned(),
             None => match words.next() {
@@ -124,16 +184,35 @@ fn uses_in_text(text: &[u8], file: &Path, service: Option<&str>) -> Vec<Use> {
                 None => continue,
             },
         };
-        let (Some(_type), Some(control), Some(module)) = (words.next(), words.next(), words.next())
+        let (Some(kind), Some(control), Some(module)) = (words.next(), words.next(), words.next())
         else {
             continue;
         };
-        if module.rsplit(|&byte| byte == b'/').next() != Some(b"pam_oath.so") {
+        if !kind
+            .strip_prefix(b"-")
+            .unwrap_or(&kind)
+            .eq_ignore_ascii_case(b"auth")
+        {
+            continue;
+        }
+        if [&b"include"[..], b"substack"]
+            .iter()
+            .any(|word| control.eq_ignore_ascii_case(word))
+        {
+            included.push(name(&module));
+        }
+        if name(&module) != "pam_oath.so" {
             continue;
         }
         let arguments: Vec<OsString> = words.map(OsString::from_vec).collect();
         let (options, warnings) = Options::parse(arguments.iter().map(OsString::as_os_str));
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|argument| printable(argument.as_bytes()))
+            .collect();
         uses.push(Use {
+            arguments: arguments.join(" "),
+            services: vec![service.clone()],
             service,
             file: file.to_owned(),
             line: number,
@@ -142,7 +221,7 @@ fn uses_in_text(text: &[u8], file: &Path, service: Option<&str>) -> Vec<Use> {
             warnings,
         });
     }
-    uses
+    (uses, included)
 }
 
 /// Lines without comments, those that go on joined, each with the number of its first.
@@ -197,8 +276,8 @@ mod tests {
     use super::*;
 
     fn uses(text: &str, service: Option<&str>) -> Vec<(String, usize, String, String, u32)> {
-        uses_in_text(text.as_bytes(), Path::new("/etc/pam.d/x"), service)
-            .into_iter()
+        let (uses, _) = uses_in_text(text.as_bytes(), Path::new("/etc/pam.d/x"), service);
+        uses.into_iter()
             .map(|found| {
                 let usersfile = found.options.usersfile.to_string_lossy().into_owned();
                 let window = found.options.window;
@@ -241,5 +320,26 @@ mod tests {
                 5
             )]
         );
+    }
+
+    #[test]
+    fn a_line_is_that_of_every_service_that_includes_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("common-auth", "auth required pam_oath.so\n"),
+            ("login-auth", "-auth substack common-auth\n"),
+            ("login", "auth include login-auth\n"),
+            ("sshd", "@include common-auth\n"),
+            (
+                "su",
+                "account include common-auth\naccount required pam_oath.so\n",
+            ),
+        ] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let uses = super::uses(Some(folder.path())).unwrap();
+        assert_eq!(uses.len(), 1);
+        assert_eq!(uses[0].file, folder.path().join("common-auth"));
+        assert_eq!(uses[0].services, ["login", "sshd"]);
     }
 }

@@ -11,6 +11,7 @@ use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 
 use crate::error::Error;
+use crate::terminal::{self, Hold};
 
 /// The light margin that a reader needs around the code, in modules (ISO/IEC 18004).
 const MARGIN: usize = 4;
@@ -88,10 +89,12 @@ impl Qr {
     }
 }
 
-/// A picture of a QR code that is to be kept. Dropped before that, the file is taken away again.
+/// A picture of a QR code that is to be kept. Dropped before that, the file is taken away again;
+/// a signal waits until it is decided, unless a question is open.
 pub struct Picture {
     path: PathBuf,
     kept: bool,
+    _hold: Hold,
 }
 
 impl Picture {
@@ -108,6 +111,7 @@ impl Picture {
                 )));
             }
         };
+        let hold = terminal::hold_signals();
         let mut file = File::options()
             .write(true)
             .create_new(true)
@@ -117,6 +121,7 @@ impl Picture {
         let picture = Picture {
             path: path.to_owned(),
             kept: false,
+            _hold: hold,
         };
         file.write_all(&bytes).map_err(Error::io(failed()))?;
         Ok(picture)

@@ -117,7 +117,7 @@ impl Resync {
         let mut codes = Vec::with_capacity(N);
         for question in questions {
             let text: Zeroizing<String> = match &terminal {
-                Some(terminal) => terminal.ask(question)?,
+                Some(terminal) => terminal.ask_code(question)?,
                 None => secret::line_of_stdin("code")?,
             };
             let code = Code::parse(text.as_bytes())

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use clap::Args;
 use pam_oath::pam::Options;
-use pam_oath::usersfile::Usersfile;
 use pam_oath::usersfile::edit::Document;
+use pam_oath::usersfile::{self, Usersfile};
 
 use crate::error::Error;
 use crate::output;
@@ -20,7 +20,7 @@ use crate::tokens::DisplayName;
 pub struct System {
     /// The usersfile, if not the one that the PAM configuration names (/etc/users.oath if it
     /// names none). ${USER} and ${HOME} stand for the user's name and home directory
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", display_order = 100)]
     usersfile: Option<OsString>,
 
     /// Another folder in place of /etc/pam.d
@@ -51,7 +51,7 @@ impl System {
     pub fn service(&self, name: Option<&str>) -> Result<Service, Error> {
         let mut uses = self.uses_of_usersfile()?;
         if let Some(name) = name {
-            uses.retain(|found| found.service == name);
+            uses.retain(|found| found.services.iter().any(|service| service == name));
             if uses.is_empty() {
                 return Err(Error::usage(format!(
                     "no service {name} in the PAM configuration uses this usersfile"
@@ -101,16 +101,24 @@ impl System {
         }
     }
 
+    /// What `--usersfile` names, made absolute.
+    pub fn given_usersfile(&self) -> Result<Option<OsString>, Error> {
+        let Some(given) = &self.usersfile else {
+            return Ok(None);
+        };
+        let path = Path::new(given);
+        // What begins with ${HOME} will be absolute.
+        if path.is_absolute() || given.to_string_lossy().starts_with("${HOME}") {
+            return Ok(Some(given.clone()));
+        }
+        std::path::absolute(path)
+            .map(|path| Some(path.into_os_string()))
+            .map_err(Error::io("find the current folder"))
+    }
+
     fn template(&self) -> Result<OsString, Error> {
-        if let Some(given) = &self.usersfile {
-            let path = Path::new(given);
-            // What begins with ${HOME} will be absolute.
-            if path.is_absolute() || given.to_string_lossy().starts_with("${HOME}") {
-                return Ok(given.clone());
-            }
-            return std::path::absolute(path)
-                .map(PathBuf::into_os_string)
-                .map_err(Error::io("find the current folder"));
+        if let Some(given) = self.given_usersfile()? {
+            return Ok(given);
         }
         let uses = self.uses()?;
         let Some(first) = uses.first() else {
@@ -162,6 +170,10 @@ impl System {
         usersfile: &Usersfile,
         mut change: impl FnMut(&mut Document) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        match self.edit(usersfile, &mut change) {
+            Err(Error::Usersfile(usersfile::Error::Missing(_))) => {}
+            result => return result,
+        }
         let _waiting = terminal::hold_signals();
         let (answer, warnings) = usersfile.edit_or_create(|document| {
             if document.text().is_empty() {

@@ -9,7 +9,7 @@ use std::ffi::c_int;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -32,6 +32,7 @@ struct Signals {
 }
 
 static CAUGHT: OnceLock<Signals> = OnceLock::new();
+static HOLDS: AtomicUsize = AtomicUsize::new(0);
 
 /// To be called once, before anything else.
 pub fn catch_signals() -> Result<(), Error> {
@@ -39,6 +40,7 @@ pub fn catch_signals() -> Result<(), Error> {
     let catch = |signal| -> io::Result<(c_int, UnixStream)> {
         signal_hook::flag::register_conditional_default(signal, Arc::clone(&deadly))?;
         let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(signal, theirs)?;
         Ok((signal, ours))
     };
@@ -50,18 +52,36 @@ pub fn catch_signals() -> Result<(), Error> {
     Ok(())
 }
 
-/// Lets signals wait until the value is dropped.
+/// Lets signals wait until the value, and every other one, is dropped.
 #[must_use]
 pub fn hold_signals() -> Hold {
+    HOLDS.fetch_add(1, Ordering::SeqCst);
     set_deadly(false);
     Hold
+}
+
+/// Forgets what was typed to interrupt another program on this terminal while signals were held.
+/// To be told to end altogether is an error.
+pub fn forget_interrupts() -> Result<(), Error> {
+    for (signal, pipe) in CAUGHT.get().into_iter().flat_map(|caught| &caught.pipes) {
+        let mut come = false;
+        while (&mut &*pipe).read(&mut [0]).is_ok_and(|read| read > 0) {
+            come = true;
+        }
+        if come && matches!(*signal, SIGTERM | SIGHUP) {
+            return Err(Error::Interrupted(*signal));
+        }
+    }
+    Ok(())
 }
 
 pub struct Hold;
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        set_deadly(true);
+        if HOLDS.fetch_sub(1, Ordering::SeqCst) == 1 {
+            set_deadly(true);
+        }
     }
 }
 
@@ -88,6 +108,12 @@ impl Terminal {
     /// Asks for a line and shows it as it is typed.
     pub fn ask(&self, question: &str) -> Result<Zeroizing<String>, Error> {
         self.ask_with_modes(question, |_| {})
+    }
+
+    /// Asks for a code alone, which some apps show with a space in the middle.
+    pub fn ask_code(&self, question: &str) -> Result<Zeroizing<String>, Error> {
+        self.ask(question)
+            .map(|code| Zeroizing::new(code.replace(' ', "")))
     }
 
     /// Asks for a line that is not shown.

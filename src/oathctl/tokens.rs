@@ -11,7 +11,7 @@ use std::path::Path;
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use pam_oath::usersfile::edit::Document;
-use pam_oath::usersfile::format::Entry;
+use pam_oath::usersfile::format::{Entry, Malformed};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -53,6 +53,13 @@ pub fn of<'a>(document: &'a Document, user: &'a OsStr) -> impl Iterator<Item = T
     all(document).filter(move |token| token.entry.user == user.as_bytes())
 }
 
+/// What a login checks of a line before it uses it, a hashed PIN aside.
+pub fn check(entry: &Entry) -> Result<(), Malformed> {
+    entry.secret()?;
+    entry.last_used.counter()?;
+    entry.last_used.time().map(drop)
+}
+
 /// The line that disables a token.
 pub fn disabled(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     Some(Zeroizing::new([DISABLED, text].concat()))
@@ -61,6 +68,15 @@ pub fn disabled(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 /// The line that was disabled.
 pub fn enabled(text: &[u8]) -> Option<&[u8]> {
     text.strip_prefix(DISABLED)
+}
+
+/// What is left of a line when it is no comment any more.
+pub fn uncommented(text: &[u8]) -> &[u8] {
+    let mark = |byte: &u8| *byte == b'#' || byte.is_ascii_whitespace();
+    enabled(text).unwrap_or_else(|| {
+        let start = text.iter().take_while(|byte| mark(byte)).count();
+        &text[start..]
+    })
 }
 
 /// Puts what `change` makes of each of these lines in its place.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use pam_oath::login::{CodeLength, MAX_WINDOW, Refusal, Verdict};
 use pam_oath::otp::Code;
+use pam_oath::pam;
 use pam_oath::usersfile::UserLine;
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -62,6 +63,8 @@ struct Answer {
     steps: Option<i64>,
     #[serde(skip)]
     drift: Option<Drift>,
+    #[serde(skip)]
+    wrong_pin: bool,
 }
 
 impl Verify {
@@ -73,6 +76,9 @@ impl Verify {
         let response = response.as_bytes();
         let now = system.now()?;
         let options = &service.options;
+        if let Some(early) = attempt::too_early(options, &self.user, now)? {
+            return self.report(&Answer::too_early(&early), &service);
+        }
         let journal = attempt::journal(options, &usersfile, &self.user)?;
         let (answer, warnings) = usersfile.update(&self.user, |lines| {
             let decision = attempt::decide(lines, journal.as_ref(), response, options, now);
@@ -83,16 +89,18 @@ impl Verify {
             (answer, None)
         })?;
         warnings.iter().for_each(|warning| output::warn(warning));
-        let answer = answer?;
+        self.report(&answer?, &service)
+    }
+
+    fn report(&self, answer: &Answer, service: &Service) -> Result<ExitCode, Error> {
         if self.json {
-            output::print_json(&answer)?;
+            output::print_json(answer)?;
         } else {
-            output::print(&answer.to_text(&service))?;
+            output::print(&answer.to_text(service))?;
         }
-        Ok(if answer.accepted {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
+        Ok(match answer.accepted {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
         })
     }
 
@@ -130,6 +138,18 @@ impl Answer {
             line,
             steps: drift.map(|drift| drift.steps),
             drift,
+            wrong_pin: matches!(refusal, Some(Refusal::WrongPin)),
+        }
+    }
+
+    fn too_early(why: &pam::Error) -> Answer {
+        Answer {
+            accepted: false,
+            reason: Some(why.to_string()),
+            line: None,
+            steps: None,
+            drift: None,
+            wrong_pin: false,
         }
     }
 
@@ -142,6 +162,9 @@ impl Answer {
             text += &format!(" (line {line})");
         }
         text += &format!("\n{service}\n");
+        if self.wrong_pin && service.options.code_length() == CodeLength::Whole {
+            text += "no PIN can be typed there: it has neither digits= nor forward_pass\n";
+        }
         if let Some(drift) = self.drift {
             text += &format!("{drift}\n");
         }

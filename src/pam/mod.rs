@@ -219,12 +219,15 @@ fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
 
 /// ` user=… rhost=… line=…`, as far as known.
 fn who(handle: &Handle, line: Option<usize>) -> String {
+    // Both can be whatever the caller says; a space in one would let it pose as the next field,
+    // and fail2ban ban the address in it.
+    let field = |name: &OsStr| name.to_string_lossy().replace(char::is_whitespace, "?");
     let mut who = String::new();
     if let Ok(user) = handle.user() {
-        who += &format!(" user={}", user.to_string_lossy());
+        who += &format!(" user={}", field(&user));
     }
     if let Some(host) = handle.remote_host() {
-        who += &format!(" rhost={}", host.to_string_lossy());
+        who += &format!(" rhost={}", field(&host));
     }
     if let Some(line) = line {
         who += &format!(" line={line}");

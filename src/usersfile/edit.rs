@@ -6,15 +6,17 @@
 
 #![forbid(unsafe_code)]
 
+use std::fs::Permissions;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
 
 use zeroize::Zeroizing;
 
 use super::Error;
 use super::format::Entry;
 use super::path::Place;
-use super::store::{ATTEMPTS, Held, Rewrite, Usersfile, is_named};
+use super::store::{Rewrite, Usersfile, is_named};
 use crate::sys;
 
 /// The contents of a usersfile, wiped when done with.
@@ -174,19 +176,23 @@ impl Usersfile {
         result
     }
 
-    fn with_lock<T>(
-        &self,
-        mut work: impl FnMut(&mut Held) -> Result<T, Error>,
-    ) -> Result<(T, Warnings), Error> {
-        for _ in 0..ATTEMPTS {
-            let mut held = self.lock()?;
-            match work(&mut held) {
-                Err(Error::Changing(_)) => {}
-                Err(error) => return Err(error),
-                Ok(answer) => return Ok((answer, held.warnings)),
-            }
+    /// `chmod 600` of the file, which may be one that everybody can write to and that no other
+    /// operation would touch.
+    pub fn make_private(&self) -> Result<(), Error> {
+        let place = Place::find(self.path(), self.home_of)?;
+        let io = |action| Error::io(action, &place.path);
+        let open = |flags| sys::open_at(&place.folder, &place.name, flags, 0).map_err(io("open"));
+        // First as a mere path: opening some devices does something.
+        if !open(libc::O_PATH)?
+            .metadata()
+            .map_err(io("look at"))?
+            .is_file()
+        {
+            return Err(Error::refused(&place.path, "is not a regular file"));
         }
-        Err(Error::Changing(self.path().to_owned()))
+        let file = open(libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY)?;
+        file.set_permissions(Permissions::from_mode(0o600))
+            .map_err(io("change the mode of"))
     }
 
     /// Creates an empty file where there is none; tells whether it did. Being empty it can be

@@ -1,8 +1,12 @@
 //! How the file is found, locked, read and replaced.
 //!
 //! The lock is `flock(2)` on the usersfile itself. A change is a new file beside it, made like
-//! the old one in owner, mode and attributes, made durable, and renamed over it: whoever opens
-//! the path sees the whole old file or the whole new one, whatever stops us in between.
+//! the old one in owner, mode and attributes, made durable, and put in its place in one step:
+//! whoever opens the path sees the whole old file or the whole new one, whatever stops us in
+//! between.
+//!
+//! Editors do not know the lock. What one of them is half through writing is not believed, and
+//! what one of them puts in place is not replaced unseen.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +15,7 @@ use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::{ControlFlow, Range};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
@@ -26,8 +30,9 @@ use crate::sys;
 /// How long a login waits for the lock.
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often a change is tried when another program writes the file at the same moment.
-pub(super) const ATTEMPTS: usize = 16;
+/// How often a look without the lock is taken when another program writes the file at the same
+/// moment.
+const ATTEMPTS: usize = 16;
 
 /// A usersfile by its path. Nothing of it is open or locked.
 pub struct Usersfile {
@@ -97,25 +102,28 @@ impl Usersfile {
     /// Looks, without the lock, whether `user` has a line of a token at all. What is seen here
     /// is good for nothing but to say that the user is unknown.
     pub fn knows(&self, user: &OsStr) -> Result<bool, Error> {
-        let mut seen_before: Option<Stamp> = None;
+        let io = |action| Error::io(action, &self.path);
         for _ in 0..ATTEMPTS {
             let (_place, file) = self.open()?;
-            let io = |action| Error::io(action, &self.path);
             let stamp = Stamp::of(&file).map_err(io("look at"))?;
             let known = has_line(&file, user.as_bytes(), |entry| entry.makes_known());
             if known.map_err(io("read"))? {
                 return Ok(true);
             }
             // "Unknown" opens the door where the stack says [user_unknown=ignore], so it is never
-            // said of a file that an editor may be half through writing: the file must have been
-            // at rest for a moment, or be a whole one that a login has put there since we looked.
-            let replaced = seen_before.is_some_and(|before| before.inode != stamp.inode);
-            let settled = stamp.is_at_rest()
-                || replaced && ends_in_line_feed(&file, stamp.length).map_err(io("read"))?;
-            if settled && Stamp::of(&file).map_err(io("look at"))? == stamp {
+            // said of a file that an editor may be half through writing: what was read must have
+            // been at rest for a moment, and nobody may have it open to write on. A login that
+            // puts a new file in its place meanwhile takes nothing away from that.
+            if !stamp.is_at_rest() {
+                sleep(Stamp::REST);
+            }
+            if !sys::is_open_for_writing(&file).map_err(io("look at"))?
+                && Stamp::of(&file)
+                    .map_err(io("look at"))?
+                    .is_same_text(&stamp)
+            {
                 return Ok(false);
             }
-            seen_before = Some(stamp);
             sleep(Stamp::REST);
         }
         Err(Error::Changing(self.path.clone()))
@@ -126,38 +134,68 @@ impl Usersfile {
     /// lines if another program changed the file meanwhile.
     ///
     /// An error means that nothing was recorded, with one exception: if the folder cannot be
-    /// flushed to disk after the rename, the change is visible but may not survive a power cut.
+    /// flushed to disk afterwards, the change is visible but may not survive a power cut.
     pub fn update<T>(
         &self,
         user: &OsStr,
         mut decide: impl FnMut(&[UserLine]) -> (T, Option<Rewrite>),
     ) -> Result<(T, Vec<String>), Error> {
-        for _ in 0..ATTEMPTS {
-            let mut held = self.lock()?;
-            let attempt = held.lines_of(user).and_then(|lines| {
-                let (answer, rewrite) = decide(&lines);
-                if let Some(rewrite) = rewrite {
-                    held.replace(&rewrite)?;
-                }
-                Ok(answer)
-            });
-            match attempt {
-                Err(Error::Changing(_)) => {}
-                Err(error) => return Err(error),
+        self.with_lock(|held| {
+            let lines = held.lines_of(user)?;
+            let (answer, rewrite) = decide(&lines);
+            if let Some(rewrite) = rewrite {
+                held.replace(&rewrite)?;
+            }
+            Ok(answer)
+        })
+    }
+
+    /// Does `work` under the lock, and does it again as long as it finds that another program is
+    /// changing the file, at most for [`LOCK_PATIENCE`]. Tells also what is not as it should be
+    /// with the file.
+    pub(super) fn with_lock<T>(
+        &self,
+        mut work: impl FnMut(&mut Held) -> Result<T, Error>,
+    ) -> Result<(T, Vec<String>), Error> {
+        let mut patience = Patience::new();
+        let mut was_changing = false;
+        loop {
+            let mut held = match self.lock_within(&mut patience) {
+                // Whoever had the lock was waiting for the same program.
+                Err(Error::Locked(path)) if was_changing => return Err(Error::Changing(path)),
+                held => held?,
+            };
+            match work(&mut held) {
                 Ok(answer) => return Ok((answer, held.warnings)),
+                Err(Error::Changing(path)) => {
+                    drop(held);
+                    was_changing = true;
+                    if !patience.wait() {
+                        return Err(Error::Changing(path));
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
-        Err(Error::Changing(self.path.clone()))
     }
 
     fn open(&self) -> Result<(Place, File), Error> {
         let place = Place::find(&self.path, self.home_of)?;
         // First what was found as a mere path: opening some devices for reading does something.
-        place
-            .found
-            .as_ref()
+        let mut metadata = place.found.clone();
+        if metadata.is_none() {
+            // With no_usersfile_okay a missing file opens the door, and some editors move the
+            // file away before they write another: the folder must have been at rest.
+            let folder = place.folder.metadata();
+            let folder = folder.map_err(Error::io("look at the folder of", &place.path))?;
+            if !Stamp::from(&folder).is_at_rest() {
+                sleep(Stamp::REST);
+                metadata = look_at(&place, &place.name)?;
+            }
+        }
+        metadata
             .ok_or_else(|| Error::Missing(place.path.clone()))
-            .and_then(|metadata| place.check_file(metadata))?;
+            .and_then(|metadata| place.check_file(&metadata))?;
         let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = sys::open_at(&place.folder, &place.name, flags, 0)
             .map_err(Error::io("open", &place.path))?;
@@ -168,15 +206,19 @@ impl Usersfile {
 
     /// Opens and locks the file that the path names at that moment.
     pub fn lock(&self) -> Result<Held, Error> {
-        let mut patience = Patience::new();
+        self.lock_within(&mut Patience::new())
+    }
+
+    fn lock_within(&self, patience: &mut Patience) -> Result<Held, Error> {
         loop {
-            let (place, file) = self.open()?;
-            while !sys::try_lock(&file).map_err(Error::io("lock", &place.path))? {
+            let (place, mut file) = self.open()?;
+            while !try_lock(&place, &place.name, &mut file)? {
                 if !patience.wait() {
                     return Err(Error::Locked(place.path));
                 }
             }
             let metadata = file.metadata().map_err(Error::io("look at", &place.path))?;
+            place.check_file(&metadata)?;
             // While we waited, the login before us has put a new file in its place.
             if is_named(&place, &place.name, &metadata)? {
                 return Ok(Held {
@@ -189,14 +231,6 @@ impl Usersfile {
             }
         }
     }
-}
-
-fn ends_in_line_feed(file: &File, length: u64) -> io::Result<bool> {
-    let mut last = [0];
-    let Some(at) = length.checked_sub(1) else {
-        return Ok(false);
-    };
-    Ok(file.read_at(&mut last, at)? == 1 && last == *b"\n")
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
@@ -231,6 +265,26 @@ fn look_at(place: &Place, name: &OsStr) -> Result<Option<Metadata>, Error> {
 pub(super) fn is_named(place: &Place, name: &OsStr, metadata: &Metadata) -> Result<bool, Error> {
     let named = sys::file_id_at(&place.folder, name).map_err(Error::io("look at", &place.path))?;
     Ok(named == Some((metadata.dev(), metadata.ino())))
+}
+
+/// Takes the lock of a file that stands under `name`, if nobody else has it. A file server may
+/// let only those lock a file who have it open to write on (NFS); then it is opened so.
+fn try_lock(place: &Place, name: &OsStr, file: &mut File) -> Result<bool, Error> {
+    let mut locked = sys::try_lock(file);
+    if matches!(&locked, Err(error) if error.raw_os_error() == Some(libc::EBADF)) {
+        let flags = libc::O_RDWR | libc::O_NONBLOCK | libc::O_NOCTTY;
+        locked = sys::open_at(&place.folder, name, flags, 0).and_then(|writable| {
+            *file = writable;
+            sys::try_lock(file)
+        });
+    }
+    locked.map_err(Error::io("lock", &place.path.with_file_name(name)))
+}
+
+/// Whether a name in the place's folder stands for this open file.
+fn is_same(place: &Place, name: &OsStr, file: &File) -> Result<bool, Error> {
+    let metadata = file.metadata().map_err(Error::io("look at", &place.path))?;
+    is_named(place, name, &metadata)
 }
 
 /// Waits a little longer each time, [`LOCK_PATIENCE`] in all. What is counted is the time slept,
@@ -289,19 +343,26 @@ impl Stamp {
         }
     }
 
-    /// Whether the last change is longer ago than [`Self::REST`]. A change in the future, as a
-    /// clock set back leaves it, is long past.
+    /// Whether it has the same text as when `earlier` was taken. Of the same file the time of
+    /// change moves also when it gets or loses a name.
+    fn is_same_text(&self, earlier: &Stamp) -> bool {
+        (self.inode, self.length, self.modified)
+            == (earlier.inode, earlier.length, earlier.modified)
+    }
+
+    /// Whether the last change is longer ago than [`Self::REST`]. Of a change in the future, as a
+    /// clock set back or another machine's clock leaves it, nobody knows.
     fn is_at_rest(&self) -> bool {
         let (Ok(seconds), Ok(nanoseconds)) = (
             u64::try_from(self.modified.0),
             u32::try_from(self.modified.1),
         ) else {
-            return true;
+            return true; // before 1970
         };
         let modified = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
         SystemTime::now()
             .duration_since(modified)
-            .map_or(true, |age| age > Self::REST)
+            .is_ok_and(|age| age > Self::REST)
     }
 }
 
@@ -349,11 +410,19 @@ impl Held {
         Ok(lines)
     }
 
-    /// An editor that writes in place does not know our lock: what was read while it wrote is
-    /// not believed.
+    /// An editor that writes in place does not know our lock: what was read while it wrote, or
+    /// between two of its writes, is not believed.
     fn check_unchanged(&self) -> Result<(), Error> {
-        let now = Stamp::of(&self.file).map_err(self.io("look at"))?;
-        if now == self.stamp && is_named(&self.place, &self.place.name, &self.metadata)? {
+        self.check(&self.place.name, |now| *now == self.stamp)
+    }
+
+    /// Whether `name` stands for the file, nobody has it open to write on, and its stamp is the
+    /// same; in this order, so that whoever comes in between is seen.
+    fn check(&self, name: &OsStr, is_same: impl Fn(&Stamp) -> bool) -> Result<(), Error> {
+        let settled = is_named(&self.place, name, &self.metadata)?
+            && !sys::is_open_for_writing(&self.file).map_err(self.io("look at"))?
+            && is_same(&Stamp::of(&self.file).map_err(self.io("look at"))?);
+        if settled {
             Ok(())
         } else {
             Err(Error::Changing(self.place.path.clone()))
@@ -367,16 +436,18 @@ impl Held {
         let folder = sys::open_at(&self.place.folder, OsStr::new("."), folder_flags, 0)
             .map_err(self.io("open the folder of"))?;
         let (name, file) = NewName::create(&self.place)?;
+        let writable = name.open_for_writing(&file)?;
         let Range { start, end } = rewrite.span;
         make_like(&self.file, &self.metadata, &file)
             .map_err(self.io("copy owner and rights of"))?;
-        self.copy(0..start, &file)
-            .and_then(|()| (&file).write_all(&rewrite.text))
-            .and_then(|()| self.copy(end..self.stamp.length, &file))
-            .and_then(|()| file.sync_all())
+        self.copy(0..start, &writable)
+            .and_then(|()| (&writable).write_all(&rewrite.text))
+            .and_then(|()| self.copy(end..self.stamp.length, &writable))
+            .and_then(|()| writable.sync_all())
             .map_err(self.io("write the new file for"))?;
+        drop(writable);
         self.check_unchanged()?;
-        name.rename()?;
+        name.change_places(self, &file)?;
         match folder.sync_all() {
             // Some file systems cannot flush a folder and say so.
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
@@ -391,27 +462,29 @@ impl Held {
     /// Copies a part of the old file; the kernel does it, so that nobody's secrets pass through
     /// this process.
     fn copy(&self, part: Range<u64>, new: &File) -> io::Result<()> {
-        let length = part.end - part.start;
-        if length == 0 {
-            return Ok(());
-        }
         let mut old = &self.file;
         old.seek(SeekFrom::Start(part.start))?;
-        let copied = io::copy(&mut old.take(length), &mut &*new)?;
-        if copied == length {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::UnexpectedEof.into())
+        let mut at = part.start;
+        while at < part.end {
+            match io::copy(&mut old.take(part.end - at), &mut &*new) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(copied) => at += copied,
+                // What was copied before the signal came is where the files' positions are.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    at = old.stream_position()?;
+                }
+                Err(error) => return Err(error),
+            }
         }
+        Ok(())
     }
 }
 
-/// The name of a file that is to replace the usersfile. Dropped before the file was renamed, it
-/// takes the file with it.
+/// The name beside the usersfile under which its replacement is made. What stands there is removed
+/// when this is dropped: the new file, or the old one once the two have changed places.
 struct NewName<'a> {
     place: &'a Place,
     name: OsString,
-    renamed: bool,
 }
 
 impl<'a> NewName<'a> {
@@ -427,20 +500,18 @@ impl<'a> NewName<'a> {
         let io = |action| Error::io(action, &path);
         let mut patience = Patience::new();
         loop {
-            let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
+            let flags = libc::O_RDONLY | libc::O_CREAT | libc::O_EXCL;
             match sys::open_at(&place.folder, &name, flags, 0o600) {
-                Ok(file) => {
-                    // Between creation and lock somebody may have taken it for a leftover.
-                    let metadata = file.metadata().map_err(io("look at"))?;
-                    if sys::try_lock(&file).map_err(io("lock"))?
-                        && is_named(place, &name, &metadata)?
-                    {
-                        let new = NewName {
-                            place,
-                            name,
-                            renamed: false,
-                        };
-                        return Ok((new, file));
+                Ok(mut file) => {
+                    let locked = try_lock(place, &name, &mut file);
+                    match locked.and_then(|locked| Ok(locked && is_same(place, &name, &file)?)) {
+                        Ok(true) => return Ok((NewName { place, name }, file)),
+                        // Between creation and lock somebody has taken it for a leftover.
+                        Ok(false) => {}
+                        Err(error) => {
+                            let _ = sys::unlink_at(&place.folder, &name);
+                            return Err(error);
+                        }
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -454,20 +525,44 @@ impl<'a> NewName<'a> {
         }
     }
 
-    fn rename(mut self) -> Result<(), Error> {
-        let Place { folder, name, .. } = self.place;
-        sys::rename_at(folder, &self.name, name).map_err(Error::io("replace", &self.place.path))?;
-        self.renamed = true;
-        Ok(())
+    /// Opens the new file a second time. Once that is closed again, nobody has the file open for
+    /// writing: the next login would take such a one for an editor.
+    fn open_for_writing(&self, file: &File) -> Result<File, Error> {
+        let path = self.place.path.with_file_name(&self.name);
+        let flags = libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+        let writable = sys::open_at(&self.place.folder, &self.name, flags, 0)
+            .map_err(Error::io("open", &path))?;
+        let ids = |file: &File| file.metadata().map(|found| (found.dev(), found.ino()));
+        match (ids(&writable), ids(file)) {
+            (Ok(one), Ok(other)) if one == other => Ok(writable),
+            (Err(error), _) | (_, Err(error)) => Err(Error::io("look at", &path)(error)),
+            _ => Err(Error::Changing(path)),
+        }
+    }
+
+    /// Lets the new file and the old one change places, in one step, and looks at what came out:
+    /// what somebody has put or begun to write there after the last look goes back to its place.
+    /// On a file system that cannot do this the new file is renamed over the old.
+    fn change_places(self, old: &Held, new: &File) -> Result<(), Error> {
+        let Place {
+            folder, name, path, ..
+        } = self.place;
+        if sys::exchange_at(folder, &self.name, name).is_err() {
+            return sys::rename_at(folder, &self.name, name).map_err(Error::io("replace", path));
+        }
+        let replaced = old.check(&self.name, |now| now.is_same_text(&old.stamp));
+        // Not if somebody was quick enough to put yet another file there.
+        if replaced.is_err() && is_same(self.place, name, new).unwrap_or(true) {
+            sys::rename_at(folder, &self.name, name).map_err(Error::io("restore", path))?;
+        }
+        replaced
     }
 }
 
 impl Drop for NewName<'_> {
     fn drop(&mut self) {
-        if !self.renamed {
-            // If even that fails, the next login recognises it as a leftover.
-            let _ = sys::unlink_at(&self.place.folder, &self.name);
-        }
+        // If even that fails, the next login recognises it as a leftover.
+        let _ = sys::unlink_at(&self.place.folder, &self.name);
     }
 }
 
@@ -508,17 +603,18 @@ fn remove_leftover(place: &Place, name: &OsStr) -> Result<(), Error> {
     let mut leftover = None;
     if metadata.is_file() && !place.is_intruder(&metadata) {
         let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
-        let file = match sys::open_at(&place.folder, name, flags, 0) {
+        match sys::open_at(&place.folder, name, flags, 0) {
+            Ok(mut file) => {
+                if !try_lock(place, name, &mut file)? || !is_same(place, name, &file)? {
+                    return Ok(());
+                }
+                leftover = Some(file);
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            file => file.map_err(Error::io("open", &path))?,
-        };
-        let metadata = file.metadata().map_err(Error::io("look at", &path))?;
-        if !sys::try_lock(&file).map_err(Error::io("lock", &path))?
-            || !is_named(place, name, &metadata)?
-        {
-            return Ok(());
+            // No login here has made it: it could open it, too.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(Error::io("open", &path)(error)),
         }
-        leftover = Some(file);
     }
     let removed = sys::unlink_at(&place.folder, name);
     drop(leftover);

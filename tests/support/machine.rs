@@ -55,10 +55,12 @@ cd /run/scratch/dev
 mkdir pts shm
 chmod 1777 shm
 mount --bind /dev/pts pts
-for device in null zero full random urandom tty ptmx; do
+for device in null zero full random urandom tty; do
     touch $device
     mount --bind /dev/$device $device
 done
+# A terminal opened here belongs to the pts beside it, which a mounted ptmx would not find.
+mknod -m 666 ptmx c 5 2
 ln -s /proc/self/fd fd
 ln -s fd/0 stdin
 ln -s fd/1 stdout
@@ -147,6 +149,14 @@ impl Machine {
         let outside = self.path(path);
         fs::write(&outside, content).unwrap_or_else(|error| panic!("{path}: {error}"));
         fs::set_permissions(&outside, Permissions::from_mode(mode)).expect("chmod");
+    }
+
+    /// Puts an empty folder in memory over one of the computer's, for a program that writes there.
+    pub fn scratch(&self, folder: &str) {
+        self.run(
+            "mount",
+            ["-t", "tmpfs", "-o", "mode=755", "scratch", folder],
+        );
     }
 
     /// What a file of the machine says.
@@ -261,14 +271,27 @@ impl Machine {
     /// # Panics
     /// With all that was logged, if the line does not come within [`PATIENCE`].
     pub fn wait_for_log(&self, text: &str) -> String {
+        self.wait_for_logs(text, 1).remove(0)
+    }
+
+    /// Waits until syslog has so many lines with `text`, and returns them.
+    ///
+    /// # Panics
+    /// As [`Machine::wait_for_log`] does.
+    pub fn wait_for_logs(&self, text: &str, count: usize) -> Vec<String> {
         let Inbox { lines, news } = &*self.syslog.inbox;
-        let missing = |lines: &mut Vec<String>| !lines.iter().any(|line| line.contains(text));
+        let found = |lines: &[String]| -> Vec<String> {
+            let with_text = lines.iter().filter(|line| line.contains(text));
+            with_text.cloned().collect()
+        };
         let lines = lines.lock().expect("the log");
         let (lines, _) = news
-            .wait_timeout_while(lines, PATIENCE, missing)
+            .wait_timeout_while(lines, PATIENCE, |lines| found(lines).len() < count)
             .expect("the log");
-        let found = lines.iter().find(|line| line.contains(text)).cloned();
-        found.unwrap_or_else(|| panic!("{text:?} is not in the log:\n{}", lines.join("\n")))
+        let found = found(&lines);
+        let all = lines.join("\n");
+        assert!(found.len() >= count, "{text:?} is not in the log:\n{all}");
+        found
     }
 }
 

@@ -17,6 +17,8 @@
 pub mod answer;
 pub mod codes;
 mod protocol;
+pub mod rights;
+pub mod strace;
 
 use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
@@ -33,6 +35,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
+use protocol::Clock;
 pub use protocol::Prompt;
 
 /// The moment of every login that names no other: 2026-01-15 12:00:00 UTC, the start of a time
@@ -114,7 +117,7 @@ pub struct Scene {
     control: String,
     usersfile_option: String,
     args: String,
-    moment: Option<i64>,
+    clock: Clock,
     env: Vec<(String, String)>,
     user: Option<(u32, u32)>,
     starter: Vec<OsString>,
@@ -158,7 +161,7 @@ impl Scene {
             control: "required".into(),
             usersfile_option: String::new(),
             args: String::new(),
-            moment: Some(NOON),
+            clock: Clock::Held(NOON),
             env: vec![("TZ".into(), "UTC".into())],
             user: None,
             starter: Vec::new(),
@@ -183,7 +186,7 @@ impl Scene {
             control: self.control.clone(),
             usersfile_option: self.usersfile_option.clone(),
             args: self.args.clone(),
-            moment: self.moment,
+            clock: self.clock,
             env: self.env.clone(),
             user: self.user,
             starter: self.starter.clone(),
@@ -200,8 +203,11 @@ impl Scene {
     pub fn write_usersfile(&self, text: impl AsRef<[u8]>) {
         fs::write(self.path(), text).unwrap();
         fs::set_permissions(self.path(), Permissions::from_mode(0o600)).unwrap();
-        let moment = self.moment.unwrap_or(NOON) as u64;
-        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(moment - 3600);
+        let moment = match self.clock {
+            Clock::Held(moment) => moment,
+            Clock::Real | Clock::Broken => NOON,
+        };
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(moment as u64 - 3600);
         File::open(self.path())
             .unwrap()
             .set_modified(long_ago)
@@ -247,7 +253,7 @@ impl Scene {
     /// The moment of the logins from here on, in seconds since 1970.
     pub fn at(self, moment: i64) -> Scene {
         Scene {
-            moment: Some(moment),
+            clock: Clock::Held(moment),
             ..self
         }
     }
@@ -255,7 +261,15 @@ impl Scene {
     /// The clock runs as everywhere: for what depends on when a file was changed.
     pub fn in_real_time(self) -> Scene {
         Scene {
-            moment: None,
+            clock: Clock::Real,
+            ..self
+        }
+    }
+
+    /// There is no clock: whoever asks for the time gets an error.
+    pub fn without_a_clock(self) -> Scene {
+        Scene {
+            clock: Clock::Broken,
             ..self
         }
     }
@@ -307,7 +321,7 @@ impl Scene {
                 rhost: None,
                 tty: None,
                 flags: 0,
-                moment: self.moment,
+                clock: self.clock,
             },
         }
     }

@@ -142,11 +142,8 @@ impl Tool {
         args: impl IntoIterator<Item = A>,
         input: &str,
     ) -> Output {
-        // A session of its own has no controlling terminal.
-        let mut command = Command::new(program("setsid", "util-linux"));
-        command.arg(env!("CARGO_BIN_EXE_oathctl")).args(args);
-        self.prepare(&mut command);
-        let mut child = command
+        let mut child = self
+            .command(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -161,6 +158,15 @@ impl Tool {
             stdout: text(output.stdout),
             stderr: text(output.stderr),
         }
+    }
+
+    /// The tool without a terminal, for a test that runs it itself.
+    pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        // A session of its own has no controlling terminal.
+        let mut command = Command::new(program("setsid", "util-linux"));
+        command.arg(env!("CARGO_BIN_EXE_oathctl")).args(args);
+        self.prepare(&mut command);
+        command
     }
 
     /// Runs a line of shell with `oathctl` in it, in the usersfile's folder and on a terminal, at
@@ -218,13 +224,23 @@ impl Tool {
 
     /// Runs the tool on a terminal of its own.
     pub fn on_terminal<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> PtySession {
+        self.on_terminal_with(args, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn on_terminal_with<A: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+        env: &[(&str, &str)],
+    ) -> PtySession {
         // The echo that every terminal begins with; rexpect takes it away.
         let mut command = Command::new("sh");
         command
             .args(["-c", r#"stty sane && exec "$0" "$@""#])
             .arg(env!("CARGO_BIN_EXE_oathctl"))
             .args(args)
-            .env("TERM", "xterm-256color");
+            .env("TERM", "xterm-256color")
+            .envs(env.iter().copied());
         self.prepare(&mut command);
         let options = Options::new().timeout_ms(Some(PATIENCE.as_millis() as u64));
         spawn_with_options(command, options).unwrap()

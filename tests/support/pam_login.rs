@@ -21,11 +21,13 @@ use std::ptr;
 use std::sync::Barrier;
 
 use libc::{clockid_t, time_t, timespec, timeval};
-use protocol::{AUTHTOK_AFTERWARDS, LogLine, Login, Outcome, Prompt, Request, STACKED_AUTHTOK};
+use protocol::{
+    AUTHTOK_AFTERWARDS, Clock, LogLine, Login, Outcome, Prompt, Request, STACKED_AUTHTOK,
+};
 
 thread_local! {
-    /// The moment that this thread's login sees; `None` is the real time.
-    static MOMENT: Cell<Option<time_t>> = const { Cell::new(None) };
+    /// The clock that this thread's login sees.
+    static CLOCK: Cell<Clock> = const { Cell::new(Clock::Real) };
     static LOG: RefCell<Vec<LogLine>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -72,7 +74,7 @@ fn run(logins: &[Login]) -> Vec<Outcome> {
 }
 
 fn log_in(login: &Login) -> Outcome {
-    MOMENT.set(login.moment);
+    CLOCK.set(login.clock);
     LOG.take();
     let mut conversation = Conversation {
         login,
@@ -90,7 +92,7 @@ fn log_in(login: &Login) -> Outcome {
         let setcred = (rc == pam_sys::PAM_SUCCESS).then(|| pam.setcred());
         (rc, setcred, pam.get_env(AUTHTOK_AFTERWARDS))
     };
-    MOMENT.set(None);
+    CLOCK.set(Clock::Real);
     Outcome {
         rc,
         setcred,
@@ -252,8 +254,8 @@ unsafe extern "C" fn converse(
 /// something takes goes on.
 #[unsafe(no_mangle)]
 extern "C" fn clock_gettime(clock: clockid_t, now: *mut timespec) -> c_int {
-    match (MOMENT.get(), clock) {
-        (Some(moment), libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE) => {
+    match (CLOCK.get(), clock) {
+        (Clock::Held(moment), libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE) => {
             // SAFETY: clock_gettime's caller passes room for a timespec.
             unsafe {
                 *now = timespec {
@@ -262,6 +264,11 @@ extern "C" fn clock_gettime(clock: clockid_t, now: *mut timespec) -> c_int {
                 }
             };
             0
+        }
+        (Clock::Broken, libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE) => {
+            // SAFETY: the C library's own place for this thread's error.
+            unsafe { *libc::__errno_location() = libc::EPERM };
+            -1
         }
         // SAFETY: the system call of the same name, with the arguments as they came.
         _ => unsafe { libc::syscall(libc::SYS_clock_gettime, clock, now) as c_int },

@@ -32,9 +32,17 @@ pub struct Login {
     pub tty: Option<String>,
     /// The flags of pam_authenticate.
     pub flags: i32,
-    /// Seconds since 1970: the time this login sees, however long it takes. `None` is the real
-    /// time.
-    pub moment: Option<i64>,
+    pub clock: Clock,
+}
+
+/// The time that a login sees.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub enum Clock {
+    Real,
+    /// These seconds since 1970, however long the login takes.
+    Held(i64),
+    /// None: whoever asks gets an error, as from a system call that a sandbox forbids.
+    Broken,
 }
 
 #[derive(Debug, Deserialize, Serialize)]

@@ -1,0 +1,86 @@
+//! What the system's own programs say: sshd about its settings, the clock's keepers about the
+//! clock.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::finding::{Finding, Severity};
+
+/// Runs a program of the system and returns what it printed, or `None` if it is not there or
+/// failed.
+fn output_of(program: &str, arguments: &[&str]) -> Option<Result<String, String>> {
+    let output = Command::new(find(program)?)
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    Some(if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(said.lines().next().unwrap_or("it failed").to_owned())
+    })
+}
+
+/// On PATH, or where system programs are that PATH often leaves out.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(OsStr::new(program)))
+        .find(|program| program.is_file())
+}
+
+/// The effective settings of sshd; `None` if there is no sshd.
+pub fn sshd_settings() -> Option<Result<String, Box<Finding>>> {
+    output_of("sshd", &["-T"]).map(|output| {
+        output.map_err(|said| {
+            Box::new(Finding::new(
+                Severity::Note,
+                "sshd",
+                format!("cannot tell how sshd is set up: sshd -T says \"{said}\""),
+                "as root, and where sshd is set up, it tells",
+            ))
+        })
+    })
+}
+
+/// Whether something keeps the clock right: codes by time depend on it.
+pub fn check_clock() -> Option<Finding> {
+    let unsynchronised = |who: &str| {
+        Some(Finding::new(
+            Severity::Warning,
+            "clock",
+            format!("is not synchronised, says {who}, and codes by time depend on it"),
+            "install and start chrony or systemd-timesyncd",
+        ))
+    };
+    let ask_systemd = || {
+        let said = output_of("timedatectl", &["show", "-p", "NTPSynchronized", "--value"])?.ok()?;
+        match said.trim() {
+            "yes" => Some(true),
+            "no" => Some(false),
+            _ => None,
+        }
+    };
+    let ask_chrony = || {
+        let said = output_of("chronyc", &["-n", "tracking"])?.ok()?;
+        let status = said.lines().find(|line| line.starts_with("Leap status"))?;
+        Some(!status.contains("Not synchronised"))
+    };
+    let timesyncd = Path::new("/run/systemd/timesync/synchronized");
+    match (ask_systemd(), ask_chrony()) {
+        (Some(true), _) | (_, Some(true)) => None,
+        _ if timesyncd.exists() => None,
+        (_, Some(false)) => unsynchronised("chronyc tracking"),
+        (Some(false), _) => unsynchronised("timedatectl"),
+        (None, None) => Some(Finding::new(
+            Severity::Note,
+            "clock",
+            "cannot tell whether it is synchronised: neither timedatectl nor chronyc answers",
+            "codes by time need a clock that is right to some seconds",
+        )),
+    }
+}

@@ -1,0 +1,180 @@
+//! What sshd does with the module: its effective settings, as `sshd -T` prints them.
+
+use std::collections::HashMap;
+
+use super::finding::{Finding, Severity};
+
+const PLACE: &str = "sshd";
+
+/// The settings by name, both in lower case as `sshd -T` has them.
+pub struct Settings<'a>(HashMap<&'a str, &'a str>);
+
+impl<'a> Settings<'a> {
+    pub fn parse(text: &'a str) -> Settings<'a> {
+        Settings(
+            text.lines()
+                .filter_map(|line| line.split_once(' '))
+                .map(|(name, value)| (name, value.trim()))
+                .collect(),
+        )
+    }
+
+    fn is(&self, name: &str, value: &str) -> bool {
+        self.0.get(name).is_some_and(|is| *is == value)
+    }
+
+    /// What keeps the prompt from appearing, and what leads around it. `asks` is whether the
+    /// module asks for the code itself, rather than to take what was typed as the password.
+    pub fn check(&self, asks: bool) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut add = |severity, problem: String, advice: &str| {
+            findings.push(Finding::new(severity, PLACE, problem, advice));
+        };
+        if self.is("usepam", "no") {
+            add(
+                Severity::Error,
+                "UsePAM is no, so sshd asks for no code and checks passwords by itself".into(),
+                "write UsePAM yes in sshd_config and reload sshd",
+            );
+            return findings;
+        }
+        let methods = self.methods();
+        if asks && self.is("kbdinteractiveauthentication", "no") {
+            add(
+                Severity::Error,
+                "KbdInteractiveAuthentication is no, so the question for the code is never asked"
+                    .into(),
+                "write KbdInteractiveAuthentication yes in sshd_config and reload sshd",
+            );
+        }
+        if methods.is_empty() {
+            if asks && self.is("passwordauthentication", "yes") {
+                add(
+                    Severity::Warning,
+                    "PasswordAuthentication is yes: by that method sshd asks for one password \
+                     and gives it as the answer to every prompt, also to that for the code"
+                        .into(),
+                    "write PasswordAuthentication no in sshd_config and reload sshd; passwords \
+                     are asked for by keyboard-interactive as well",
+                );
+            }
+            if self.is("pubkeyauthentication", "yes") {
+                add(
+                    Severity::Note,
+                    "who logs in with a public key is not asked for a code".into(),
+                    "if they should be: AuthenticationMethods publickey,keyboard-interactive",
+                );
+            }
+            return findings;
+        }
+        let (with_code, without_code): (Vec<&str>, Vec<&str>) =
+            methods.into_iter().partition(|list| {
+                list.split(',').any(|method| {
+                    let method = method.split(':').next().unwrap_or_default();
+                    method == "keyboard-interactive" || !asks && method == "password"
+                })
+            });
+        if with_code.is_empty() {
+            add(
+                Severity::Error,
+                format!(
+                    "AuthenticationMethods {} has no keyboard-interactive, so nobody is asked \
+                     for a code",
+                    without_code.join(" ")
+                ),
+                "write AuthenticationMethods publickey,keyboard-interactive in sshd_config and \
+                 reload sshd",
+            );
+        } else if !without_code.is_empty() {
+            add(
+                Severity::Warning,
+                format!(
+                    "AuthenticationMethods also takes {}, by which nobody is asked for a code",
+                    without_code.join(" or ")
+                ),
+                "add ,keyboard-interactive to it, or remove it, and reload sshd",
+            );
+        }
+        findings
+    }
+
+    /// The alternatives of AuthenticationMethods; none if any method will do.
+    fn methods(&self) -> Vec<&'a str> {
+        match self.0.get("authenticationmethods") {
+            None | Some(&"any") => Vec::new(),
+            Some(lists) => lists.split_ascii_whitespace().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What sshd prints by default, with some settings changed.
+    fn found(changed: &[(&str, &str)], asks: bool) -> Vec<(Severity, String)> {
+        let defaults = [
+            ("usepam", "yes"),
+            ("kbdinteractiveauthentication", "yes"),
+            ("passwordauthentication", "no"),
+            ("pubkeyauthentication", "no"),
+            ("authenticationmethods", "any"),
+        ];
+        let text: String = defaults
+            .iter()
+            .chain(changed)
+            .map(|(name, value)| format!("{name} {value}\n"))
+            .collect();
+        Settings::parse(&text)
+            .check(asks)
+            .into_iter()
+            .map(|finding| (finding.severity, finding.problem))
+            .collect()
+    }
+
+    #[test]
+    fn settings_that_ask_for_a_code_are_fine() {
+        assert!(found(&[], true).is_empty());
+        let lists = "publickey,keyboard-interactive:pam";
+        assert!(found(&[("authenticationmethods", lists)], true).is_empty());
+        // The code is typed behind the password.
+        let password = [
+            ("passwordauthentication", "yes"),
+            ("kbdinteractiveauthentication", "no"),
+        ];
+        assert!(found(&password, false).is_empty());
+    }
+
+    #[test]
+    fn settings_that_keep_the_prompt_away_are_errors() {
+        for (name, value) in [
+            ("usepam", "no"),
+            ("kbdinteractiveauthentication", "no"),
+            ("authenticationmethods", "publickey password"),
+        ] {
+            let found = found(&[(name, value)], true);
+            assert_eq!(found.len(), 1, "{name}: {found:?}");
+            assert_eq!(found[0].0, Severity::Error, "{name}");
+            assert!(found[0].1.to_lowercase().contains(name), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn ways_around_the_prompt_are_warnings() {
+        for (name, value) in [
+            ("passwordauthentication", "yes"),
+            (
+                "authenticationmethods",
+                "publickey publickey,keyboard-interactive",
+            ),
+        ] {
+            let found = found(&[(name, value)], true);
+            assert_eq!(found.len(), 1, "{name}: {found:?}");
+            assert_eq!(found[0].0, Severity::Warning, "{name}");
+        }
+        assert_eq!(
+            found(&[("pubkeyauthentication", "yes")], true)[0].0,
+            Severity::Note
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! fail2ban finds the refused logins in the log, and nothing else.
+
+#[path = "support/example.rs"]
+mod example;
+#[path = "support/machine.rs"]
+mod machine;
+#[path = "support/oathtool.rs"]
+mod oathtool;
+#[path = "support/sshd.rs"]
+mod sshd;
+mod support;
+
+use example::Example;
+use machine::Machine;
+use oathtool::{SECRET, hotp, totp, wrong_code};
+use sshd::{Config, PASSWORD, Server};
+
+/// The log as rsyslog writes it to `/var/log/auth.log`: no priority, but the host's name.
+fn auth_log(machine: &Machine) -> String {
+    let written = |line: String| {
+        let (_priority, rest) = line.split_once('>').expect("a priority");
+        let (time, message) = rest.split_at("Jan  1 00:00:00 ".len());
+        format!("{time}server {message}\n")
+    };
+    machine.log().into_iter().map(written).collect()
+}
+
+/// The addresses that fail2ban holds failures against, one for each failure.
+fn failures(machine: &Machine, log: &str, filter: &str) -> Vec<String> {
+    support::program("fail2ban-regex", "fail2ban");
+    machine.install("/var/log/auth.log", log, 0o640);
+    let found = machine.run("fail2ban-regex", ["-o", "ip", "/var/log/auth.log", filter]);
+    found.lines().map(Into::into).collect()
+}
+
+#[test]
+#[ignore = "needs root, openssh-server, fail2ban, oathtool: run make test"]
+fn the_stock_sshd_filter_counts_each_refused_code_once_and_no_login_that_was_let_in() {
+    let example = Example::named("sshd");
+    let server = Server::start(Config {
+        pam: example.text().into(),
+        sshd: example.sshd_config(),
+        users_oath: example.usersfile(),
+    });
+    let log_in_from = |address: &str, code: &str| {
+        let client = server.ssh("alice").answers([PASSWORD, code]);
+        client.option(&format!("BindAddress={address}")).run("true")
+    };
+
+    let code = totp(SECRET, 0);
+    assert!(log_in_from("127.0.0.2", &code).succeeded());
+    assert!(log_in_from("127.0.0.3", &code).was_refused(), "replayed");
+    assert!(log_in_from("127.0.0.4", &wrong_code(SECRET)).was_refused());
+    assert!(log_in_from("127.0.0.4", "").was_refused());
+    assert!(log_in_from("127.0.0.5", &totp(SECRET, 2)).succeeded());
+
+    let log = auth_log(&server);
+    let refused = ["127.0.0.3", "127.0.0.4", "127.0.0.4"];
+    assert_eq!(failures(&server, &log, "sshd"), refused, "{log}");
+}
+
+#[test]
+#[ignore = "needs root, pamtester, fail2ban, oathtool: run make test"]
+fn our_own_filter_counts_each_refused_code_of_any_service_and_nothing_that_a_caller_makes_up() {
+    support::program("pamtester", "pamtester");
+    let machine = Machine::start();
+    machine.add_user("alice", PASSWORD);
+    machine.install(
+        "/etc/pam.d/vault",
+        "auth required pam_oath.so usersfile=/etc/users.oath\n",
+        0o644,
+    );
+    machine.install(
+        "/etc/users.oath",
+        format!("HOTP alice - {SECRET}\nHOTP bob 1234 {SECRET}\n"),
+        0o600,
+    );
+    let filter = Example::file("contrib/fail2ban/pam_oath.conf");
+    machine.install("/etc/fail2ban/filter.d/pam_oath.conf", filter.text(), 0o644);
+    let jail = filter.shown_after("/etc/fail2ban/jail.d/pam_oath.conf:");
+    machine.install("/etc/fail2ban/jail.d/pam_oath.conf", jail, 0o644);
+    let log_in = |user: &str, rhost: Option<&str>, code: &str| {
+        let mut client = machine.command("sh");
+        client.args(["-c", "echo \"$0\" | pamtester \"$@\"", code]);
+        if let Some(rhost) = rhost {
+            client.args(["-I", &format!("rhost={rhost}")]);
+        }
+        client.args(["vault", user, "authenticate"]);
+        client.output().expect("nsenter starts").status.success()
+    };
+
+    let wrong = wrong_code(SECRET);
+    assert!(log_in("alice", Some("198.51.100.1"), &hotp(SECRET, 0)));
+    assert!(!log_in("alice", Some("198.51.100.2"), &wrong));
+    assert!(!log_in("alice", Some("2001:db8::2"), &hotp(SECRET, 0)));
+    assert!(!log_in("mallory", Some("198.51.100.3"), &wrong), "no token");
+    assert!(!log_in("bob", Some("198.51.100.4"), &wrong), "no PIN");
+    assert!(!log_in("alice", None, &wrong));
+    let posing = "eve; user=alice rhost=192.0.2.7 line=1";
+    assert!(!log_in(posing, None, &wrong));
+
+    // Nobody is to be banned because the administrator has made a mistake.
+    machine.run("chmod", ["666", "/etc/users.oath"]);
+    assert!(!log_in("alice", Some("198.51.100.5"), &hotp(SECRET, 1)));
+
+    let log = auth_log(&machine);
+    machine.install("/var/log/auth.log", &log, 0o640);
+    machine.run("fail2ban-client", ["-t"]);
+    let refused = ["198.51.100.2", "2001:db8::2", "198.51.100.4"];
+    assert_eq!(failures(&machine, &log, "pam_oath"), refused, "{log}");
+    assert!(!log.contains(" rhost=192.0.2.7"), "{log}");
+}
