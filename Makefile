@@ -2,11 +2,12 @@
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 MODULE := $(TARGET)/release/libpam_oath.so
 
-.PHONY: help build test check demo install uninstall deb rpm deny fuzz
+.PHONY: help build test check bench demo install uninstall deb rpm deny fuzz
 
 help:
 	@echo 'make build   the module, $(MODULE:$(CURDIR)/%=%)'
 	@echo 'make test    every test against that module; needs root, installs what the tests need'
+	@echo 'make bench   what a login costs beside the other modules; some minutes'
 	@echo 'make check   formatting, lints, documentation'
 	@echo 'make demo    an enrolment and some logins in a scratch folder'
 	@echo 'make install, make uninstall   PREFIX=/usr/local, DESTDIR=, SECURITYDIR= found'
@@ -35,6 +36,11 @@ check:
 	cargo fmt --check
 	cargo clippy --locked --all-targets --all-features -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items
+
+# BENCH='--million --json' for more users, or for a program that reads the figures.
+bench:
+	@scripts/install-deps bench
+	cargo bench --locked --bench login -- $(BENCH)
 
 demo:
 	@scripts/install-deps demo

@@ -83,6 +83,34 @@ pub fn rename_at(folder: &File, from: &OsStr, to: &OsStr) -> io::Result<()> {
     uninterrupted(|| unsafe { libc::renameat(fd, from.as_ptr(), fd, to.as_ptr()) }).map(drop)
 }
 
+/// What tells one file from every other: device and inode.
+pub type FileId = (u64, u64);
+
+/// `fstatat(2)` below `folder`, links not followed: which file a name stands for, or `None`.
+pub fn file_id_at(folder: &File, name: &OsStr) -> io::Result<Option<FileId>> {
+    let name = c_string(name)?;
+    let mut status = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: fstatat(2) reads a terminated string and writes to `status`.
+    let result = uninterrupted(|| unsafe {
+        libc::fstatat(
+            folder.as_raw_fd(),
+            name.as_ptr(),
+            status.as_mut_ptr(),
+            libc::AT_SYMLINK_NOFOLLOW,
+        )
+    });
+    match result {
+        Ok(_) => {
+            // SAFETY: fstatat(2) has succeeded, so `status` is filled in.
+            let status = unsafe { status.assume_init() };
+            #[allow(clippy::unnecessary_cast)] // narrower on some architectures
+            Ok(Some((status.st_dev as u64, status.st_ino as u64)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// `mkdirat(2)` below `folder`.
 pub fn make_folder_at(folder: &File, name: &OsStr, mode: u32) -> io::Result<()> {
     let name = c_string(name)?;

@@ -30,8 +30,10 @@ const MAX_LINKS: usize = 40;
 pub struct Place {
     /// The folder, open as a path.
     pub folder: File,
-    /// The file's name in it; there need not be such a file.
+    /// The file's name in it.
     pub name: OsString,
+    /// What had that name when the walk came there, if anything did.
+    pub found: Option<Metadata>,
     /// The path that was walked in the end, links resolved: for messages.
     pub path: PathBuf,
     /// The one user besides root whose folder it is.
@@ -56,7 +58,7 @@ impl Place {
             let is_last = ahead.is_empty();
             let next = match sys::open_at(&walk.folder, &name, libc::O_PATH, 0) {
                 Err(error) if is_last && error.kind() == io::ErrorKind::NotFound => {
-                    return walk.arrive(name, home_of);
+                    return walk.arrive(name, None, home_of);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Err(Error::MissingFolder(walk.path.join(name)));
@@ -80,7 +82,7 @@ impl Place {
                 }
                 push_components(&mut ahead, &target);
             } else if is_last {
-                return walk.arrive(name, home_of);
+                return walk.arrive(name, Some(metadata), home_of);
             } else {
                 walk.enter(&name, next, &metadata)?;
             }
@@ -296,7 +298,12 @@ impl Walk {
             .map_err(self.io("read the link", name))
     }
 
-    fn arrive(self, name: OsString, home_of: Option<u32>) -> Result<Place, Error> {
+    fn arrive(
+        self,
+        name: OsString,
+        found: Option<Metadata>,
+        home_of: Option<u32>,
+    ) -> Result<Place, Error> {
         let path = self.path.join(&name);
         if let Some(owner) = &self.owner {
             if home_of.is_some_and(|user| user != owner.uid) {
@@ -316,6 +323,7 @@ impl Walk {
             shared: self.is_shared(),
             folder: self.folder,
             name,
+            found,
             path,
             owner: self.owner,
             _rights: self.rights,

@@ -9,7 +9,6 @@
 use std::io::{self, Read};
 use std::ops::{ControlFlow, Range};
 
-use memchr::{memchr, memchr_iter, memmem, memrchr};
 use zeroize::{Zeroizing, optimization_barrier};
 
 use super::format::Entry;
@@ -17,6 +16,8 @@ use super::format::Entry;
 /// How much is read at a time, in bytes: small enough for a processor's second cache. It grows
 /// where a single line is longer.
 const PIECE: usize = 64 * 1024;
+/// How much is read at first, so that a file of a few users does not cost the wiping of more.
+const FIRST_PIECE: usize = 4 * 1024;
 
 /// A token's line of one user.
 pub struct UserLine {
@@ -34,50 +35,40 @@ impl UserLine {
     }
 }
 
+/// Whether `user` has a token's line in `file` of which `holds` is true. Reads no further than to
+/// the first.
+pub fn has_line(file: impl Read, user: &[u8], holds: impl Fn(&Entry) -> bool) -> io::Result<bool> {
+    let mut pieces = Pieces::of(file)?;
+    while let Some(piece) = pieces.next()? {
+        let mut entries = spans_of(user, piece).filter_map(|span| Entry::parse(&piece[span]));
+        if entries.any(|entry| entry.user == user && holds(&entry)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Reads `file` to its end, or until `each` breaks off, and hands over every token line of
 /// `user`, in file order.
 pub fn lines_of(
-    mut file: impl Read,
+    file: impl Read,
     user: &[u8],
     mut each: impl FnMut(UserLine) -> io::Result<ControlFlow<()>>,
 ) -> io::Result<()> {
-    if user.is_empty() {
-        return Ok(());
-    }
-    let name = memmem::Finder::new(user);
-    let mut buffer = Wiped::new(PIECE)?;
-    // What `buffer` holds, where in the file that begins, and the lines before it.
-    let (mut filled, mut offset, mut lines_before) = (0, 0, 0);
-    loop {
-        let read = match file.read(&mut buffer.0[filled..]) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        filled += read;
-        // Only whole lines are looked at: up to the last line feed, or to the end of the file.
-        let whole = match memrchr(b'\n', &buffer.0[filled - read..filled]) {
-            Some(last) => filled - read + last + 1,
-            None if read == 0 => filled,
-            None => {
-                buffer.make_room(filled)?;
-                continue;
-            }
-        };
-        let piece = &buffer.0[..whole];
+    let mut pieces = Pieces::of(file)?;
+    // Where in the file the piece begins, and the lines before it.
+    let (mut offset, mut lines_before) = (0, 0);
+    while let Some(piece) = pieces.next()? {
         let mut counted = 0;
-        let mut rest = 0;
-        while let Some(hit) = name.find(&piece[rest..]) {
-            let hit = rest + hit;
-            let start = memrchr(b'\n', &piece[rest..hit]).map_or(rest, |feed| rest + feed + 1);
-            let end = memchr(b'\n', &piece[hit..]).map_or(whole, |feed| hit + feed);
-            rest = whole.min(end + 1);
-            let text = &piece[start..end];
+        for span in spans_of(user, piece) {
+            let text = &piece[span.clone()];
             if Entry::parse(text).is_some_and(|entry| entry.user == user) {
-                lines_before += memchr_iter(b'\n', &piece[counted..start]).count();
-                counted = start;
+                lines_before += count_line_feeds(&piece[counted..span.start]);
+                counted = span.start;
+                let after = piece.len().min(span.end + 1);
                 let line = UserLine {
                     number: lines_before + 1,
-                    span: offset + start as u64..offset + rest as u64,
+                    span: offset + span.start as u64..offset + after as u64,
                     text: Zeroizing::new(text.to_vec()),
                 };
                 if each(line)?.is_break() {
@@ -85,13 +76,124 @@ pub fn lines_of(
                 }
             }
         }
-        if read == 0 {
-            return Ok(());
+        lines_before += count_line_feeds(&piece[counted..]);
+        offset += piece.len() as u64;
+    }
+    Ok(())
+}
+
+/// How many lines end in `bytes`.
+fn count_line_feeds(bytes: &[u8]) -> usize {
+    // So many that a sum of bytes cannot overflow: the compiler then adds whole vectors of them.
+    const CHUNK: usize = 192;
+    bytes
+        .chunks(CHUNK)
+        .map(|chunk| {
+            let feeds = chunk.iter().map(|&byte| u8::from(byte == b'\n'));
+            usize::from(feeds.fold(0, u8::wrapping_add))
+        })
+        .sum()
+}
+
+/// The lines in `piece` that have `name` as a whole word, without their line feeds.
+fn spans_of<'a>(name: &'a [u8], piece: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
+    let mut rest = 0;
+    std::iter::from_fn(move || {
+        let hit = find_word(name, piece, rest)?;
+        let start = last_line_feed(&piece[..hit]).map_or(0, |feed| feed + 1);
+        let end = piece[hit..].iter().position(|&byte| byte == b'\n');
+        let end = end.map_or(piece.len(), |feed| hit + feed);
+        rest = piece.len().min(end + 1);
+        Some(start..end)
+    })
+}
+
+/// Where `name` stands in `text` as a whole word, from `from` on.
+fn find_word(name: &[u8], text: &[u8], from: usize) -> Option<usize> {
+    // So many places are sifted at once that the compiler compares whole vectors of bytes: by
+    // the name's first and last two letters and what follows, which other lines seldom share.
+    const LANES: usize = 32;
+    // Nothing that separates words is above the space.
+    let is_letter = |at: usize| text.get(at).is_some_and(|&byte| byte > b' ');
+    let is_word = |&at: &usize| {
+        text[at] == name[0]
+            && text[at..].starts_with(name)
+            && !is_letter(at.wrapping_sub(1))
+            && !is_letter(at + name.len())
+    };
+    let last = name.len().checked_sub(1)?;
+    let before_last = last.saturating_sub(1);
+    let mut at = from;
+    while at + last + 1 + LANES <= text.len() {
+        let lanes = |start: usize| &text[at + start..][..LANES];
+        let (firsts, before_lasts) = (lanes(0), lanes(before_last));
+        let (lasts, nexts) = (lanes(last), lanes(last + 1));
+        let mut candidate = false;
+        for n in 0..LANES {
+            candidate |= (firsts[n] == name[0])
+                & (before_lasts[n] == name[before_last])
+                & (lasts[n] == name[last])
+                & (nexts[n] <= b' ');
         }
-        lines_before += memchr_iter(b'\n', &piece[counted..]).count();
-        offset += whole as u64;
-        buffer.0.copy_within(whole..filled, 0);
-        filled -= whole;
+        if candidate {
+            if let Some(hit) = (at..at + LANES).find(is_word) {
+                return Some(hit);
+            }
+        }
+        at += LANES;
+    }
+    (at..text.len().saturating_sub(last)).find(is_word)
+}
+
+fn last_line_feed(text: &[u8]) -> Option<usize> {
+    text.iter().rposition(|&byte| byte == b'\n')
+}
+
+/// A file in pieces of whole lines.
+struct Pieces<R> {
+    file: R,
+    buffer: Wiped,
+    filled: usize,
+    /// How much of the buffer was handed out as the last piece.
+    used: usize,
+}
+
+impl<R: Read> Pieces<R> {
+    fn of(file: R) -> io::Result<Pieces<R>> {
+        Ok(Pieces {
+            file,
+            buffer: Wiped::new(FIRST_PIECE)?,
+            filled: 0,
+            used: 0,
+        })
+    }
+
+    /// The next piece: up to the last line feed that was read, or to the end of the file.
+    fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        if self.filled == self.buffer.0.len() && self.filled < PIECE {
+            self.buffer.grow()?;
+        }
+        self.buffer.0.copy_within(self.used..self.filled, 0);
+        self.filled -= self.used;
+        self.used = 0;
+        while self.used == 0 {
+            if self.filled == self.buffer.0.len() {
+                self.buffer.grow()?;
+            }
+            let read = match self.file.read(&mut self.buffer.0[self.filled..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            let new = self.filled..self.filled + read;
+            self.filled = new.end;
+            self.used = match last_line_feed(&self.buffer.0[new.clone()]) {
+                Some(last) => new.start + last + 1,
+                None if read == 0 && self.filled == 0 => return Ok(None),
+                None if read == 0 => self.filled,
+                None => 0,
+            };
+        }
+        Ok(Some(&self.buffer.0[..self.used]))
     }
 }
 
@@ -108,13 +210,12 @@ impl Wiped {
         Ok(Wiped(bytes))
     }
 
-    /// Makes the buffer twice as large if its first `filled` bytes are all of it.
-    fn make_room(&mut self, filled: usize) -> io::Result<()> {
-        if filled == self.0.len() {
-            let mut larger = Wiped::new(filled * 2)?;
-            larger.0[..filled].copy_from_slice(&self.0);
-            std::mem::swap(self, &mut larger);
-        }
+    /// Makes it larger, with what it holds.
+    fn grow(&mut self) -> io::Result<()> {
+        let held = self.0.len();
+        let mut larger = Wiped::new(PIECE.max(held * 2))?;
+        larger.0[..held].copy_from_slice(&self.0);
+        std::mem::swap(self, &mut larger);
         Ok(())
     }
 }
@@ -180,6 +281,55 @@ mod tests {
             [(2, b"HOTP alice - 00\n".to_vec())]
         );
         assert_eq!(found(&file, "bob", usize::MAX).len(), 1);
+    }
+
+    #[test]
+    fn a_line_longer_than_any_buffer_before_it_does_not_hide_what_follows() {
+        let mut file = Vec::new();
+        for (n, length) in [10, FIRST_PIECE, 100, 3 * PIECE, 10, 7 * PIECE]
+            .iter()
+            .enumerate()
+        {
+            file.extend_from_slice(format!("HOTP user{n} - ").as_bytes());
+            file.resize(file.len() + length, b'0');
+            file.push(b'\n');
+        }
+        for n in 0..6 {
+            let user = format!("user{n}");
+            for drip in [1000, FIRST_PIECE, PIECE, usize::MAX] {
+                let lines = found(&file, &user, drip);
+                assert_eq!(lines.len(), 1, "{user}, {drip} bytes at a time");
+                assert_eq!(lines[0].0, n + 1, "{user}, {drip} bytes at a time");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_found_between_its_own_letters() {
+        let file = b"HOTP aab aa aaaa\nHOTP/E\taa aaa aa\nHOTP HOTP - 00\nHOTP a\n";
+        assert_eq!(
+            found(file, "aa", 1000),
+            [(2, b"HOTP/E\taa aaa aa\n".to_vec())]
+        );
+        assert_eq!(
+            found(file, "HOTP", 1000),
+            [(3, b"HOTP HOTP - 00\n".to_vec())]
+        );
+        assert_eq!(found(file, "a", 1000), [(4, b"HOTP a\n".to_vec())]);
+    }
+
+    #[test]
+    fn has_line_stops_at_the_first_line_that_holds() {
+        let file = b"HOTP bob - 00\nHOTP alice\nHOTP alice - 00\nHOTP alice - 11\n";
+        let seen = std::cell::Cell::new(0);
+        let complete = |entry: &Entry| {
+            seen.set(seen.get() + 1);
+            entry.is_complete()
+        };
+        assert!(has_line(&file[..], b"alice", complete).unwrap());
+        assert_eq!(seen.get(), 2);
+        assert!(!has_line(&file[..], b"carol", complete).unwrap());
+        assert!(!has_line(&file[..], b"", complete).unwrap());
     }
 
     #[test]

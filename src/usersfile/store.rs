@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 
 use super::Error;
 use super::path::Place;
-use super::scan::{UserLine, lines_of};
+use super::scan::{UserLine, has_line, lines_of};
 use crate::sys;
 
 /// How long a login waits for the lock.
@@ -106,18 +106,10 @@ impl Usersfile {
         for _ in 0..ATTEMPTS {
             let (_place, file, metadata) = self.open()?;
             let stamp = Stamp::from(&metadata);
-            let mut known = false;
             // No more than was checked, however fast it grows.
-            lines_of((&file).take(stamp.length), user.as_bytes(), |line| {
-                known = line.entry().makes_known();
-                Ok(if known {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                })
-            })
-            .map_err(io("read"))?;
-            if known {
+            let text = (&file).take(stamp.length);
+            let known = has_line(text, user.as_bytes(), |entry| entry.makes_known());
+            if known.map_err(io("read"))? {
                 return Ok(true);
             }
             // "Unknown" opens the door where the stack says [user_unknown=ignore], so it is never
@@ -191,8 +183,8 @@ impl Usersfile {
 
     fn open(&self) -> Result<(Place, File, Metadata), Error> {
         let place = Place::find(&self.path, self.home_of)?;
-        // First as a mere path: opening some devices for reading does something.
-        let mut metadata = look_at(&place, &place.name)?;
+        // First what was found as a mere path: opening some devices for reading does something.
+        let mut metadata = place.found.clone();
         if metadata.is_none() {
             // With no_usersfile_okay a missing file opens the door, and some editors move the
             // file away before they write another: the folder must have been at rest.
@@ -243,19 +235,22 @@ impl Usersfile {
     }
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    memchr::memmem::find(text, part).is_some()
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
 }
 
-fn replaced(text: &[u8], part: &[u8], by: &[u8]) -> Vec<u8> {
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    find(text, part).is_some()
+}
+
+fn replaced(mut text: &[u8], part: &[u8], by: &[u8]) -> Vec<u8> {
     let mut result = Vec::with_capacity(text.len() + by.len());
-    let mut rest = 0;
-    for hit in memchr::memmem::find_iter(text, part) {
-        result.extend_from_slice(&text[rest..hit]);
+    while let Some(hit) = find(text, part) {
+        result.extend_from_slice(&text[..hit]);
         result.extend_from_slice(by);
-        rest = hit + part.len();
+        text = &text[hit + part.len()..];
     }
-    result.extend_from_slice(&text[rest..]);
+    result.extend_from_slice(text);
     result
 }
 
@@ -270,8 +265,8 @@ fn look_at(place: &Place, name: &OsStr) -> Result<Option<Metadata>, Error> {
 
 /// Whether a name in the place's folder stands for the file that `metadata` is of.
 pub(super) fn is_named(place: &Place, name: &OsStr, metadata: &Metadata) -> Result<bool, Error> {
-    let named = look_at(place, name)?;
-    Ok(named.is_some_and(|named| (named.dev(), named.ino()) == (metadata.dev(), metadata.ino())))
+    let named = sys::file_id_at(&place.folder, name).map_err(Error::io("look at", &place.path))?;
+    Ok(named == Some((metadata.dev(), metadata.ino())))
 }
 
 /// Takes the lock of a file that stands under `name`, if nobody else has it. A file server may

@@ -163,7 +163,8 @@ impl<'a> Line<'a> {
                 "begin it with # if it is meant to be there",
             ));
         }
-        if memchr::memmem::find(first, NO_BREAK_SPACE).is_some() {
+        let mut places = first.windows(NO_BREAK_SPACE.len());
+        if places.any(|place| place == NO_BREAK_SPACE) {
             return Some(self.finding(
                 world,
                 Severity::Error,

@@ -1,0 +1,121 @@
+//! How long an answer takes does not tell where in the window a code was, nor how much of it was
+//! right. Instructions are counted, not time: they are the same on every machine and every day.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use support::codes::Token;
+use support::{NOON, Scene, program};
+
+const SECRET: &str = "3132333435363738393031323334353637383930";
+
+/// The digits of `code` with so many of them right, such that none of `window` is the result.
+fn wrong(code: &str, right: usize, window: &[String]) -> String {
+    (1..10)
+        .map(|shift| {
+            let digits = code.bytes().enumerate();
+            let shifted = |digit: u8| b'0' + (digit - b'0' + shift) % 10;
+            digits
+                .map(|(at, digit)| char::from(if at < right { digit } else { shifted(digit) }))
+                .collect::<String>()
+        })
+        .find(|code| !window.contains(code))
+        .expect("a code that is not in the window")
+}
+
+fn assert_the_same(counts: &[(String, u64)]) {
+    let numbers = || counts.iter().map(|(_, count)| *count);
+    let (least, most) = (numbers().min().unwrap(), numbers().max().unwrap());
+    assert!(least > 50_000, "a search is more than that: {counts:?}");
+    assert!((most - least) * 1000 <= least, "{counts:?}");
+}
+
+/// What callgrind counted.
+fn total(counts: &Path) -> u64 {
+    let text =
+        fs::read_to_string(counts).unwrap_or_else(|error| panic!("{}: {error}", counts.display()));
+    let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
+    total.expect("a total").trim().parse().expect("a number")
+}
+
+#[test]
+#[ignore = "needs valgrind: run make test"]
+fn a_search_costs_the_same_wherever_the_code_is_and_however_much_of_it_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    for (hash, token) in [
+        ("SHA1", Token::new(SECRET)),
+        ("SHA256", Token::new(SECRET).sha256()),
+        ("SHA512", Token::new(SECRET).sha512()),
+    ] {
+        let window: Vec<String> = (0..61).map(|n| token.code(n)).collect();
+        let codes = [
+            ("0", window[0].clone()),
+            ("30", window[30].clone()),
+            ("60", window[60].clone()),
+            ("nowhere", wrong(&window[0], 0, &window)),
+            ("nowhere", wrong(&window[0], 5, &window)),
+            ("nowhere", wrong(&window[60], 5, &window)),
+        ];
+        let counts = codes.map(|(found, code)| {
+            let counts = folder.path().join("counts");
+            let output = Command::new(program("valgrind", "valgrind"))
+                .args(["--tool=callgrind", "--toggle-collect=*counted_search*"])
+                .arg(format!("--callgrind-out-file={}", counts.display()))
+                .arg(support::example("search_window"))
+                .args([hash, &code])
+                .output()
+                .unwrap();
+            assert_eq!(
+                String::from_utf8_lossy(&output.stdout).trim(),
+                found,
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            (format!("{hash} {found}"), total(&counts))
+        });
+        assert_the_same(&counts);
+    }
+}
+
+#[test]
+#[ignore = "needs valgrind: run make test"]
+fn a_login_costs_the_same_wherever_the_code_is_and_however_much_of_it_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::new(SECRET);
+    let at = |offset| token.code_at(NOON, 30, offset);
+    let window: Vec<String> = (-30..=30).map(at).collect();
+    let count = |code: &str, expected: &str| {
+        let counts = folder.path().join(format!("counts-{code}"));
+        let scene = Scene::new()
+            .usersfile(format!("HOTP/T30\talice\t-\t{SECRET}\n"))
+            .args("window=30")
+            .started_by([
+                program("valgrind", "valgrind").into_os_string(),
+                "--tool=callgrind".into(),
+                "--quiet".into(),
+                "--toggle-collect=pam_sm_authenticate".into(),
+                "--dump-after=pam_sm_authenticate".into(),
+                format!("--callgrind-out-file={}", counts.display()).into(),
+            ]);
+        assert_eq!(scene.login("alice").types(code).rc, expected);
+        // The second module of the stack; the harness has its own before and after it.
+        total(&counts.with_extension("2"))
+    };
+
+    // In the order in which they are tried: now, in the middle, at the end.
+    let accepted = [0, 15, -30].map(|offset| {
+        let count = count(&at(offset), "SUCCESS");
+        (format!("{offset} time steps from now"), count)
+    });
+    assert_the_same(&accepted);
+
+    let refused = [(0, 0), (0, 5), (-30, 5)].map(|(offset, right)| {
+        let code = wrong(&at(offset), right, &window);
+        let count = count(&code, "AUTH_ERR");
+        (format!("{right} digits right of {offset}"), count)
+    });
+    assert_the_same(&refused);
+}
