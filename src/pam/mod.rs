@@ -139,11 +139,9 @@ pub unsafe extern "C" fn pam_sm_authenticate(
     let Some(handle) = handle else {
         return pam_sys::PAM_SERVICE_ERR;
     };
-    guarded(&handle, || {
-        let code = respond(&handle, &arguments);
-        wipe_stack();
-        code
-    })
+    let code = guarded(&handle, || respond(&handle, &arguments));
+    wipe_stack();
+    code
 }
 
 /// PAM's service function for credentials, pam_sm_setcred(3). There are none to set.
@@ -225,7 +223,7 @@ fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
 /// must not be for anybody to choose by the name they log in with.
 fn who(handle: &Handle, line: Option<usize>) -> String {
     let mut who = String::new();
-    if let Ok(user) = handle.user() {
+    if let Some(user) = handle.known_user() {
         who += &format!(" user={}", one_word(&user));
     }
     if let Some(host) = handle.remote_host() {

@@ -56,7 +56,13 @@ impl Place {
                 return Err(Error::refused(walk.path, "is a folder"));
             };
             let is_last = ahead.is_empty();
-            let next = match sys::open_at(&walk.folder, &name, libc::O_PATH, 0) {
+            let open = |kind| sys::open_at(&walk.folder, &name, libc::O_PATH | kind, 0);
+            let next = match open(if is_last { 0 } else { libc::O_DIRECTORY }) {
+                // A folder is asked for as such, so that an automounter mounts it; a link is none.
+                Err(error) if error.raw_os_error() == Some(libc::ENOTDIR) => open(0),
+                next => next,
+            };
+            let next = match next {
                 Err(error) if is_last && error.kind() == io::ErrorKind::NotFound => {
                     return walk.arrive(name, None, home_of);
                 }

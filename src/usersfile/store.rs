@@ -56,23 +56,25 @@ impl Usersfile {
             template: template.to_string_lossy().into_owned(),
             problem,
         };
+        let (for_user, for_home) = (b"${USER}", b"${HOME}");
         let mut path = template.as_bytes().to_vec();
-        if contains(&path, b"${USER}") {
-            if matches!(user.as_bytes(), b"" | b"." | b"..") || contains(user.as_bytes(), b"/") {
-                return Err(refused("the user's name cannot stand in a path"));
-            }
-            path = replaced(&path, b"${USER}", user.as_bytes());
-        }
         let mut home_of = None;
-        if contains(&path, b"${HOME}") {
+        if contains(&path, for_home) {
             let account = sys::account_by_name(user)
                 .map_err(Error::io("find the home directory for", template))?
                 .ok_or_else(|| Error::NoHome {
                     user: user.to_string_lossy().into_owned(),
                     template: template.to_string_lossy().into_owned(),
                 })?;
-            path = replaced(&path, b"${HOME}", account.home.as_os_str().as_bytes());
+            path = replaced(&path, for_home, account.home.as_os_str().as_bytes());
             home_of = Some(account.uid);
+        }
+        // Last, so that nothing in a name that somebody chose is replaced again.
+        if contains(&path, for_user) {
+            if matches!(user.as_bytes(), b"" | b"." | b"..") || contains(user.as_bytes(), b"/") {
+                return Err(refused("the user's name cannot stand in a path"));
+            }
+            path = replaced(&path, for_user, user.as_bytes());
         }
         let path = PathBuf::from(OsStr::from_bytes(&path));
         if !path.is_absolute() {
