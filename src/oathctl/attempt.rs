@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use pam_oath::login::{self, Attempt, Decision, Now};
+use pam_oath::login::{self, Decision, Now};
 use pam_oath::pam::{self, Options};
 use pam_oath::sys;
 use pam_oath::throttle::Throttle;
@@ -21,19 +21,12 @@ pub fn decide<'a>(
     options: &Options,
     now: u64,
 ) -> Result<Decision<'a>, Error> {
-    let attempt = Attempt {
-        response,
-        code_length: options.code_length(),
-        ignore_pin: options.ignore_pin,
-        window: options.window,
-        drift: options.drift,
-        replay_grace: options.replay_grace,
-        now: Now {
-            unix_time: now,
-            local_time: local_time(now)?,
-            unix_times: sys::unix_times,
-        },
+    let now = Now {
+        unix_time: now,
+        local_time: local_time(now)?,
+        unix_times: sys::unix_times,
     };
+    let attempt = options.attempt(response, now);
     Ok(login::decide(lines, journal, &attempt))
 }
 

@@ -17,7 +17,7 @@ use zeroize::{Zeroize, optimization_barrier};
 pub use handle::{Handle, Priority};
 pub use options::Options;
 
-use crate::login::{self, Attempt, Now, Refusal, Verdict};
+use crate::login::{self, Now, Refusal, Verdict};
 use crate::sys;
 use crate::throttle::{Failures, Throttle};
 use crate::usersfile::journal::Journal;
@@ -383,15 +383,7 @@ impl Login<'_> {
             }
             None => None,
         };
-        let attempt = Attempt {
-            response,
-            code_length: options.code_length(),
-            ignore_pin: options.ignore_pin,
-            window: options.window,
-            drift: options.drift,
-            replay_grace: options.replay_grace,
-            now,
-        };
+        let attempt = options.attempt(response, now);
         let mut accepted = None;
         let updated = self.usersfile.update(self.user, |lines| {
             self.debug(|| format!("{} lines are the user's", lines.len()));

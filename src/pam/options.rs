@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::login::{CodeLength, MAX_WINDOW};
+use crate::login::{Attempt, CodeLength, MAX_WINDOW, Now};
 use crate::otp::{MAX_DIGITS, MIN_DIGITS};
 use crate::throttle;
 
@@ -151,6 +151,19 @@ impl Options {
             }
         }
         (options, warnings)
+    }
+
+    /// An attempt to log in with this response.
+    pub fn attempt<'a>(&self, response: &'a [u8], now: Now) -> Attempt<'a> {
+        Attempt {
+            response,
+            code_length: self.code_length(),
+            ignore_pin: self.ignore_pin,
+            window: self.window,
+            drift: self.drift,
+            replay_grace: self.replay_grace,
+            now,
+        }
     }
 
     /// How long the code at the end of a response is.
