@@ -7,8 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use pam_oath::login::Verdict;
 use pam_oath::otp::Code;
 use pam_oath::pam::Options;
+use pam_oath::usersfile::UserLine;
 use pam_oath::usersfile::format::{Entry, MovingFactor, Token};
-use pam_oath::usersfile::{UserLine, scan};
+use pam_oath::usersfile::scan::{self, LineStart};
 use zeroize::Zeroizing;
 
 use crate::attempt;
@@ -72,7 +73,7 @@ pub fn ask(
 /// The line as a login finds it.
 fn user_lines(line: &[u8], user: &[u8]) -> Result<Vec<UserLine>, Error> {
     let mut lines = Vec::new();
-    scan::lines_of(line, user, |line| {
+    scan::lines_of(line, LineStart::default(), user, |line| {
         lines.push(line);
         Ok(ControlFlow::Continue(()))
     })

@@ -187,7 +187,7 @@ impl System {
 
     /// Warns if the user has no token left and a PAM service then asks for no code at all.
     pub fn warn_if_unknown(&self, usersfile: &Usersfile, user: &OsStr) -> Result<(), Error> {
-        if usersfile.knows(user)? {
+        if usersfile.look_for(user)?.is_known() {
             return Ok(());
         }
         let user = user.display_name();

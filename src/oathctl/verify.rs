@@ -80,7 +80,7 @@ impl Verify {
             return self.report(&Answer::too_early(&early), &service);
         }
         let journal = attempt::journal(options, &usersfile, &self.user)?;
-        let (answer, warnings) = usersfile.update(&self.user, |lines| {
+        let (answer, warnings) = usersfile.update(&self.user, None, |lines| {
             let decision = attempt::decide(lines, journal.as_ref(), response, options, now);
             let answer = decision.map(|decision| {
                 let otp = &response[decision.pin.len()..];

@@ -21,7 +21,7 @@ use crate::login::{self, Now, Refusal, Verdict};
 use crate::sys;
 use crate::throttle::{Failures, Throttle};
 use crate::usersfile::journal::Journal;
-use crate::usersfile::{self, Usersfile};
+use crate::usersfile::{self, Look, Usersfile};
 
 /// Why a login was not accepted. Says what to do about it where something can be done; holds
 /// nothing of a secret, a PIN or a code.
@@ -243,27 +243,29 @@ fn one_word(name: &OsStr) -> String {
 fn authenticate(handle: &Handle, options: &Options) -> Result<Accepted, Error> {
     let user = &handle.user()?;
     let usersfile = Usersfile::named(&options.usersfile, user)?;
-    let login = Login {
+    let mut login = Login {
         handle,
         options,
         user,
         usersfile,
+        look: None,
         counted: Cell::new(None),
     };
-    let path = login.usersfile.path().display();
+    let path = login.usersfile.path().display().to_string();
     login.debug(|| format!("usersfile is {path}"));
 
     // Without the lock: does the user have a token at all? If the file cannot be used, the user
     // is asked like any other, and the attempt below says why it fails.
-    match login.usersfile.knows(user) {
-        Ok(false) => return Err(Error::UserUnknown(path.to_string())),
+    match login.usersfile.look_for(user) {
+        Ok(look) if look.is_known() => login.look = Some(look),
+        Ok(_) => return Err(Error::UserUnknown(path)),
         Err(usersfile::Error::Missing(_)) if options.no_usersfile_okay => {
             return Ok(Accepted::WithoutUsersfile);
         }
         Err(usersfile::Error::Missing(_)) if options.null_ok => {
-            return Err(Error::UserUnknown(path.to_string()));
+            return Err(Error::UserUnknown(path));
         }
-        Ok(true) | Err(_) => {}
+        Err(_) => {}
     }
 
     if options.use_first_pass || options.try_first_pass {
@@ -293,6 +295,8 @@ struct Login<'a> {
     options: &'a Options,
     user: &'a OsStr,
     usersfile: Usersfile,
+    /// What was seen of the user before the prompt.
+    look: Option<Look>,
     /// The failure that the throttle has counted for this login, if any.
     counted: Cell<Option<Failures>>,
 }
@@ -385,18 +389,20 @@ impl Login<'_> {
         };
         let attempt = options.attempt(response, now);
         let mut accepted = None;
-        let updated = self.usersfile.update(self.user, |lines| {
-            self.debug(|| format!("{} lines are the user's", lines.len()));
-            let decision = login::decide(lines, journal.as_ref(), &attempt);
-            *pin = decision.pin;
-            match decision.verdict {
-                Verdict::Accepted { line, record } => {
-                    accepted = record.as_ref().map(|record| (line, record.text.clone()));
-                    (Ok(Accepted::ByToken { line }), record)
+        let updated = self
+            .usersfile
+            .update(self.user, self.look.as_ref(), |lines| {
+                self.debug(|| format!("{} lines are the user's", lines.len()));
+                let decision = login::decide(lines, journal.as_ref(), &attempt);
+                *pin = decision.pin;
+                match decision.verdict {
+                    Verdict::Accepted { line, record } => {
+                        accepted = record.as_ref().map(|record| (line, record.text.clone()));
+                        (Ok(Accepted::ByToken { line }), record)
+                    }
+                    Verdict::Refused(refusal) => (Err(refusal.into()), None),
                 }
-                Verdict::Refused(refusal) => (Err(refusal.into()), None),
-            }
-        });
+            });
         match (updated, &mut journal, accepted) {
             (Err(error), Some(journal), Some((line, text))) if error.is_full_or_read_only() => {
                 journal.record(&text)?;

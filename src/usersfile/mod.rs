@@ -17,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use scan::UserLine;
-pub use store::{Rewrite, Usersfile};
+pub use store::{Look, Rewrite, Usersfile};
 
 /// Why a usersfile was not used. Nothing of the file's contents is in any of these.
 #[derive(Debug, thiserror::Error)]

@@ -16,8 +16,18 @@ use super::format::Entry;
 /// How much is read at a time, in bytes: small enough for a processor's second cache. It grows
 /// where a single line is longer.
 const PIECE: usize = 64 * 1024;
+/// So many places are sifted at once that the compiler compares whole vectors of bytes.
+const LANES: usize = 64;
 /// How much is read at first, so that a file of a few users does not cost the wiping of more.
 const FIRST_PIECE: usize = 4 * 1024;
+
+/// Where in a file a line begins.
+#[derive(Clone, Copy, Default)]
+pub struct LineStart {
+    /// The bytes before it.
+    pub offset: u64,
+    lines_before: usize,
+}
 
 /// A token's line of one user.
 pub struct UserLine {
@@ -33,31 +43,30 @@ impl UserLine {
     pub fn entry(&self) -> Entry<'_> {
         Entry::parse(&self.text).expect("only token lines are kept")
     }
-}
 
-/// Whether `user` has a token's line in `file` of which `holds` is true. Reads no further than to
-/// the first.
-pub fn has_line(file: impl Read, user: &[u8], holds: impl Fn(&Entry) -> bool) -> io::Result<bool> {
-    let mut pieces = Pieces::of(file)?;
-    while let Some(piece) = pieces.next()? {
-        let mut entries = spans_of(user, piece).filter_map(|span| Entry::parse(&piece[span]));
-        if entries.any(|entry| entry.user == user && holds(&entry)) {
-            return Ok(true);
+    /// Where it begins.
+    pub fn start(&self) -> LineStart {
+        LineStart {
+            offset: self.span.start,
+            lines_before: self.number - 1,
         }
     }
-    Ok(false)
 }
 
-/// Reads `file` to its end, or until `each` breaks off, and hands over every token line of
-/// `user`, in file order.
+/// Reads `file`, which stands at `start`, to its end or until `each` breaks off, and hands over
+/// every token line of `user`, in file order.
 pub fn lines_of(
     file: impl Read,
+    start: LineStart,
     user: &[u8],
     mut each: impl FnMut(UserLine) -> io::Result<ControlFlow<()>>,
 ) -> io::Result<()> {
     let mut pieces = Pieces::of(file)?;
     // Where in the file the piece begins, and the lines before it.
-    let (mut offset, mut lines_before) = (0, 0);
+    let LineStart {
+        mut offset,
+        mut lines_before,
+    } = start;
     while let Some(piece) = pieces.next()? {
         let mut counted = 0;
         for span in spans_of(user, piece) {
@@ -110,9 +119,6 @@ fn spans_of<'a>(name: &'a [u8], piece: &'a [u8]) -> impl Iterator<Item = Range<u
 
 /// Where `name` stands in `text` as a whole word, from `from` on.
 fn find_word(name: &[u8], text: &[u8], from: usize) -> Option<usize> {
-    // So many places are sifted at once that the compiler compares whole vectors of bytes: by
-    // the name's first and last two letters and what follows, which other lines seldom share.
-    const LANES: usize = 32;
     // Nothing that separates words is above the space.
     let is_letter = |at: usize| text.get(at).is_some_and(|&byte| byte > b' ');
     let is_word = |&at: &usize| {
@@ -121,28 +127,35 @@ fn find_word(name: &[u8], text: &[u8], from: usize) -> Option<usize> {
             && !is_letter(at.wrapping_sub(1))
             && !is_letter(at + name.len())
     };
-    let last = name.len().checked_sub(1)?;
-    let before_last = last.saturating_sub(1);
+    let end = name.len().checked_sub(1)?;
+    let before_end = end.saturating_sub(1);
+    let (first, last_but_one, last) = (name[0], name[before_end], name[end]);
+    let lanes = |offset: usize| {
+        let places = text.get(from + offset..).unwrap_or_default();
+        places.chunks_exact(LANES)
+    };
     let mut at = from;
-    while at + last + 1 + LANES <= text.len() {
-        let lanes = |start: usize| &text[at + start..][..LANES];
-        let (firsts, before_lasts) = (lanes(0), lanes(before_last));
-        let (lasts, nexts) = (lanes(last), lanes(last + 1));
-        let mut candidate = false;
-        for n in 0..LANES {
-            candidate |= (firsts[n] == name[0])
-                & (before_lasts[n] == name[before_last])
-                & (lasts[n] == name[last])
-                & (nexts[n] <= b' ');
-        }
-        if candidate {
+    let begins = lanes(0).zip(lanes(before_end));
+    let ends = lanes(end).zip(lanes(end + 1));
+    for ((firsts, befores), (lasts, nexts)) in begins.zip(ends) {
+        // A word that ends as the name does is seldom another, and hardly ever if it also begins
+        // as the name does.
+        let ends_alike =
+            |n: usize| (befores[n] == last_but_one) & (lasts[n] == last) & (nexts[n] <= b' ');
+        let is_alike = |n: usize| (firsts[n] == first) & ends_alike(n);
+        if any_lane(ends_alike) && any_lane(is_alike) {
             if let Some(hit) = (at..at + LANES).find(is_word) {
                 return Some(hit);
             }
         }
         at += LANES;
     }
-    (at..text.len().saturating_sub(last)).find(is_word)
+    (at..text.len().saturating_sub(end)).find(is_word)
+}
+
+/// Whether a place among the lanes passes the test. All of them are tested.
+fn any_lane(test: impl Fn(usize) -> bool) -> bool {
+    (0..LANES).fold(false, |any, lane| any | test(lane))
 }
 
 fn last_line_feed(text: &[u8]) -> Option<usize> {
@@ -245,7 +258,8 @@ mod tests {
 
     fn found(file: &[u8], user: &str, drip: usize) -> Vec<(usize, Vec<u8>)> {
         let mut found = Vec::new();
-        lines_of(Dripping(file, drip), user.as_bytes(), |line| {
+        let start = LineStart::default();
+        lines_of(Dripping(file, drip), start, user.as_bytes(), |line| {
             let span = line.span.start as usize..line.span.end as usize;
             found.push((line.number, file[span].to_vec()));
             Ok(ControlFlow::Continue(()))
@@ -319,17 +333,28 @@ mod tests {
     }
 
     #[test]
-    fn has_line_stops_at_the_first_line_that_holds() {
-        let file = b"HOTP bob - 00\nHOTP alice\nHOTP alice - 00\nHOTP alice - 11\n";
-        let seen = std::cell::Cell::new(0);
-        let complete = |entry: &Entry| {
-            seen.set(seen.get() + 1);
-            entry.is_complete()
-        };
-        assert!(has_line(&file[..], b"alice", complete).unwrap());
-        assert_eq!(seen.get(), 2);
-        assert!(!has_line(&file[..], b"carol", complete).unwrap());
-        assert!(!has_line(&file[..], b"", complete).unwrap());
+    fn reading_stops_where_it_is_broken_off_and_goes_on_from_the_line_it_stopped_at() {
+        let file = b"HOTP bob - 00\nHOTP alice\n\nHOTP alice - 00\nHOTP alice - 11\n";
+        let mut second = None;
+        let mut seen = 0;
+        lines_of(&file[..], LineStart::default(), b"alice", |line| {
+            seen += 1;
+            second = Some(line.start());
+            Ok(match line.entry().is_complete() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            })
+        })
+        .unwrap();
+        assert_eq!(seen, 2);
+        let start = second.unwrap();
+        let mut lines = Vec::new();
+        lines_of(&file[start.offset as usize..], start, b"alice", |line| {
+            lines.push((line.number, line.span.start, line.entry().is_complete()));
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+        assert_eq!(lines, [(4, 26, true), (5, 42, true)]);
     }
 
     #[test]

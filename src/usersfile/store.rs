@@ -15,8 +15,9 @@ use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::{ControlFlow, Range};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +25,7 @@ use zeroize::Zeroizing;
 
 use super::Error;
 use super::path::Place;
-use super::scan::{UserLine, has_line, lines_of};
+use super::scan::{LineStart, UserLine, lines_of};
 use crate::sys;
 
 /// How long a login waits for the lock.
@@ -38,6 +39,25 @@ const ATTEMPTS: usize = 16;
 pub struct Usersfile {
     path: PathBuf,
     pub(super) home_of: Option<u32>,
+}
+
+/// What was seen of a user without the lock. Nothing of the file's text is in it, and it decides
+/// nothing later: it tells where to find the file and where to begin reading, as long as both
+/// are as they were.
+pub struct Look {
+    is_known: bool,
+    /// Where the file was found; not where that belongs to a user, whose rights this thread would
+    /// have for as long.
+    place: Option<Rc<Place>>,
+    stamp: Stamp,
+    first_line: Option<LineStart>,
+}
+
+impl Look {
+    /// Whether the user has a line of a token.
+    pub fn is_known(&self) -> bool {
+        self.is_known
+    }
 }
 
 /// What to put in place of one line.
@@ -101,32 +121,50 @@ impl Usersfile {
         &self.path
     }
 
-    /// Looks, without the lock, whether `user` has a line of a token at all. What is seen here
-    /// is good for nothing but to say that the user is unknown.
-    pub fn knows(&self, user: &OsStr) -> Result<bool, Error> {
+    /// Looks, without the lock, whether `user` has a line of a token at all.
+    pub fn look_for(&self, user: &OsStr) -> Result<Look, Error> {
         let io = |action| Error::io(action, &self.path);
         for _ in 0..ATTEMPTS {
-            let (_place, file, metadata) = self.open()?;
-            let stamp = Stamp::from(&metadata);
+            let place = Place::find(&self.path, self.home_of)?;
+            let file = open(&place)?;
+            let metadata = checked(&place, &file)?;
+            let mut look = Look {
+                is_known: false,
+                place: None,
+                stamp: Stamp::from(&metadata),
+                first_line: None,
+            };
             // No more than was checked, however fast it grows.
-            let text = (&file).take(stamp.length);
-            let known = has_line(text, user.as_bytes(), |entry| entry.makes_known());
-            if known.map_err(io("read"))? {
-                return Ok(true);
+            let text = (&file).take(look.stamp.length);
+            lines_of(text, LineStart::default(), user.as_bytes(), |line| {
+                look.first_line.get_or_insert(line.start());
+                look.is_known = line.entry().makes_known();
+                Ok(if look.is_known {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                })
+            })
+            .map_err(io("read"))?;
+            if look.is_known {
+                if place.owner.is_none() {
+                    look.place = Some(Rc::new(place));
+                }
+                return Ok(look);
             }
             // "Unknown" opens the door where the stack says [user_unknown=ignore], so it is never
             // said of a file that an editor may be half through writing: what was read must have
             // been at rest for a moment, and nobody may have it open to write on. A login that
             // puts a new file in its place meanwhile takes nothing away from that.
-            if !stamp.is_at_rest() {
+            if !look.stamp.is_at_rest() {
                 sleep(Stamp::REST);
             }
             if !sys::is_open_for_writing(&file).map_err(io("look at"))?
                 && Stamp::of(&file)
                     .map_err(io("look at"))?
-                    .is_same_text(&stamp)
+                    .is_same_text(&look.stamp)
             {
-                return Ok(false);
+                return Ok(look);
             }
             sleep(Stamp::REST);
         }
@@ -135,17 +173,19 @@ impl Usersfile {
 
     /// Takes the lock, reads the lines of `user`, lets `decide` say what to write and what to
     /// answer, writes, makes it durable, releases the lock. `decide` is asked again with fresh
-    /// lines if another program changed the file meanwhile.
+    /// lines if another program changed the file meanwhile. `look` spares it the walk to the
+    /// file and reading what comes before the user's first line, if that is the same file still.
     ///
     /// An error means that nothing was recorded, with one exception: if the folder cannot be
     /// flushed to disk afterwards, the change is visible but may not survive a power cut.
     pub fn update<T>(
         &self,
         user: &OsStr,
+        look: Option<&Look>,
         mut decide: impl FnMut(&[UserLine]) -> (T, Option<Rewrite>),
     ) -> Result<(T, Vec<String>), Error> {
-        self.with_lock(|held| {
-            let lines = held.lines_of(user)?;
+        self.with_lock(look, |held| {
+            let lines = held.lines_of(user, look)?;
             let (answer, rewrite) = decide(&lines);
             if let Some(rewrite) = rewrite {
                 held.replace(&rewrite)?;
@@ -159,12 +199,13 @@ impl Usersfile {
     /// with the file.
     pub(super) fn with_lock<T>(
         &self,
+        look: Option<&Look>,
         mut work: impl FnMut(&mut Held) -> Result<T, Error>,
     ) -> Result<(T, Vec<String>), Error> {
         let mut patience = Patience::new();
         let mut was_changing = false;
         loop {
-            let mut held = match self.lock_within(&mut patience) {
+            let mut held = match self.lock_within(look, &mut patience) {
                 // Whoever had the lock was waiting for the same program.
                 Err(Error::Locked(path)) if was_changing => return Err(Error::Changing(path)),
                 held => held?,
@@ -183,46 +224,24 @@ impl Usersfile {
         }
     }
 
-    fn open(&self) -> Result<(Place, File, Metadata), Error> {
-        let place = Place::find(&self.path, self.home_of)?;
-        // First what was found as a mere path: opening some devices for reading does something.
-        let mut metadata = place.found.clone();
-        if metadata.is_none() {
-            // With no_usersfile_okay a missing file opens the door, and some editors move the
-            // file away before they write another: the folder must have been at rest.
-            let folder = place.folder.metadata();
-            let folder = folder.map_err(Error::io("look at the folder of", &place.path))?;
-            if !Stamp::from(&folder).is_at_rest() {
-                sleep(Stamp::REST);
-                metadata = look_at(&place, &place.name)?;
-            }
-        }
-        metadata
-            .ok_or_else(|| Error::Missing(place.path.clone()))
-            .and_then(|metadata| place.check_file(&metadata))?;
-        let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
-        let file = sys::open_at(&place.folder, &place.name, flags, 0)
-            .map_err(Error::io("open", &place.path))?;
-        let metadata = file.metadata().map_err(Error::io("look at", &place.path))?;
-        place.check_file(&metadata)?;
-        Ok((place, file, metadata))
-    }
-
     /// Opens and locks the file that the path names at that moment.
     pub fn lock(&self) -> Result<Held, Error> {
-        self.lock_within(&mut Patience::new())
+        self.lock_within(None, &mut Patience::new())
     }
 
-    fn lock_within(&self, patience: &mut Patience) -> Result<Held, Error> {
+    fn lock_within(&self, look: Option<&Look>, patience: &mut Patience) -> Result<Held, Error> {
         loop {
-            let (place, mut file, _) = self.open()?;
+            let place = match look.and_then(|look| look.place.as_ref()) {
+                Some(place) if place.is_still_at(&self.path) => Rc::clone(place),
+                _ => Rc::new(Place::find(&self.path, self.home_of)?),
+            };
+            let mut file = open(&place)?;
             while !try_lock(&place, &place.name, &mut file)? {
                 if !patience.wait() {
-                    return Err(Error::Locked(place.path));
+                    return Err(Error::Locked(place.path.clone()));
                 }
             }
-            let metadata = file.metadata().map_err(Error::io("look at", &place.path))?;
-            place.check_file(&metadata)?;
+            let metadata = checked(&place, &file)?;
             // While we waited, the login before us has put a new file in its place.
             if is_named(&place, &place.name, &metadata)? {
                 return Ok(Held {
@@ -235,6 +254,34 @@ impl Usersfile {
             }
         }
     }
+}
+
+/// Opens the file in its place.
+fn open(place: &Place) -> Result<File, Error> {
+    // First what was found as a mere path: opening some devices for reading does something.
+    let mut found = place.found.clone();
+    if found.is_none() {
+        // With no_usersfile_okay a missing file opens the door, and some editors move the file
+        // away before they write another: the folder must have been at rest.
+        let folder = place.folder.metadata();
+        let folder = folder.map_err(Error::io("look at the folder of", &place.path))?;
+        if !Stamp::from(&folder).is_at_rest() {
+            sleep(Stamp::REST);
+            found = look_at(place, &place.name)?;
+        }
+    }
+    found
+        .ok_or_else(|| Error::Missing(place.path.clone()))
+        .and_then(|found| place.check_file(&found))?;
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+    sys::open_at(&place.folder, &place.name, flags, 0).map_err(Error::io("open", &place.path))
+}
+
+/// What is known of the file that was opened, which need not be the one that was found.
+fn checked(place: &Place, file: &File) -> Result<Metadata, Error> {
+    let metadata = file.metadata().map_err(Error::io("look at", &place.path))?;
+    place.check_file(&metadata)?;
+    Ok(metadata)
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
@@ -324,6 +371,7 @@ impl Patience {
 /// Tells one state of a file from the next.
 #[derive(PartialEq, Eq)]
 struct Stamp {
+    device: u64,
     inode: u64,
     length: u64,
     modified: (i64, i64),
@@ -340,6 +388,7 @@ impl Stamp {
 
     fn from(metadata: &Metadata) -> Stamp {
         Stamp {
+            device: metadata.dev(),
             inode: metadata.ino(),
             length: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
@@ -372,7 +421,7 @@ impl Stamp {
 
 /// A usersfile that is open and locked. Dropping it releases the lock.
 pub struct Held {
-    pub(super) place: Place,
+    pub(super) place: Rc<Place>,
     file: File,
     pub(super) metadata: Metadata,
     stamp: Stamp,
@@ -402,10 +451,14 @@ impl Held {
     }
 
     /// The token lines of `user`, in file order.
-    pub fn lines_of(&self, user: &OsStr) -> Result<Vec<UserLine>, Error> {
+    pub fn lines_of(&self, user: &OsStr, look: Option<&Look>) -> Result<Vec<UserLine>, Error> {
+        let start = self.first_line(look).map_err(self.io("read"))?;
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(start.offset))
+            .map_err(self.io("read"))?;
+        let checked = file.take(self.stamp.length.saturating_sub(start.offset));
         let mut lines = Vec::new();
-        let checked = (&self.file).take(self.stamp.length);
-        lines_of(checked, user.as_bytes(), |line| {
+        lines_of(checked, start, user.as_bytes(), |line| {
             lines.try_reserve(1)?;
             lines.push(line);
             Ok(ControlFlow::Continue(()))
@@ -413,6 +466,29 @@ impl Held {
         .map_err(self.io("read"))?;
         self.check_unchanged()?;
         Ok(lines)
+    }
+
+    /// Where the user's first line begins, if a look at this very file in this very state saw it;
+    /// else where the file begins.
+    ///
+    /// The text itself is read anew in any case. Should a change have left the stamp as it was
+    /// (on a clock that ticks slowly), then a line that has come before the others is not seen
+    /// this once, and no piece of another line is taken for one of the user's.
+    fn first_line(&self, look: Option<&Look>) -> io::Result<LineStart> {
+        let seen = look.filter(|look| look.stamp == self.stamp);
+        let start = seen.and_then(|look| look.first_line).unwrap_or_default();
+        let follows_a_line = match start.offset.checked_sub(1) {
+            Some(before) => {
+                let mut byte = [0];
+                self.file.read_at(&mut byte, before)? == 1 && byte == *b"\n"
+            }
+            None => true,
+        };
+        Ok(if follows_a_line {
+            start
+        } else {
+            LineStart::default()
+        })
     }
 
     /// An editor that writes in place does not know our lock: what was read while it wrote, or

@@ -10,7 +10,8 @@ use pam_oath::otp::{self, Key};
 use pam_oath::pam::Options;
 use pam_oath::sys::LocalTime;
 use pam_oath::usersfile::format::{Entry, MAX_SECRET, MovingFactor};
-use pam_oath::usersfile::{Rewrite, UserLine, scan};
+use pam_oath::usersfile::scan::{self, LineStart};
+use pam_oath::usersfile::{Rewrite, UserLine};
 
 /// Who logs in. Short, so that a fuzzer finds it by itself.
 const USER: &[u8] = b"u";
@@ -27,7 +28,7 @@ const LOCAL_TIME: LocalTime = LocalTime {
 
 fn lines_of(file: &[u8]) -> Vec<UserLine> {
     let mut lines = Vec::new();
-    scan::lines_of(file, USER, |line| {
+    scan::lines_of(file, LineStart::default(), USER, |line| {
         lines.push(line);
         Ok(ControlFlow::Continue(()))
     })
