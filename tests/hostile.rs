@@ -687,6 +687,33 @@ fn a_service_accounts_folder_is_used_with_that_accounts_rights() {
 
 #[test]
 #[ignore = "needs root: run make test"]
+fn while_she_is_asked_the_process_has_its_own_rights_again() {
+    let home = Home::new();
+    home.write("users.oath", LINE);
+    let note = "grep -hE '^(Uid|Gid):' /proc/$PPID/task/*/status | sort -u > rights";
+    let outcome = home.login().while_asked(note).types(code(0));
+    assert_eq!(outcome.rc, "SUCCESS", "{outcome:#?}");
+    // Real, effective, saved, and that for files.
+    let rights = fs::read_to_string(home.scene.folder().join("rights")).unwrap();
+    assert_eq!(rights, "Gid:\t0\t0\t0\t0\nUid:\t0\t0\t0\t0\n");
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_link_put_in_the_files_place_while_she_is_asked_is_refused() {
+    let home = Home::new();
+    home.write("users.oath", LINE);
+    let before = home.outside();
+    let outcome = home
+        .login()
+        .while_asked("ln -sf ../root/users.oath home/users.oath")
+        .types(code(0));
+    assert_denied(&outcome, "is a symbolic link");
+    assert_eq!(home.outside(), before);
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
 fn a_file_that_root_gave_away_is_used_with_a_warning() {
     let scene = Scene::new().usersfile(LINE);
     let daemon = account("daemon");

@@ -714,3 +714,26 @@ fn remove_leftover(place: &Place, name: &OsStr) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_begins_at_a_line_feed_even_if_the_stamp_should_be_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let usersfile = Usersfile::at(folder.path().join("users.oath"));
+        let alice = OsStr::new("alice");
+        let written = |text: &str| {
+            std::fs::write(usersfile.path(), text).unwrap();
+            std::fs::set_permissions(usersfile.path(), Permissions::from_mode(0o600)).unwrap();
+        };
+        written(" \nHOTP alice - 00\n");
+        let mut look = usersfile.look_for(alice).unwrap();
+        written(" #HOTP alice - 00\n");
+        let held = usersfile.lock().unwrap();
+        look.stamp = Stamp::of(&held.file).unwrap();
+        assert_eq!(look.first_line.unwrap().offset, 2);
+        assert!(held.lines_of(alice, Some(&look)).unwrap().is_empty());
+    }
+}

@@ -313,6 +313,7 @@ impl Scene {
                 service: self.service.clone(),
                 user: None,
                 responses: Vec::new(),
+                at_prompt: None,
                 conversation: pam_sys::PAM_SUCCESS,
                 stacked: None,
                 rhost: None,
@@ -530,6 +531,14 @@ impl Login<'_> {
             .into_iter()
             .map(|r| r.map(|r| r.as_ref().to_vec()))
             .collect();
+        self
+    }
+
+    /// What happens while the person who is asked has not answered, in the shell's words; it is
+    /// done in the scene's folder.
+    pub fn while_asked(mut self, command: &str) -> Self {
+        let folder = self.scene.folder();
+        self.request.at_prompt = Some(format!("cd '{}' && {command}", folder.display()));
         self
     }
 

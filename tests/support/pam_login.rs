@@ -17,6 +17,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
+use std::process::Command;
 use std::ptr;
 use std::sync::Barrier;
 
@@ -231,6 +232,10 @@ unsafe extern "C" fn converse(
         })
         .collect();
     conversation.prompts.extend(asked.iter().cloned());
+    if let Some(command) = &conversation.login.at_prompt {
+        let done = Command::new("sh").args(["-ec", command]).status().unwrap();
+        assert!(done.success(), "{command}");
+    }
     if conversation.login.conversation != pam_sys::PAM_SUCCESS {
         return conversation.login.conversation;
     }

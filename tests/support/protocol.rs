@@ -24,6 +24,8 @@ pub struct Login {
     /// Answers to the prompts in turn, the last one again and again. `None` is a conversation that
     /// succeeds without a string.
     pub responses: Vec<Option<Vec<u8>>>,
+    /// What happens at each prompt before the answer, in the shell's words.
+    pub at_prompt: Option<String>,
     /// What the conversation itself returns, a PAM return code.
     pub conversation: i32,
     /// PAM_AUTHTOK as a module earlier in the stack set it.
