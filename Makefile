@@ -40,6 +40,7 @@ check:
 # BENCH='--million --json' for more users, or for a program that reads the figures.
 bench:
 	@scripts/install-deps bench
+	cargo build --release --locked
 	cargo bench --locked --bench login -- $(BENCH)
 
 demo:

@@ -19,7 +19,7 @@ const PERIOD: u32 = 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
-    /// The module that was built with this benchmark, or the one that PAM_OATH_SO names.
+    /// The module that `make build` leaves, or the one that PAM_OATH_SO names.
     Ours,
     /// OATH Toolkit's.
     Original,
@@ -48,9 +48,13 @@ impl Module {
     pub fn path(self) -> Option<PathBuf> {
         let installed = match self {
             Module::Ours => {
-                let program = std::env::current_exe().expect("this program's path");
-                let built = program.with_file_name("libpam_oath.so");
-                return Some(std::env::var_os("PAM_OATH_SO").map_or(built, PathBuf::from));
+                let named = std::env::var_os("PAM_OATH_SO").map(PathBuf::from);
+                let path = named.unwrap_or_else(|| {
+                    let program = std::env::current_exe().expect("this program's path");
+                    // It runs in target/release/deps.
+                    program.with_file_name("../libpam_oath.so")
+                });
+                return path.exists().then_some(path);
             }
             Module::Original => "pam_oath.so",
             Module::Google => "pam_google_authenticator.so",
@@ -68,8 +72,10 @@ impl Module {
 pub enum Outcome {
     /// The code of this moment: accepted, and the file replaced.
     Accepted,
-    /// A code of no moment near.
+    /// A code of no moment near, nor the one used last.
     Refused,
+    /// The code used last, at which the original's search ends.
+    Replayed,
     /// A user who has no line, as they pass by where `[user_unknown=ignore]` stands.
     Unknown,
 }
@@ -79,10 +85,14 @@ impl Outcome {
         match self {
             Outcome::Accepted => "accepted",
             Outcome::Refused => "refused",
+            Outcome::Replayed => "replayed",
             Outcome::Unknown => "unknown",
         }
     }
 }
+
+/// What everybody's last code was.
+const LAST_OTP: &str = "755224";
 
 /// A person with a token.
 pub struct Person {
@@ -110,7 +120,7 @@ impl Person {
     fn line(&self) -> String {
         let secret: String = self.secret.iter().map(|b| format!("{b:02x}")).collect();
         let name = &self.name;
-        format!("HOTP/T30\t{name}\t-\t{secret}\t0\t000000\t2026-01-15T12:00:00L\n")
+        format!("HOTP/T30\t{name}\t-\t{secret}\t0\t{LAST_OTP}\t2026-01-15T12:00:00L\n")
     }
 
     /// The state file of pam_google_authenticator for the same token, window and strictness.
@@ -129,6 +139,7 @@ impl Person {
         let now = time_step(now.as_secs(), PERIOD);
         let code = match outcome {
             Outcome::Accepted => key.code(now, 6).text().to_string(),
+            Outcome::Replayed => LAST_OTP.to_owned(),
             Outcome::Refused | Outcome::Unknown => {
                 // One step more, should the next begin meanwhile.
                 let near: Vec<String> = (now - WINDOW - 1..=now + WINDOW + 1)
@@ -136,7 +147,7 @@ impl Person {
                     .collect();
                 (0..)
                     .map(|n| format!("{n:06}"))
-                    .find(|code| !near.contains(code))
+                    .find(|code| code != LAST_OTP && !near.contains(code))
                     .expect("a code of no step near")
             }
         };
@@ -147,6 +158,9 @@ impl Person {
 /// A folder with the services' configuration and the modules' files.
 pub struct Scene {
     folder: TempDir,
+    /// Copies of the modules: how a file lies in memory, and so what loading it costs, depends on
+    /// how it was written. Linkers, package managers and install(1) differ in that.
+    modules: TempDir,
     usersfile: String,
     pub people: Vec<Person>,
 }
@@ -158,6 +172,7 @@ impl Scene {
             .prefix("pam_oath-bench-")
             .tempdir_in(folder)
             .expect("a scratch folder");
+        let modules = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on a disk");
         let mut usersfile = String::new();
         let mut people = Vec::with_capacity(users);
         for n in 0..users {
@@ -167,6 +182,7 @@ impl Scene {
         }
         let scene = Scene {
             folder,
+            modules,
             usersfile,
             people,
         };
@@ -174,6 +190,11 @@ impl Scene {
         // Where it is missing, libpam complains to syslog at every login.
         fs::write(scene.confdir().join("other"), "").unwrap();
         scene
+    }
+
+    /// Where the copies of the modules are.
+    pub fn modules(&self) -> &Path {
+        self.modules.path()
     }
 
     pub fn confdir(&self) -> PathBuf {
@@ -195,6 +216,12 @@ impl Scene {
     /// Writes the module's service and its file.
     pub fn enter(&self, module: Module) {
         let path = module.path().expect("an installed module");
+        let copy = self
+            .modules
+            .path()
+            .join(module.service())
+            .with_extension("so");
+        fs::copy(path, &copy).expect("a copy of the module");
         let file = self.file(module);
         let arguments = match module {
             Module::Ours | Module::Original => {
@@ -207,7 +234,7 @@ impl Scene {
             }
             Module::Floor => String::new(),
         };
-        let line = format!("auth required {} {arguments}\n", path.display());
+        let line = format!("auth required {} {arguments}\n", copy.display());
         fs::write(self.confdir().join(module.service()), line).unwrap();
         self.reset(module);
     }
@@ -227,7 +254,7 @@ impl Scene {
         let expected = match outcome {
             _ if module == Module::Floor => pam_sys::PAM_SUCCESS,
             Outcome::Accepted => pam_sys::PAM_SUCCESS,
-            Outcome::Refused => pam_sys::PAM_AUTH_ERR,
+            Outcome::Refused | Outcome::Replayed => pam_sys::PAM_AUTH_ERR,
             Outcome::Unknown => pam_sys::PAM_USER_UNKNOWN,
         };
         let user = match outcome {
