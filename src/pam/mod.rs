@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use pam_sys::pam_handle;
-use zeroize::{Zeroize, optimization_barrier};
+use zeroize::optimization_barrier;
 
 pub use handle::{Handle, Priority};
 pub use options::Options;
@@ -172,9 +172,8 @@ fn guarded(handle: &Handle, call: impl FnOnce() -> c_int) -> c_int {
 /// secret that no destructor knows.
 #[inline(never)]
 fn wipe_stack() {
-    // Written as words, one by one, whatever the compiler thinks of it.
-    let mut used = [0u64; 32 * 1024 / 8];
-    used.zeroize();
+    let used = [0u8; 32 * 1024];
+    // The zeros must be there, since somebody looks at them.
     optimization_barrier(&used);
 }
 

@@ -49,8 +49,8 @@ pub fn read(text: &str) -> Found {
                 last_used = words.filter_map(|word| word.parse::<u64>().ok()).max();
             }
             "RATE_LIMIT" => left_behind.push(
-                "RATE_LIMIT stays behind: the usersfile limits no attempts; \
-                 pam_faillock before the module does"
+                "RATE_LIMIT stays behind: the module's argument throttle=SECONDS makes a user \
+                 wait after failures"
                     .into(),
             ),
             "TIME_SKEW" => left_behind.push(
