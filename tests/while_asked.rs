@@ -90,3 +90,34 @@ fn a_link_that_leads_elsewhere_by_then_is_followed_there() {
     is_let_in_with(NEW, "line=1", &scene, lead_elsewhere);
     assert_eq!(fs::read_to_string(old).unwrap(), line(OLD));
 }
+
+#[test]
+fn what_is_used_is_recorded_where_the_path_leads_by_then() {
+    // The same file in two folders, by hard links.
+    let scene = Scene::new();
+    let folder = scene.folder();
+    fs::create_dir(folder.join("first")).unwrap();
+    fs::write(folder.join("first/users.oath"), line(OLD)).unwrap();
+    symlink("first", folder.join("link")).unwrap();
+    let usersfile = folder.join("link/users.oath");
+    let scene = scene.usersfile_option(&format!("usersfile={}", usersfile.display()));
+    let switch = "cp -al first second; ln -sfn second link";
+    let outcome = types_code_of(
+        OLD,
+        &scene,
+        &format!("chmod 600 first/users.oath; {switch}"),
+    );
+    assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
+    let again = types_code_of(OLD, &scene, "true");
+    assert_eq!(again.rc, "AUTH_ERR", "{}", again.log_text());
+    assert!(again.log_text().contains("used before"));
+}
+
+#[test]
+fn a_folder_that_everybody_can_write_by_then_is_refused() {
+    let scene = Scene::new().usersfile(line(OLD));
+    let outcome = types_code_of(OLD, &scene, "chmod 777 .");
+    assert_eq!(outcome.rc, "AUTH_ERR");
+    let log = outcome.log_text();
+    assert!(log.contains("everybody can write to"), "{log}");
+}

@@ -130,7 +130,7 @@ pub type Warnings = Vec<String>;
 impl Usersfile {
     /// Reads the whole file, under the lock: what an editor is half through writing is not read.
     pub fn read(&self) -> Result<(Document, Warnings), Error> {
-        self.with_lock(None, |held| {
+        self.with_lock(|held| {
             Ok(Document {
                 text: held.read_all()?,
             })
@@ -144,7 +144,7 @@ impl Usersfile {
         &self,
         mut change: impl FnMut(&mut Document) -> Result<T, E>,
     ) -> Result<(T, Warnings), E> {
-        let (answer, warnings) = self.with_lock(None, |held| {
+        let (answer, warnings) = self.with_lock(|held| {
             let before = held.read_all()?;
             let mut document = Document::new(&before);
             let answer = match change(&mut document) {

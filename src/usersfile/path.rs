@@ -95,17 +95,6 @@ impl Place {
         }
     }
 
-    /// Whether `path` leads to the file that was found here. Then it need not be walked again: in
-    /// folders that are root's alone nobody else can have changed the way since.
-    pub fn is_still_at(&self, path: &Path) -> bool {
-        let id = |metadata: &Metadata| (metadata.dev(), metadata.ino());
-        self.owner.is_none()
-            && match (&self.found, std::fs::metadata(path)) {
-                (Some(found), Ok(now)) => id(found) == id(&now),
-                _ => false,
-            }
-    }
-
     /// Refuses a file in this place that is not its owner's to use; `file` is what was opened.
     pub fn check_file(&self, metadata: &Metadata) -> Result<(), Error> {
         // What a user may make the module read, in MiB: in a folder of the user's own, and in one

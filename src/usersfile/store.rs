@@ -17,7 +17,6 @@ use std::ops::{ControlFlow, Range};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
@@ -42,13 +41,9 @@ pub struct Usersfile {
 }
 
 /// What was seen of a user without the lock. Nothing of the file's text is in it, and it decides
-/// nothing later: it tells where to find the file and where to begin reading, as long as both
-/// are as they were.
+/// nothing later: it tells where to begin reading, if the file has the same stamp still.
 pub struct Look {
     is_known: bool,
-    /// Where the file was found; not where that belongs to a user, whose rights this thread would
-    /// have for as long.
-    place: Option<Rc<Place>>,
     stamp: Stamp,
     first_line: Option<LineStart>,
 }
@@ -130,7 +125,6 @@ impl Usersfile {
             let metadata = checked(&place, &file)?;
             let mut look = Look {
                 is_known: false,
-                place: None,
                 stamp: Stamp::from(&metadata),
                 first_line: None,
             };
@@ -147,9 +141,6 @@ impl Usersfile {
             })
             .map_err(io("read"))?;
             if look.is_known {
-                if place.owner.is_none() {
-                    look.place = Some(Rc::new(place));
-                }
                 return Ok(look);
             }
             // "Unknown" opens the door where the stack says [user_unknown=ignore], so it is never
@@ -173,8 +164,8 @@ impl Usersfile {
 
     /// Takes the lock, reads the lines of `user`, lets `decide` say what to write and what to
     /// answer, writes, makes it durable, releases the lock. `decide` is asked again with fresh
-    /// lines if another program changed the file meanwhile. `look` spares it the walk to the
-    /// file and reading what comes before the user's first line, if that is the same file still.
+    /// lines if another program changed the file meanwhile. `look` spares it
+    /// reading what comes before the user's first line, if that is the same file still.
     ///
     /// An error means that nothing was recorded, with one exception: if the folder cannot be
     /// flushed to disk afterwards, the change is visible but may not survive a power cut.
@@ -184,7 +175,7 @@ impl Usersfile {
         look: Option<&Look>,
         mut decide: impl FnMut(&[UserLine]) -> (T, Option<Rewrite>),
     ) -> Result<(T, Vec<String>), Error> {
-        self.with_lock(look, |held| {
+        self.with_lock(|held| {
             let lines = held.lines_of(user, look)?;
             let (answer, rewrite) = decide(&lines);
             if let Some(rewrite) = rewrite {
@@ -199,13 +190,12 @@ impl Usersfile {
     /// with the file.
     pub(super) fn with_lock<T>(
         &self,
-        look: Option<&Look>,
         mut work: impl FnMut(&mut Held) -> Result<T, Error>,
     ) -> Result<(T, Vec<String>), Error> {
         let mut patience = Patience::new();
         let mut was_changing = false;
         loop {
-            let mut held = match self.lock_within(look, &mut patience) {
+            let mut held = match self.lock_within(&mut patience) {
                 // Whoever had the lock was waiting for the same program.
                 Err(Error::Locked(path)) if was_changing => return Err(Error::Changing(path)),
                 held => held?,
@@ -226,19 +216,16 @@ impl Usersfile {
 
     /// Opens and locks the file that the path names at that moment.
     pub fn lock(&self) -> Result<Held, Error> {
-        self.lock_within(None, &mut Patience::new())
+        self.lock_within(&mut Patience::new())
     }
 
-    fn lock_within(&self, look: Option<&Look>, patience: &mut Patience) -> Result<Held, Error> {
+    fn lock_within(&self, patience: &mut Patience) -> Result<Held, Error> {
         loop {
-            let place = match look.and_then(|look| look.place.as_ref()) {
-                Some(place) if place.is_still_at(&self.path) => Rc::clone(place),
-                _ => Rc::new(Place::find(&self.path, self.home_of)?),
-            };
+            let place = Place::find(&self.path, self.home_of)?;
             let mut file = open(&place)?;
             while !try_lock(&place, &place.name, &mut file)? {
                 if !patience.wait() {
-                    return Err(Error::Locked(place.path.clone()));
+                    return Err(Error::Locked(place.path));
                 }
             }
             let metadata = checked(&place, &file)?;
@@ -421,7 +408,7 @@ impl Stamp {
 
 /// A usersfile that is open and locked. Dropping it releases the lock.
 pub struct Held {
-    pub(super) place: Rc<Place>,
+    pub(super) place: Place,
     file: File,
     pub(super) metadata: Metadata,
     stamp: Stamp,

@@ -30,7 +30,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
@@ -59,11 +59,43 @@ impl Module {
         match self {
             Module::Ours => match std::env::var_os("PAM_OATH_SO") {
                 Some(path) => existing(path.into(), "PAM_OATH_SO names it"),
-                None => example("libpam_module.so"),
+                None => built_module(),
             },
             Module::Original => installed_module("pam_oath.so"),
         }
     }
+}
+
+/// The module of the profile this test runs in. It is another package's, which cargo builds for no
+/// test by itself.
+fn built_module() -> PathBuf {
+    static MODULE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let module = built("libpam_oath.so");
+        let profile = module.parent().expect("a folder");
+        let build = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--locked",
+                "--quiet",
+                "--package",
+                "pam_oath-module",
+            ])
+            .args([
+                "--profile",
+                if cfg!(debug_assertions) {
+                    "dev"
+                } else {
+                    "release"
+                },
+            ])
+            .arg("--target-dir")
+            .arg(profile.parent().expect("a folder"))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(build.expect("cargo").success(), "the module was not built");
+        module
+    });
+    MODULE.clone()
 }
 
 /// Where Linux-PAM finds a module that is named without a folder.
