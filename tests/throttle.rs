@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
 use small_disk::SmallDisk;
 use support::codes::Token;
 use support::strace::Traced;
@@ -215,7 +216,7 @@ fn a_login_that_is_killed_while_it_is_checked_counts() {
     let scene = throttled("");
     // Who holds the usersfile's lock stops the login in the middle of the check.
     let usersfile = File::open(scene.path()).unwrap();
-    usersfile.lock().unwrap();
+    flock(&usersfile, FlockOperation::LockExclusive).unwrap();
     let process = scene.process_id();
     let counted = format!("1 {NOON}\n");
     let killer = std::thread::spawn({
@@ -235,7 +236,7 @@ fn a_login_that_is_killed_while_it_is_checked_counts() {
     });
     scene.login("alice").typing(wrong()).dies();
     killer.join().unwrap();
-    usersfile.unlock().unwrap();
+    drop(usersfile);
     assert_too_early(&scene.login("alice").types(code(0)));
 }
 
