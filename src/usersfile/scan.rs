@@ -16,10 +16,10 @@ use super::format::Entry;
 /// How much is read at a time, in bytes: small enough for a processor's second cache. It grows
 /// where a single line is longer.
 const PIECE: usize = 64 * 1024;
-/// So many places are sifted at once that the compiler compares whole vectors of bytes.
-const LANES: usize = 64;
 /// How much is read at first, so that a file of a few users does not cost the wiping of more.
 const FIRST_PIECE: usize = 4 * 1024;
+/// So many places are sifted at once that the compiler compares whole vectors of bytes.
+const LANES: usize = 64;
 
 /// Where in a file a line begins.
 #[derive(Clone, Copy, Default)]

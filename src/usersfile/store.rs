@@ -164,8 +164,8 @@ impl Usersfile {
 
     /// Takes the lock, reads the lines of `user`, lets `decide` say what to write and what to
     /// answer, writes, makes it durable, releases the lock. `decide` is asked again with fresh
-    /// lines if another program changed the file meanwhile. `look` spares it
-    /// reading what comes before the user's first line, if that is the same file still.
+    /// lines if another program changed the file meanwhile. `look` spares it reading what comes
+    /// before the user's first line, if that is the same file still.
     ///
     /// An error means that nothing was recorded, with one exception: if the folder cannot be
     /// flushed to disk afterwards, the change is visible but may not survive a power cut.
