@@ -176,24 +176,17 @@ fn ten_megabytes_without_a_line_feed_are_read_like_any_line() {
         file.resize(10 << 20, byte);
         file
     };
-    assert_eq!(log_in_with(&endless("", b'x'), "").rc, "USER_UNKNOWN");
-    assert_eq!(log_in_with(&endless("", 0), "").rc, "USER_UNKNOWN");
-    assert_eq!(
-        log_in_with(&endless("HOTP alice - 00", b' '), "").rc,
-        "AUTH_ERR"
-    );
-    assert_eq!(
-        log_in_with(&endless("HOTP alice - ", b'1'), "").rc,
-        "AUTH_ERR"
-    );
-    assert_eq!(
-        log_in_with(&endless("HOTP alice - base32:", b'A'), "").rc,
-        "AUTH_ERR"
-    );
-    assert_eq!(
-        log_in_with(&endless("HOTP alice ", b'p'), "").rc,
-        "AUTH_ERR"
-    );
+    for (start, byte, rc) in [
+        ("", b'x', "USER_UNKNOWN"),
+        ("", 0, "USER_UNKNOWN"),
+        ("HOTP alice - 00", b' ', "AUTH_ERR"),
+        ("HOTP alice - ", b'1', "AUTH_ERR"),
+        ("HOTP alice - base32:", b'A', "AUTH_ERR"),
+        ("HOTP alice ", b'p', "AUTH_ERR"),
+    ] {
+        let outcome = log_in_with(&endless(start, byte), "");
+        assert_eq!(outcome.rc, rc, "{start:?} and {byte}");
+    }
 
     let mut after = endless("HOTP bob - ", b'1');
     after.push(b'\n');

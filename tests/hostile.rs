@@ -176,17 +176,18 @@ fn a_pipe_a_socket_a_device_or_a_folder_is_refused_at_once() {
     }
 }
 
+/// Makes a file that long, and takes no room for it.
+fn make_10_gigabytes_long(path: &Path) {
+    let file = File::options().write(true).open(path).unwrap();
+    file.set_len(10 << 30).unwrap();
+}
+
 #[test]
 #[ignore = "needs root: run make test"]
 fn a_sparse_file_of_10_gigabytes_is_refused_unread() {
     let home = Home::new();
     let path = home.write("users.oath", LINE);
-    File::options()
-        .write(true)
-        .open(path)
-        .unwrap()
-        .set_len(10 << 30)
-        .unwrap();
+    make_10_gigabytes_long(&path);
     let start = Instant::now();
     assert_little_memory(&home.scene, || {
         assert_refused(&home, "a usersfile that is not root's may have 1 MiB here");
@@ -199,12 +200,7 @@ fn a_sparse_file_of_10_gigabytes_is_refused_unread() {
 fn a_file_that_root_gave_away_cannot_grow_without_bounds() {
     let scene = Scene::new().usersfile(LINE);
     chown(scene.path(), Some(account("daemon").uid), None).unwrap();
-    File::options()
-        .write(true)
-        .open(scene.path())
-        .unwrap()
-        .set_len(10 << 30)
-        .unwrap();
+    make_10_gigabytes_long(&scene.path());
     let start = Instant::now();
     assert_little_memory(&scene, || {
         let outcome = scene.login("alice").types(code(0));

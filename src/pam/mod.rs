@@ -250,19 +250,19 @@ fn authenticate(handle: &Handle, options: &Options) -> Result<Accepted, Error> {
         look: None,
         counted: Cell::new(None),
     };
-    let path = login.usersfile.path().display().to_string();
-    login.debug(|| format!("usersfile is {path}"));
+    let path = || login.usersfile.path().display().to_string();
+    login.debug(|| format!("usersfile is {}", path()));
 
     // Without the lock: does the user have a token at all? If the file cannot be used, the user
     // is asked like any other, and the attempt below says why it fails.
     match login.usersfile.look_for(user) {
         Ok(look) if look.is_known() => login.look = Some(look),
-        Ok(_) => return Err(Error::UserUnknown(path)),
+        Ok(_) => return Err(Error::UserUnknown(path())),
         Err(usersfile::Error::Missing(_)) if options.no_usersfile_okay => {
             return Ok(Accepted::WithoutUsersfile);
         }
         Err(usersfile::Error::Missing(_)) if options.null_ok => {
-            return Err(Error::UserUnknown(path));
+            return Err(Error::UserUnknown(path()));
         }
         Err(_) => {}
     }

@@ -71,25 +71,17 @@ impl Module {
 fn built_module() -> PathBuf {
     static MODULE: LazyLock<PathBuf> = LazyLock::new(|| {
         let module = built("libpam_oath.so");
-        let profile = module.parent().expect("a folder");
+        let folder = module.parent().expect("a folder for the profile");
+        let profile = if cfg!(debug_assertions) {
+            "dev"
+        } else {
+            "release"
+        };
         let build = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--locked",
-                "--quiet",
-                "--package",
-                "pam_oath-module",
-            ])
-            .args([
-                "--profile",
-                if cfg!(debug_assertions) {
-                    "dev"
-                } else {
-                    "release"
-                },
-            ])
+            .args(["build", "--locked", "--quiet"])
+            .args(["--package", "pam_oath-module", "--profile", profile])
             .arg("--target-dir")
-            .arg(profile.parent().expect("a folder"))
+            .arg(folder.parent().expect("the target folder"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status();
         assert!(build.expect("cargo").success(), "the module was not built");
