@@ -3,23 +3,28 @@
 //!
 //! The modules in the order in which a login meets them; each uses only what stands below it:
 //!
-//! - [`pam`]: the door that PAM knocks at. Entry points, the handle, the arguments, and one login
-//!   from top to bottom.
+//! - [`pam`]: PAM entry points, the handle, the arguments, and one login from top to bottom.
+//! - [`subject`]: under which name the user has a token.
+//! - [`attempt`]: one response: throttle, lock, decide, record.
 //! - [`throttle`]: how long a user waits after failures.
 //! - [`login`]: the decision. The user's tokens, what was typed and the time give a verdict and
 //!   what to record.
 //! - [`pin`]: the PIN field, and whether what was typed fits it.
 //! - [`usersfile`]: the file. What a line means, whose path it is, the lock, the replacement.
 //! - [`otp`]: the codes, and the search of a window in constant time.
+//! - [`clock`]: the time, and the system's time zone.
 //! - [`sys`]: the system calls that need `unsafe`.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod attempt;
+pub mod clock;
 pub mod login;
 pub mod otp;
 pub mod pam;
 pub mod pin;
+pub mod subject;
 pub mod sys;
 pub mod throttle;
 pub mod usersfile;

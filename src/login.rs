@@ -5,9 +5,11 @@
 
 use subtle::{Choice, ConstantTimeEq};
 
+use zeroize::Zeroizing;
+
+use crate::clock::{self, LocalTime, Zone};
 use crate::otp::{self, Code, Key};
-use crate::pin;
-use crate::sys::LocalTime;
+use crate::pin::{self, CheckedHashes, Unchecked};
 use crate::usersfile::format::{Entry, Field, LastUsed, Malformed, MovingFactor};
 use crate::usersfile::journal::Journal;
 use crate::usersfile::{Rewrite, UserLine};
@@ -15,10 +17,18 @@ use crate::usersfile::{Rewrite, UserLine};
 /// The widest window, in moving factors on each side.
 pub const MAX_WINDOW: u32 = 1000;
 
-/// How many codes a login computes at most, and how many hashes of PINs: some seconds' worth. A
-/// user who writes her own usersfile could keep a login busy for an hour otherwise.
-const MOST_CODES: usize = 1_000_000;
-const MOST_HASHES: usize = 8;
+/// How many codes a login computes at most. A user who writes her own usersfile could keep a login
+/// busy for an hour otherwise.
+const MAX_CODES: usize = 1_000_000;
+/// How many hashes of PINs a login computes at most.
+pub const MAX_HASHES: usize = 8;
+
+/// How many moments LAST-TIME can mean: two in the hour that the end of summer time repeats.
+const READINGS_OF_LAST_TIME: usize = 2;
+
+/// By how much a change of the time zone may move a clock on the wall, in seconds: whole hours,
+/// half hours, quarters.
+const ZONE_CHANGES: [i128; 3] = [3600, 1800, 900];
 
 /// One attempt to log in.
 pub struct Attempt<'a> {
@@ -39,10 +49,22 @@ pub struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    fn most_codes_of_a_token(&self) -> usize {
+    /// How many codes are computed for a token at most.
+    fn codes_of(&self, entry: &Entry) -> usize {
+        let in_window = |window: u32| 2 * window as usize + 1;
         // With `drift` every time that LAST-TIME can mean has a window of its own, see `centres`.
-        let windows = if self.drift { 9 } else { 1 };
-        windows * (2 * self.window as usize + 1)
+        let windows = match self.drift {
+            true => 1 + READINGS_OF_LAST_TIME + ZONE_CHANGES.len(),
+            false => 1,
+        };
+        // See `found_by_time`.
+        let by_time = match entry.last_used.otp() {
+            Some(otp) if otp.digits() != entry.token_type.digits => {
+                READINGS_OF_LAST_TIME * in_window(MAX_WINDOW)
+            }
+            _ => 0,
+        };
+        windows * in_window(self.window) + by_time
     }
 }
 
@@ -57,14 +79,12 @@ pub enum CodeLength {
     OfToken,
 }
 
-/// A moment, and what local times mean where it is.
+/// A moment, and the zone in which LAST-TIME is read and written.
 pub struct Now {
     /// Seconds since 1970.
     pub unix_time: u64,
-    /// The same moment on the wall.
-    pub local_time: LocalTime,
-    /// When the clock on the wall shows a local time, earliest first.
-    pub unix_times: fn(LocalTime) -> Vec<u64>,
+    /// The system's.
+    pub zone: Zone,
 }
 
 /// A verdict, and the PIN that was typed before the code: for the module that checks it.
@@ -73,6 +93,39 @@ pub struct Decision<'a> {
     pub verdict: Verdict,
     /// Empty if there was none.
     pub pin: &'a [u8],
+    /// What was compared before the search ended: whether a refusal counts as a failure for the
+    /// throttle, whatever ended it.
+    pub compared: Compared,
+}
+
+/// What of a response was compared with the user's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Compared {
+    /// Nothing.
+    Nothing,
+    /// Something that is no code, and so could not be right.
+    NoCode,
+    /// A code, and the PIN before it.
+    Code,
+}
+
+/// Why there is no decision.
+pub enum Undecided<'a> {
+    /// The hash of a PIN has to be computed first, by [`CheckedHashes::check`].
+    Hash {
+        /// The PIN field.
+        hash: Zeroizing<Vec<u8>>,
+        /// What was typed as the PIN.
+        typed: &'a [u8],
+    },
+    /// LAST-TIME cannot be read or written.
+    Clock(clock::Error),
+}
+
+impl From<clock::Error> for Undecided<'_> {
+    fn from(error: clock::Error) -> Self {
+        Undecided::Clock(error)
+    }
 }
 
 /// What a login comes to.
@@ -130,11 +183,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether somebody may have guessed: it counts for the throttle.
-    pub fn is_of_a_guess(&self) -> bool {
-        !matches!(self, Refusal::NoToken | Refusal::MalformedLine { .. })
-    }
-
     /// The line of the usersfile that it is about, counted from 1.
     pub fn line(&self) -> Option<usize> {
         match *self {
@@ -150,15 +198,20 @@ impl Refusal {
 /// Decides about `attempt` by the user's `lines`, in file order: a PIN that does not fit and a
 /// code that is not found go on to the next line; anything else ends the search. What the
 /// `journal` holds of a token counts as what its line holds.
+///
+/// # Errors
+/// Something has to be found out first.
 pub fn decide<'a>(
     lines: &[UserLine],
     journal: Option<&Journal>,
     attempt: &Attempt<'a>,
-) -> Decision<'a> {
+    checked: &CheckedHashes,
+) -> Result<Decision<'a>, Undecided<'a>> {
     let mut refusal = Refusal::NoToken;
     let mut first_pin = None;
     let mut incomplete = Vec::new();
-    let (mut tokens, mut hashes) = (0, 0);
+    let mut compared = Compared::Nothing;
+    let (mut codes, mut hashes) = (0, 0);
     for line in lines {
         let entry = line.entry();
         if !entry.is_complete() {
@@ -170,67 +223,88 @@ pub fn decide<'a>(
             code_length => code_length,
         };
         let (typed_pin, typed_otp) = split(attempt.response, code_length);
-        let decided = |verdict| Decision {
-            verdict,
-            pin: typed_pin,
-        };
         first_pin.get_or_insert(typed_pin);
         let line_number = line.number;
-        let malformed = |malformed| {
-            decided(Verdict::Refused(Refusal::MalformedLine {
-                line: line_number,
-                malformed,
-            }))
+        let decided = |verdict, compared| {
+            Ok(Decision {
+                verdict,
+                pin: typed_pin,
+                compared,
+            })
+        };
+        let refused = |refusal, compared| decided(Verdict::Refused(refusal), compared);
+        let malformed = |malformed, compared| {
+            let line = line_number;
+            refused(Refusal::MalformedLine { line, malformed }, compared)
         };
 
-        tokens += 1;
+        codes += attempt.codes_of(&entry);
         hashes += usize::from(!attempt.ignore_pin && entry.pin.is_some_and(pin::is_hash));
-        if tokens * attempt.most_codes_of_a_token() > MOST_CODES {
-            return malformed(Malformed {
+        if codes > MAX_CODES {
+            let error = Malformed {
                 field: Field::User,
                 problem: "has more tokens than a login can try with this window",
-            });
+            };
+            return malformed(error, compared);
         }
-        if hashes > MOST_HASHES {
-            return malformed(Malformed {
+        if hashes > MAX_HASHES {
+            let error = Malformed {
                 field: Field::Pin,
                 problem: "is one hash too many; a user may have 8",
-            });
+            };
+            return malformed(error, compared);
         }
 
         // The PIN decides only when all else is computed, so that the time taken does not tell a
         // wrong PIN from a wrong code.
+        let pin_fits = match pin_fits(&entry, typed_pin, attempt, checked) {
+            Err(Unchecked::Hash) => {
+                return Err(Undecided::Hash {
+                    hash: Zeroizing::new(entry.pin.unwrap_or_default().to_vec()),
+                    typed: typed_pin,
+                });
+            }
+            Err(Unchecked::Malformed(error)) => return malformed(error, compared),
+            Ok(fits) => fits,
+        };
         let typed = Code::parse(typed_otp);
+        let compared_here = match typed {
+            Some(_) => Compared::Code,
+            None => Compared::NoCode,
+        };
         let journalled = journal.and_then(|journal| journal.last_used_of(&entry));
         let outcome = examine(&entry, typed.as_ref(), journalled, attempt);
-        match pin_fits(&entry, typed_pin, attempt) {
-            Err(error) => return malformed(error),
-            Ok(fits) if !bool::from(fits) => {
-                if refusal == Refusal::NoToken {
-                    refusal = Refusal::WrongPin;
-                }
-                continue;
+        let outcome = match outcome {
+            Err(Unexamined::Clock(error)) => return Err(error.into()),
+            Err(Unexamined::Malformed(error)) => Err(error),
+            Ok(outcome) => Ok(outcome),
+        };
+        if !bool::from(pin_fits) {
+            compared = compared.max(compared_here);
+            if refusal == Refusal::NoToken {
+                refusal = Refusal::WrongPin;
             }
-            Ok(_) => {}
+            continue;
         }
         let used = match outcome {
-            Err(error) => return malformed(error),
+            Err(error) => return malformed(error, compared),
             Ok(Outcome::NotFound) => {
+                compared = compared.max(compared_here);
                 refusal = Refusal::WrongOtp { line: line_number };
                 continue;
             }
             Ok(Outcome::Replayed) => {
-                return decided(Verdict::Refused(Refusal::Replayed { line: line_number }));
+                return refused(Refusal::Replayed { line: line_number }, compared_here);
             }
             Ok(Outcome::LastUsedInFuture) => {
-                let refusal = Refusal::LastUsedInFuture { line: line_number };
-                return decided(Verdict::Refused(refusal));
+                return refused(
+                    Refusal::LastUsedInFuture { line: line_number },
+                    compared_here,
+                );
             }
             Ok(Outcome::GoodAgain) => {
-                return decided(Verdict::Accepted {
-                    line: line_number,
-                    record: None,
-                });
+                let line = line_number;
+                return decided(Verdict::Accepted { line, record: None }, compared_here);
             }
             Ok(Outcome::Accepted(used)) => used,
         };
@@ -248,19 +322,22 @@ pub fn decide<'a>(
             Some((line, entry)) => (*line, entry, used.relative),
             None => (line, &entry, used.counter),
         };
-        let time = last_time(&attempt.now.local_time);
-        return decided(Verdict::Accepted {
+        let time = attempt.now.zone.local_time(attempt.now.unix_time)?;
+        let record = Rewrite {
+            span: line.span.clone(),
+            text: entry.with_last_used(counter, &used.otp, time),
+        };
+        let accepted = Verdict::Accepted {
             line: line_number,
-            record: Some(Rewrite {
-                span: line.span.clone(),
-                text: entry.with_last_used(counter, &used.otp, &time),
-            }),
-        });
+            record: Some(record),
+        };
+        return decided(accepted, compared_here);
     }
-    Decision {
+    Ok(Decision {
         verdict: Verdict::Refused(refusal),
         pin: first_pin.unwrap_or(split(attempt.response, attempt.code_length).0),
-    }
+        compared,
+    })
 }
 
 /// Splits a response into PIN and code. What is shorter than a code holds none; how long a
@@ -276,10 +353,15 @@ pub fn split(response: &[u8], code_length: CodeLength) -> (&[u8], &[u8]) {
     }
 }
 
-fn pin_fits(entry: &Entry, typed: &[u8], attempt: &Attempt) -> Result<Choice, Malformed> {
+fn pin_fits(
+    entry: &Entry,
+    typed: &[u8],
+    attempt: &Attempt,
+    checked: &CheckedHashes,
+) -> Result<Choice, Unchecked> {
     match entry.pin {
         _ if attempt.ignore_pin => Ok(Choice::from(1)),
-        Some(field) => pin::fits(field, typed),
+        Some(field) => pin::fits(field, typed, checked),
         None => Ok(Choice::from(0)),
     }
 }
@@ -294,11 +376,29 @@ enum Outcome {
     GoodAgain,
 }
 
+/// Why a line says nothing.
+enum Unexamined {
+    Malformed(Malformed),
+    Clock(clock::Error),
+}
+
+impl From<Malformed> for Unexamined {
+    fn from(error: Malformed) -> Self {
+        Unexamined::Malformed(error)
+    }
+}
+
+impl From<clock::Error> for Unexamined {
+    fn from(error: clock::Error) -> Self {
+        Unexamined::Clock(error)
+    }
+}
+
 /// What is recorded of a code that was accepted.
 struct Used {
     /// What our COUNTER holds: the counter, or the time step.
     counter: u64,
-    /// What the original's COUNTER holds: for a time step the sum of the distances from now.
+    /// What OATH Toolkit's COUNTER holds: for a time step the sum of the distances from now.
     relative: u64,
     otp: Code,
 }
@@ -326,18 +426,28 @@ impl Last {
         }
     }
 
-    /// Whether it was accepted so short a time ago that it may be accepted again. Of two moments
-    /// that LAST-TIME can mean both must be; one in the future is none.
-    fn is_in_grace(&self, attempt: &Attempt) -> bool {
+    /// Whether it was accepted so short a time ago that it may be accepted again. `is_possible`
+    /// tells which moments it can have been accepted at, of those that LAST-TIME can mean: two in
+    /// the hour that the end of summer time repeats. If more than one is left, all must be short
+    /// enough ago. One in the future is not.
+    fn is_in_grace(
+        &self,
+        attempt: &Attempt,
+        is_possible: impl Fn(u64) -> bool,
+    ) -> Result<bool, clock::Error> {
+        let (Some(time), now) = (self.time, attempt.now.unix_time) else {
+            return Ok(false);
+        };
         if attempt.replay_grace == 0 {
-            return false;
+            return Ok(false);
         }
-        let times = self.time.map(attempt.now.unix_times).unwrap_or_default();
-        let is_in_grace = |&time: &u64| {
-            let passed = attempt.now.unix_time.checked_sub(time);
+        let mut times = attempt.now.zone.unix_times(time)?;
+        times.retain(|&time| is_possible(time));
+        let is_recent = |&time: &u64| {
+            let passed = now.checked_sub(time);
             passed.is_some_and(|passed| passed <= attempt.replay_grace)
         };
-        !times.is_empty() && times.iter().all(is_in_grace)
+        Ok(!times.is_empty() && times.iter().all(is_recent))
     }
 }
 
@@ -346,7 +456,7 @@ fn examine(
     typed: Option<&Code>,
     journalled: Option<LastUsed>,
     attempt: &Attempt,
-) -> Result<Outcome, Malformed> {
+) -> Result<Outcome, Unexamined> {
     let secret = entry.secret()?;
     let token = Token {
         key: Key::new(entry.token_type.algorithm, &secret),
@@ -354,10 +464,11 @@ fn examine(
         in_file: Last::read(entry.last_used)?,
         journalled: journalled.map(Last::read).transpose()?,
     };
-    Ok(match entry.token_type.moving_factor {
+    let outcome = match entry.token_type.moving_factor {
         MovingFactor::Event => token.check_event(typed, attempt),
         MovingFactor::Time { period } => token.check_time(period, typed, attempt),
-    })
+    };
+    Ok(outcome?)
 }
 
 /// A token's line, understood.
@@ -383,16 +494,27 @@ impl Token {
         }
     }
 
-    /// HOTP: the search begins at the counter last used, whose code alone is refused.
-    fn check_event(&self, typed: Option<&Code>, attempt: &Attempt) -> Outcome {
+    /// HOTP: the search begins at the counter last used. Where the secret proves that counter, it
+    /// is used up, in every length of a code; where it does not (another program wrote it), the
+    /// code last used alone is refused, as OATH Toolkit's module does.
+    fn check_event(
+        &self,
+        typed: Option<&Code>,
+        attempt: &Attempt,
+    ) -> Result<Outcome, clock::Error> {
         let latest = self.latest(|journalled| journalled.counter >= self.in_file.counter);
+        let is_used_up = [Some(&self.in_file), self.journalled.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|last| last.counter == latest.counter && self.proven(last).is_some());
         let ahead = (0..=u64::from(attempt.window)).map(|n| latest.counter.wrapping_add(n));
         let [found] = otp::find(&self.key, ahead, [typed]);
-        if latest.is_of(typed) && latest.is_in_grace(attempt) {
-            return Outcome::GoodAgain;
+        if latest.is_of(typed) && latest.is_in_grace(attempt, |_| true)? {
+            return Ok(Outcome::GoodAgain);
         }
-        match (found, typed) {
+        Ok(match (found, typed) {
             _ if self.was_last(typed) => Outcome::Replayed,
+            (Some(0), _) if is_used_up => Outcome::Replayed,
             (Some(n), Some(typed)) => {
                 let counter = latest.counter.wrapping_add(n as u64);
                 Outcome::Accepted(Used {
@@ -402,26 +524,28 @@ impl Token {
                 })
             }
             _ => Outcome::NotFound,
-        }
+        })
     }
 
     /// TOTP: only a time step later than the last one used is accepted.
-    fn check_time(&self, period: u32, typed: Option<&Code>, attempt: &Attempt) -> Outcome {
+    fn check_time(
+        &self,
+        period: u32,
+        typed: Option<&Code>,
+        attempt: &Attempt,
+    ) -> Result<Outcome, clock::Error> {
         let now = otp::time_step(attempt.now.unix_time, period);
-        // COUNTER is the time step last used if the secret proves it. If not, the original
-        // wrote it.
-        let proven_in_file = self.proven_step(&self.in_file);
-        let proven_in_journal = self
-            .journalled
-            .as_ref()
-            .and_then(|last| self.proven_step(last));
+        // COUNTER is the time step last used if the secret proves it. If not, it is the sum of
+        // distances that OATH Toolkit's module keeps there.
+        let proven_in_file = self.proven(&self.in_file);
+        let proven_in_journal = self.journalled.as_ref().and_then(|last| self.proven(last));
 
-        let mut steps = Vec::from_iter(around(now, attempt.window));
+        let mut steps = Vec::from_iter(around(now, attempt.window.into()));
         if attempt.drift {
             let latest = self.latest(|_| proven_in_journal > proven_in_file);
             if let Some(last_step) = proven_in_file.max(proven_in_journal) {
-                for centre in centres(last_step, latest.time, now, period, attempt) {
-                    steps.extend(around(centre, attempt.window));
+                for centre in centres(last_step, latest.time, now, period, attempt)? {
+                    steps.extend(around(centre, attempt.window.into()));
                 }
                 steps.sort_unstable();
                 steps.dedup();
@@ -434,50 +558,108 @@ impl Token {
         let [found, in_file, in_journal] =
             otp::find(&self.key, steps.iter().copied(), codes).map(|n| n.map(|n| steps[n]));
 
-        // What the secret does not prove is looked for in the window, as the original does.
-        let in_file = proven_in_file.or(in_file);
-        let in_journal = proven_in_journal.or(in_journal);
+        // What COUNTER does not prove is where LAST-TIME says, or looked for in the window.
+        let in_file = match proven_in_file {
+            None => self
+                .found_by_time(&self.in_file, period, attempt)?
+                .max(in_file),
+            proven => proven,
+        };
+        let in_journal = match (proven_in_journal, &self.journalled) {
+            (None, Some(last)) => self.found_by_time(last, period, attempt)?.max(in_journal),
+            (proven, _) => proven,
+        };
         let latest = self.latest(|_| in_journal > in_file);
-        if latest.is_of(typed) && latest.is_in_grace(attempt) {
-            return Outcome::GoodAgain;
+        let last_step = in_file.max(in_journal);
+        if latest.is_of(typed) && self.is_in_grace(latest, last_step, period, attempt)? {
+            return Ok(Outcome::GoodAgain);
         }
         let was_last = self.was_last(typed);
         let (Some(step), Some(typed)) = (found, typed) else {
-            return if was_last {
-                Outcome::Replayed
-            } else {
-                Outcome::NotFound
-            };
+            return Ok(match was_last {
+                true => Outcome::Replayed,
+                false => Outcome::NotFound,
+            });
         };
-        match in_file.max(in_journal) {
+        Ok(match last_step {
             Some(last) if steps.iter().all(|&step| step < last) => Outcome::LastUsedInFuture,
             Some(last) if step <= last => Outcome::Replayed,
             _ if was_last => Outcome::Replayed,
             _ => {
                 let relative = self.in_file.counter.wrapping_add(step.abs_diff(now));
-                // A code of another length than the token's own does not prove its time step to
-                // the next login, so it is recorded as the original does.
-                let proves_step = typed.digits() == self.digits;
+                // A code of another length than the token's own is recorded as OATH Toolkit's
+                // module does it, and found again by `found_by_time`.
+                let is_own_length = typed.digits() == self.digits;
                 Outcome::Accepted(Used {
-                    counter: if proves_step { step } else { relative },
+                    counter: if is_own_length { step } else { relative },
                     relative,
                     otp: typed.clone(),
                 })
             }
-        }
+        })
     }
 
-    fn proven_step(&self, last: &Last) -> Option<u64> {
+    /// COUNTER, if the secret gives LAST-OTP there.
+    fn proven(&self, last: &Last) -> Option<u64> {
         let otp = last.otp.as_ref()?;
         let code = self.key.code(last.counter, otp.digits());
         bool::from(code.ct_eq(otp)).then_some(last.counter)
+    }
+
+    /// The time step of a code of another length than the token's own, whose COUNTER is a sum of
+    /// distances: LAST-TIME is no further from it than that sum, nor than the widest window. Of
+    /// several steps that give LAST-OTP it is the nearest.
+    ///
+    /// A code of the token's own length that COUNTER does not prove was not recorded here.
+    fn found_by_time(
+        &self,
+        last: &Last,
+        period: u32,
+        attempt: &Attempt,
+    ) -> Result<Option<u64>, clock::Error> {
+        let (Some(otp), Some(time)) = (&last.otp, last.time) else {
+            return Ok(None);
+        };
+        if otp.digits() == self.digits {
+            return Ok(None);
+        }
+        let reach = last.counter.min(u64::from(MAX_WINDOW));
+        let mut latest = None;
+        for time in attempt.now.zone.unix_times(time)? {
+            let steps = || around(otp::time_step(time, period), reach);
+            let [found] = otp::find(&self.key, steps(), [Some(otp)]);
+            latest = latest.max(found.and_then(|n| steps().nth(n)));
+        }
+        Ok(latest)
+    }
+
+    /// Whether the code of the time step `last` may be accepted again. LAST-TIME tells when it
+    /// was, and the step itself bounds that: it was in the window then.
+    fn is_in_grace(
+        &self,
+        record: &Last,
+        step: Option<u64>,
+        period: u32,
+        attempt: &Attempt,
+    ) -> Result<bool, clock::Error> {
+        // With `drift` the window is where the token's clock was. Further off than this, that
+        // could be a change of the time zone as well.
+        const MAX_SECONDS_OFF: u32 = 1800;
+        let off = match attempt.drift {
+            true => MAX_SECONDS_OFF / period,
+            false => 0,
+        };
+        let reach = u64::from(attempt.window.max(off));
+        record.is_in_grace(attempt, |time| {
+            step.is_none_or(|step| otp::time_step(time, period).abs_diff(step) <= reach)
+        })
     }
 }
 
 /// The time steps of a window in the order in which the original tries them: its centre, then one
 /// later, one earlier, two later, two earlier.
-fn around(centre: u64, window: u32) -> impl Iterator<Item = u64> {
-    let sides = (1..=u64::from(window))
+fn around(centre: u64, window: u64) -> impl Iterator<Item = u64> {
+    let sides = (1..=window)
         .flat_map(move |n| [centre.checked_add(n), centre.checked_sub(n)])
         .flatten();
     std::iter::once(centre).chain(sides)
@@ -500,36 +682,26 @@ fn centres(
     now: u64,
     period: u32,
     attempt: &Attempt,
-) -> Vec<u64> {
-    const ZONE_CHANGES: [i128; 3] = [3600, 1800, 900];
+) -> Result<Vec<u64>, clock::Error> {
     let Some(last_time) = last_time else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     // Wide enough for every pair of steps and every period.
     let period = i128::from(period);
     let seconds_off = |time: i128| (i128::from(last_step) - time / period) * period;
-    let as_it_reads = (attempt.now.unix_times)(last_time)
-        .into_iter()
-        .map(|time| seconds_off(time.into()));
+    let times = attempt.now.zone.unix_times(last_time)?;
+    let as_it_reads = times.into_iter().map(|time| seconds_off(time.into()));
     let in_the_hour = i128::from(last_time.minute) * 60 + i128::from(last_time.second);
     let in_any_zone = ZONE_CHANGES.map(|change| nearest_rest(seconds_off(in_the_hour), change));
-    as_it_reads
+    Ok(as_it_reads
         .chain(in_any_zone)
         .map(|seconds| (seconds * 2 / period + seconds.signum()) / 2)
         .filter_map(|steps| u64::try_from(i128::from(now) + steps).ok())
-        .collect()
+        .collect())
 }
 
 /// What is left of `number` when the nearest multiple of `unit` is taken away.
 fn nearest_rest(number: i128, unit: i128) -> i128 {
     let rest = number.rem_euclid(unit);
     if rest > unit / 2 { rest - unit } else { rest }
-}
-
-/// LAST-TIME for a local time: `%Y-%m-%dT%H:%M:%SL`.
-pub fn last_time(now: &LocalTime) -> String {
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}L",
-        now.year, now.month, now.day, now.hour, now.minute, now.second
-    )
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use subtle::{Choice, ConstantTimeEq};
+use zeroize::Zeroizing;
 
 use crate::sys;
 use crate::usersfile::format::{Field, Malformed};
@@ -11,26 +12,77 @@ use crate::usersfile::format::{Field, Malformed};
 const LONGEST_HASHED: usize = 511;
 
 /// Whether `typed` is the PIN that the `field` asks for: `-` for none, `+` for one that another
-/// module checks, a crypt(5) hash of it, or the PIN itself. Compared in constant time; a hash
-/// is computed whatever was typed.
-pub fn fits(field: &[u8], typed: &[u8]) -> Result<Choice, Malformed> {
+/// module checks, a crypt(5) hash of it, or the PIN itself. Compared in constant time.
+///
+/// # Errors
+/// The field can never be fitted, or its hash has not been checked yet.
+pub fn fits(field: &[u8], typed: &[u8], checked: &CheckedHashes) -> Result<Choice, Unchecked> {
     match field {
         b"-" => Ok(typed.len().ct_eq(&0)),
         b"+" => Ok(Choice::from(1)),
         hash if is_hash(hash) => {
             if !is_affordable(hash) {
-                return Err(malformed(
+                return Err(Unchecked::Malformed(malformed(
                     "is a hash too costly to compute in a login; make one with mkpasswd's defaults",
-                ));
+                )));
             }
-            let can_be_hashed = typed.len() <= LONGEST_HASHED;
-            let phrase = if can_be_hashed { typed } else { b"" };
-            let computed = sys::crypt(phrase, hash).ok_or(malformed(
-                "is a crypt(5) hash that this system's libcrypt cannot compute",
-            ))?;
-            Ok(computed.ct_eq(hash) & Choice::from(u8::from(can_be_hashed)))
+            match checked.find(hash, typed) {
+                Some(fits) => fits.map_err(Unchecked::Malformed),
+                None => Err(Unchecked::Hash),
+            }
         }
         pin => Ok(pin.ct_eq(typed)),
+    }
+}
+
+/// Why it is not known whether a PIN fits.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unchecked {
+    /// The field cannot be a PIN.
+    Malformed(Malformed),
+    /// The field is a hash: to be computed by [`CheckedHashes::check`] first.
+    Hash,
+}
+
+/// The hashes of PINs that one login has computed. That takes some tenths of a second each, so
+/// none is computed twice, and none while others wait for a lock.
+#[derive(Default)]
+pub struct CheckedHashes(Vec<CheckedHash>);
+
+struct CheckedHash {
+    hash: Zeroizing<Vec<u8>>,
+    typed: Zeroizing<Vec<u8>>,
+    fits: Result<Choice, Malformed>,
+}
+
+impl CheckedHashes {
+    /// Computes the `hash` of what was `typed`, whatever that is, and remembers whether it fits.
+    pub fn check(&mut self, hash: &[u8], typed: &[u8]) {
+        let can_be_hashed = typed.len() <= LONGEST_HASHED;
+        let phrase = if can_be_hashed { typed } else { b"" };
+        let fits = match sys::crypt(phrase, hash) {
+            Some(computed) => Ok(computed.ct_eq(hash) & Choice::from(u8::from(can_be_hashed))),
+            None => Err(malformed(
+                "is a crypt(5) hash that this system's libcrypt cannot compute",
+            )),
+        };
+        self.0.push(CheckedHash {
+            hash: Zeroizing::new(hash.to_vec()),
+            typed: Zeroizing::new(typed.to_vec()),
+            fits,
+        });
+    }
+
+    /// How many were computed.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn find(&self, hash: &[u8], typed: &[u8]) -> Option<Result<Choice, Malformed>> {
+        let is_same = |checked: &&CheckedHash| {
+            checked.hash.as_slice() == hash && bool::from(checked.typed.as_slice().ct_eq(typed))
+        };
+        self.0.iter().find(is_same).map(|checked| checked.fits)
     }
 }
 
@@ -86,7 +138,14 @@ mod tests {
     use super::*;
 
     fn fit(field: &str, typed: &str) -> bool {
-        fits(field.as_bytes(), typed.as_bytes()).unwrap().into()
+        let (field, typed) = (field.as_bytes(), typed.as_bytes());
+        let mut checked = CheckedHashes::default();
+        if is_hash(field) {
+            assert_eq!(fits(field, typed, &checked).unwrap_err(), Unchecked::Hash);
+            checked.check(field, b"of another PIN");
+            checked.check(field, typed);
+        }
+        fits(field, typed, &checked).unwrap().into()
     }
 
     #[test]
@@ -121,8 +180,8 @@ mod tests {
             "$2b$31$abcdef",
             "$y$zzz$",
         ] {
-            let error = fits(hash.as_bytes(), b"1234").unwrap_err();
-            assert_eq!(error.field, Field::Pin, "{hash}");
+            let error = fits(hash.as_bytes(), b"1234", &CheckedHashes::default());
+            assert!(matches!(error, Err(Unchecked::Malformed(_))), "{hash}");
         }
     }
 }

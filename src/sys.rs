@@ -54,6 +54,19 @@ pub fn open_at(folder: &File, name: &OsStr, flags: c_int, mode: u32) -> io::Resu
         )
     })?;
     // SAFETY: openat(2) has just returned this descriptor and nobody else knows it.
+    above_standard(unsafe { File::from_raw_fd(fd) })
+}
+
+/// Moves a file away from descriptors 0 to 2. A process that was started without them would have
+/// the usersfile there, open for whatever a library prints.
+fn above_standard(file: File) -> io::Result<File> {
+    const FIRST: c_int = libc::STDERR_FILENO + 1;
+    if file.as_raw_fd() >= FIRST {
+        return Ok(file);
+    }
+    // SAFETY: fcntl(2) takes a number with this command, and `file` is open while borrowed.
+    let fd = checked(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST) })?;
+    // SAFETY: fcntl(2) has just returned this descriptor and nobody else knows it.
     Ok(unsafe { File::from_raw_fd(fd) })
 }
 
@@ -335,9 +348,8 @@ fn account(
             }
             libc::ERANGE if buffer.len() < LARGEST_ENTRY => buffer.resize(buffer.len() * 4, 0),
             libc::EINTR => {}
-            // What the library says where an account does not exist differs from one name service
-            // to the next (getpwnam(3), NOTES).
-            libc::ENOENT | libc::ESRCH => return Ok(None),
+            // ENOENT and ESRCH as well: a name service says so whose daemon is away. Only "no
+            // error and no entry" is an account that does not exist.
             error => return Err(io::Error::from_raw_os_error(error)),
         }
     }
@@ -388,7 +400,6 @@ pub struct Rights {
 impl Rights {
     /// Lets this thread touch files as `account` would.
     pub fn assume(account: &Account) -> io::Result<Rights> {
-        const ASK: u32 = u32::MAX; // no user and no group: changes nothing, returns what is
         let groups = groups_of(account)?;
         let former = Rights {
             uid: set_fs_user(ASK),
@@ -424,6 +435,9 @@ impl Drop for Rights {
         let _ = set_groups(&self.groups);
     }
 }
+
+/// No user and no group: setting it changes nothing and returns what is.
+const ASK: u32 = u32::MAX;
 
 fn set_fs_user(uid: libc::uid_t) -> libc::uid_t {
     // SAFETY: setfsuid(2) takes a number and cannot fail in a way that touches memory.
@@ -505,69 +519,100 @@ fn set_capabilities(words: &Capabilities) -> io::Result<()> {
         .map(drop)
 }
 
-/// A point in time as the clock on the wall shows it in the system's time zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LocalTime {
-    /// The year of the common era.
-    pub year: i32,
-    /// 1 to 12.
-    pub month: u8,
-    /// 1 to 31.
-    pub day: u8,
-    /// 0 to 23.
-    pub hour: u8,
-    /// 0 to 59.
-    pub minute: u8,
-    /// 0 to 60: a leap second.
-    pub second: u8,
+/// While it lives, nobody without root's rights can stop this thread: to be held with a lock that
+/// others wait for. Dropping it gives back what was.
+///
+/// A setuid program keeps the real user of its caller, who may therefore send it SIGSTOP (kill(2)),
+/// and it has the caller's terminal, where ^Z stops it. So the real and the saved user are root for
+/// this thread, and the signals by which a terminal stops a process wait.
+pub struct StopGuard {
+    /// The real, the saved and the file-system user as they were; `None` if they stay.
+    users: Option<[libc::uid_t; 3]>,
+    signals: libc::sigset_t,
+    // What a thread has is given back by that thread.
+    not_send: std::marker::PhantomData<*const ()>,
 }
 
-/// `localtime_r(3)`: the local time at `unix_time`, or `None` where the calendar ends.
-pub fn local_time(unix_time: u64) -> Option<LocalTime> {
-    let unix_time = libc::time_t::try_from(unix_time).ok()?;
-    let mut parts = MaybeUninit::<libc::tm>::uninit();
-    // SAFETY: localtime_r(3) reads a time and writes to `parts`; it returns null if it did not.
-    let parts = unsafe {
-        if libc::localtime_r(&unix_time, parts.as_mut_ptr()).is_null() {
-            return None;
+impl StopGuard {
+    /// Begins to protect this thread.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn begin() -> io::Result<StopGuard> {
+        let signals = block_stop_signals()?;
+        let mut guard = StopGuard {
+            users: None,
+            signals,
+            not_send: std::marker::PhantomData,
+        };
+        let (real, effective, saved) = users()?;
+        // Without CAP_SETUID the users could not be given back. Such a process is no setuid
+        // program as it comes.
+        if effective == 0 && (real, saved) != (0, 0) && may_set_users()? {
+            // From here on every way out passes through the drop of `guard`.
+            let over_files = set_fs_user(ASK);
+            guard.users = Some([real, saved, over_files]);
+            set_real_and_saved_user(0, 0)?;
+            set_fs_user(over_files);
         }
-        parts.assume_init()
-    };
-    Some(LocalTime {
-        year: parts.tm_year.checked_add(1900)?,
-        month: u8::try_from(parts.tm_mon + 1).ok()?,
-        day: u8::try_from(parts.tm_mday).ok()?,
-        hour: u8::try_from(parts.tm_hour).ok()?,
-        minute: u8::try_from(parts.tm_min).ok()?,
-        second: u8::try_from(parts.tm_sec).ok()?,
-    })
+        Ok(guard)
+    }
 }
 
-/// The points in time at which the clock on the wall shows `local`: none in the hour that summer
-/// time leaves out, two in the hour that it repeats. In ascending order.
-pub fn unix_times(local: LocalTime) -> Vec<u64> {
-    let mut times: Vec<u64> = [0, 1]
-        .into_iter()
-        .filter_map(|is_summer_time| {
-            // SAFETY: every field of the C structure is a number or a pointer, for which zero is
-            // a value.
-            let mut parts: libc::tm = unsafe { std::mem::zeroed() };
-            parts.tm_year = local.year - 1900;
-            parts.tm_mon = i32::from(local.month) - 1;
-            parts.tm_mday = local.day.into();
-            parts.tm_hour = local.hour.into();
-            parts.tm_min = local.minute.into();
-            parts.tm_sec = local.second.into();
-            parts.tm_isdst = is_summer_time;
-            // SAFETY: mktime(3) reads and normalises the structure it is given.
-            let time = unsafe { libc::mktime(&mut parts) };
-            u64::try_from(time).ok()
-        })
-        .filter(|&time| local_time(time) == Some(local))
-        .collect();
-    times.sort_unstable();
-    times.dedup();
-    times
+impl Drop for StopGuard {
+    fn drop(&mut self) {
+        if let Some([real, saved, over_files]) = self.users {
+            // Cannot fail: the thread has the capability for it that it had when it began.
+            let _ = set_real_and_saved_user(real, saved);
+            set_fs_user(over_files);
+        }
+        // SAFETY: pthread_sigmask(3) reads a set that it has filled in itself.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.signals, std::ptr::null_mut()) };
+    }
+}
+
+/// Lets the stop signals of a terminal wait; returns which signals waited before.
+fn block_stop_signals() -> io::Result<libc::sigset_t> {
+    let mut stop = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut former = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset(3) fills in the set that the other calls read; pthread_sigmask(3) reads
+    // one set and fills in the other, unless it fails.
+    unsafe {
+        libc::sigemptyset(stop.as_mut_ptr());
+        for signal in [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
+            libc::sigaddset(stop.as_mut_ptr(), signal);
+        }
+        match libc::pthread_sigmask(libc::SIG_BLOCK, stop.as_ptr(), former.as_mut_ptr()) {
+            0 => Ok(former.assume_init()),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+/// The real, the effective and the saved user of this thread.
+fn users() -> io::Result<(libc::uid_t, libc::uid_t, libc::uid_t)> {
+    let (mut real, mut effective, mut saved) = (0, 0, 0);
+    // SAFETY: getresuid(2) writes to three numbers.
+    checked(unsafe { libc::getresuid(&mut real, &mut effective, &mut saved) })?;
+    Ok((real, effective, saved))
+}
+
+fn may_set_users() -> io::Result<bool> {
+    const CAP_SETUID: u32 = 1 << 7;
+    Ok(own_capabilities()?[0].effective & CAP_SETUID != 0)
+}
+
+/// The system call itself: the library's function of that name changes every thread. The effective
+/// user stays; the kernel sets the file-system user to that.
+fn set_real_and_saved_user(real: libc::uid_t, saved: libc::uid_t) -> io::Result<()> {
+    // The plain call takes 16-bit users on the oldest 32-bit architectures.
+    #[cfg(any(target_arch = "x86", target_arch = "arm"))]
+    const SETRESUID: libc::c_long = libc::SYS_setresuid32;
+    #[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
+    const SETRESUID: libc::c_long = libc::SYS_setresuid;
+    const KEEP: libc::uid_t = libc::uid_t::MAX;
+    // SAFETY: setresuid(2) takes three numbers.
+    checked(unsafe { libc::syscall(SETRESUID, real, KEEP, saved) } as c_int).map(drop)
 }
 
 /// This machine's name.

@@ -8,14 +8,12 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::usersfile::store::{Held, Rewrite};
-use crate::usersfile::{Error, state};
+use crate::usersfile::state::{self, StateFile};
+use crate::usersfile::{Deadline, Error};
 
 /// Where the files are, unless `throttle_dir=` names another folder.
 pub const FOLDER: &str = "/run/pam_oath";
@@ -25,9 +23,6 @@ pub const LONGEST_WAIT: u64 = 3600;
 
 /// What the names of the throttle's files begin with.
 const PREFIX: &str = "throttle-";
-
-/// The longest name of a user that is part of a file's name as it is, in bytes.
-const LONGEST_NAME: usize = 64;
 
 /// How a user's recent logins went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +46,7 @@ impl Failures {
     }
 
     /// One failure more, at `now`.
-    pub fn and_one_at(&self, now: u64) -> Failures {
+    pub fn record_at(&self, now: u64) -> Failures {
         Failures {
             count: self.count.saturating_add(1),
             last: now,
@@ -82,38 +77,27 @@ impl Failures {
 
 /// One user's file, locked.
 pub struct Throttle {
-    held: Held,
-    length: u64,
+    file: StateFile,
     failures: Failures,
 }
 
 impl Throttle {
     /// Locks and reads the file of `user` in `folder`.
-    pub fn lock(folder: &Path, user: &OsStr) -> Result<Throttle, Error> {
-        let held = state::lock(folder, &file_name(user))?;
-        let text = held.read_all()?;
-        let failures = Failures::parse(&text).ok_or_else(|| Error::Refused {
-            path: held.path().to_owned(),
+    ///
+    /// # Errors
+    /// The file cannot be used, or is not as [`Throttle::set`] writes it.
+    pub fn lock(folder: &Path, user: &OsStr, deadline: &Deadline) -> Result<Throttle, Error> {
+        let file = StateFile::lock(folder, &file_name(user), deadline)?;
+        let failures = Failures::parse(file.text()).ok_or_else(|| Error::Refused {
+            path: file.path().to_owned(),
             problem: "is not as the throttle writes it; run oathctl throttle --clear".into(),
         })?;
-        Ok(Throttle {
-            held,
-            length: text.len() as u64,
-            failures,
-        })
+        Ok(Throttle { file, failures })
     }
 
     /// Forgets what is remembered of `user`, even if it cannot be read.
-    pub fn clear(folder: &Path, user: &OsStr) -> Result<(), Error> {
-        let mut held = state::lock(folder, &file_name(user))?;
-        let length = held.read_all()?.len() as u64;
-        match length {
-            0 => Ok(()),
-            _ => held.replace(&Rewrite {
-                span: 0..length,
-                text: Zeroizing::default(),
-            }),
-        }
+    pub fn clear(folder: &Path, user: &OsStr, deadline: &Deadline) -> Result<(), Error> {
+        StateFile::lock(folder, &file_name(user), deadline)?.replace(Zeroizing::default(), deadline)
     }
 
     /// What is remembered.
@@ -121,61 +105,23 @@ impl Throttle {
         self.failures
     }
 
-    /// Remembers `failures` from now on.
-    pub fn set(&mut self, failures: Failures) -> Result<(), Error> {
-        if failures == self.failures {
-            return Ok(());
-        }
-        let text = Zeroizing::new(failures.text().into_bytes());
-        let length = text.len() as u64;
-        self.held.replace(&Rewrite {
-            span: 0..self.length,
-            text,
-        })?;
-        self.length = length;
+    /// Remembers `failures` from now on, durably.
+    pub fn set(&mut self, failures: Failures, deadline: &Deadline) -> Result<(), Error> {
+        self.file
+            .replace(Zeroizing::new(failures.text().into_bytes()), deadline)?;
         self.failures = failures;
         Ok(())
     }
 }
 
-/// The name of a user's file. Letters, digits, `-` and `_` stand for themselves, other bytes are
-/// written as `%2F`; a name too long for that is replaced by its SHA-256. So no name leads out of
-/// the folder, and no two users share a file.
+/// The name of a user's file.
 pub fn file_name(user: &OsStr) -> OsString {
-    let user = user.as_bytes();
-    let mut name = OsString::from(PREFIX);
-    if user.len() > LONGEST_NAME {
-        name.push("%");
-        for byte in Sha256::digest(user) {
-            name.push(format!("{byte:02x}"));
-        }
-        return name;
-    }
-    for &byte in user {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
-            name.push(OsStr::from_bytes(&[byte]));
-        } else {
-            name.push(format!("%{byte:02X}"));
-        }
-    }
-    name
+    state::file_name(PREFIX, user)
 }
 
 /// The user whose file has this name; `None` for another file, or one of a name too long.
 pub fn user_of(file_name: &OsStr) -> Option<OsString> {
-    let mut rest = file_name.as_bytes().strip_prefix(PREFIX.as_bytes())?;
-    let mut user = OsString::new();
-    while let Some((&byte, after)) = rest.split_first() {
-        if byte == b'%' {
-            let code = std::str::from_utf8(after.get(..2)?).ok()?;
-            user.push(OsStr::from_bytes(&[u8::from_str_radix(code, 16).ok()?]));
-            rest = &after[2..];
-        } else {
-            user.push(OsStr::from_bytes(&[byte]));
-            rest = after;
-        }
-    }
-    (self::file_name(&user) == file_name).then_some(user)
+    state::user_of(PREFIX, file_name)
 }
 
 #[cfg(test)]
@@ -207,35 +153,6 @@ mod tests {
         for text in ["1", "1 2 3", "-1 2", "x 2", "1 2\0"] {
             assert_eq!(Failures::parse(text.as_bytes()), None, "{text:?}");
         }
-    }
-
-    #[test]
-    fn every_user_has_a_file_of_her_own_inside_the_folder() {
-        let long = "x".repeat(300);
-        let names = [
-            "alice",
-            "..",
-            ".",
-            "../../etc/passwd",
-            "EX\\al",
-            "a b",
-            "żółw",
-            "%2F",
-            &long,
-        ];
-        let mut files: Vec<OsString> = names.iter().map(|name| file_name(name.as_ref())).collect();
-        for (name, file) in names.iter().zip(&files) {
-            assert!(
-                !file.as_bytes().contains(&b'/') && file.len() < 255,
-                "{name}"
-            );
-            let user = user_of(file);
-            assert_eq!(user.is_none(), name.len() > LONGEST_NAME, "{name}");
-            assert!(user.is_none_or(|user| user == *name), "{name}");
-        }
-        files.sort();
-        files.dedup();
-        assert_eq!(files.len(), names.len());
     }
 
     /// With `window=30 digits=6` a guess is right with a chance of 61 in a million.

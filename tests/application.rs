@@ -38,13 +38,22 @@ fn a_user_the_application_does_not_know_yet_is_asked_for_the_name() {
 }
 
 #[test]
-fn an_error_of_the_conversation_comes_back_to_the_application() {
-    for (rc, name) in [
-        (pam_sys::PAM_CONV_ERR, "CONV_ERR"),
-        (pam_sys::PAM_ABORT, "ABORT"),
+fn an_error_of_the_conversation_comes_back_as_a_code_that_a_module_may_return() {
+    for (rc, name, reason) in [
+        (
+            pam_sys::PAM_CONV_ERR,
+            "AUTH_ERR",
+            "the prompt was cancelled",
+        ),
+        (pam_sys::PAM_BUF_ERR, "AUTH_ERR", "PAM error 5"),
+        (pam_sys::PAM_ABORT, "ABORT", "PAM error 26"),
+        (pam_sys::PAM_CONV_AGAIN, "INCOMPLETE", "no answer yet"),
     ] {
-        let login = scene().login("alice").conversation_fails(rc).types(code());
+        let scene = scene();
+        let login = scene.login("alice").conversation_fails(rc).types(code());
         assert_eq!(login.rc, name);
+        assert!(login.log_text().contains(reason), "{}", login.log_text());
+        assert_eq!(scene.login("alice").types(code()).rc, "SUCCESS");
     }
 }
 
@@ -107,8 +116,9 @@ fn the_remote_host_of_a_refused_login_is_in_the_log() {
 }
 
 #[test]
+#[ignore = "needs the package tzdata: run `make test`"]
 fn the_time_of_a_login_is_recorded_in_the_local_time_zone() {
-    let scene = scene().env("TZ", "UTC-5:30");
+    let scene = scene().zone("Asia/Kolkata");
     assert_eq!(scene.login("alice").types(code()).rc, "SUCCESS");
     let line = scene.usersfile_now().unwrap();
     assert!(line.ends_with("\t2026-01-15T17:30:00L\n"), "{line}");

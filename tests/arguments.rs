@@ -196,7 +196,7 @@ mod allow_replayed_otp_within {
             (hotp("-"), token().code(0))
         };
         let scene = scene
-            .env("TZ", "Europe/Berlin")
+            .zone("Europe/Berlin")
             .args("allow_replayed_otp_within=60")
             .at(accepted);
         assert_rc(&scene.login("alice").types(&code), "SUCCESS");
@@ -217,9 +217,20 @@ mod allow_replayed_otp_within {
                     );
                 }
             }
-            // Between these two the wall does not tell which moment was meant.
-            for accepted in [WINTER_BEGINS - 3601, WINTER_BEGINS + 3600] {
-                assert!(is_good_again(by_time, accepted, accepted + 60));
+            // LAST-TIME alone does not tell which of two hours was meant. The time step does.
+            for (accepted, is_clear) in [
+                (WINTER_BEGINS - 3601, true),
+                (WINTER_BEGINS - 3600, by_time),
+                (WINTER_BEGINS - 61, by_time),
+                (WINTER_BEGINS, by_time),
+                (WINTER_BEGINS + 3539, by_time),
+                (WINTER_BEGINS + 3600, true),
+            ] {
+                assert_eq!(
+                    is_good_again(by_time, accepted, accepted + 60),
+                    is_clear,
+                    "accepted at {accepted}"
+                );
             }
         }
     }

@@ -271,10 +271,10 @@ fn any_bytes_can_be_a_users_or_a_hosts_name() {
 fn no_name_can_add_a_host_to_the_log() {
     let scene = Scene::new().usersfile(LINE);
     for space in [" ", "\t", "\n", "\u{a0}", "\u{2028}"] {
-        let name = format!("bob{space}rhost=192.0.2.1{space}line=7");
-        let outcome = scene.login(&name).rhost("198.51.100.9").types(FIRST_CODE);
+        let host = format!("198.51.100.9{space}rhost=192.0.2.1{space}line=7");
+        let outcome = scene.login("alice").rhost(&host).types("000000");
         let text = &outcome.log.last().unwrap().text;
-        let end = "; user=bob?rhost=192.0.2.1?line=7 rhost=198.51.100.9";
+        let end = "; user=alice rhost=198.51.100.9?rhost=192.0.2.1?line=7 line=1";
         assert!(text.ends_with(end), "{text:?}");
     }
 }

@@ -20,18 +20,30 @@ struct Case {
     expect: Answer,
 }
 
+/// OATH Toolkit's module accepts these, and ours refuses them on purpose: the code of a counter
+/// that is used up, typed in another length.
+const USED_IN_ANOTHER_LENGTH: [&str; 1] = ["1-816"];
+
 #[test]
 fn ours_gives_the_expected_answer_to_every_case() {
-    ask_every_case(Module::Ours, |case| &case.expect);
+    ask_every_case(Module::Ours, |case| {
+        let mut expect = case.expect.clone();
+        if USED_IN_ANOTHER_LENGTH.contains(&case.id.as_str()) {
+            assert_eq!(expect.rc, "SUCCESS");
+            expect.rc = "AUTH_ERR".into();
+            expect.after.clone_from(&case.usersfile);
+        }
+        expect
+    });
 }
 
 #[test]
 #[ignore = "needs the package libpam-oath: run `make test`"]
 fn the_original_gives_its_recorded_answer_to_every_case() {
-    ask_every_case(Module::Original, |case| &case.reference);
+    ask_every_case(Module::Original, |case| case.reference.clone());
 }
 
-fn ask_every_case(module: Module, recorded: impl Fn(&Case) -> &Answer) {
+fn ask_every_case(module: Module, recorded: impl Fn(&Case) -> Answer) {
     let cases = include_str!("conformance/cases.jsonl").lines();
     let cases: Vec<Case> = cases
         .map(|line| serde_json::from_str(line).unwrap())
@@ -41,7 +53,7 @@ fn ask_every_case(module: Module, recorded: impl Fn(&Case) -> &Answer) {
     for case in &cases {
         let answer;
         (scene, answer) = ask(scene, case);
-        let difference = answer.difference(recorded(case));
+        let difference = answer.difference(&recorded(case));
         if !difference.is_empty() {
             let Case { id, note, .. } = case;
             failures.push(format!(

@@ -38,7 +38,7 @@ fn after_a_login(phone_ahead: i64, last_time: &str) -> String {
 /// Ten years of logins, one every few days, by a phone that gains (loses if negative) so many
 /// seconds a day. Returns after how many days a good code was refused for the first time.
 fn first_refusal(gain: i64, zone: &str, args: &str) -> Option<i64> {
-    let mut scene = scene(args).env("TZ", zone);
+    let mut scene = scene(args).zone(zone);
     let mut day = 0;
     for login in 0.. {
         day += 2 + login % 4;
@@ -156,11 +156,11 @@ const PHONES: [i64; 4] = [0, -30, 600, -1500];
 /// Logs in at one moment in one time zone, then at another in another.
 #[track_caller]
 fn both_are_accepted(phone_ahead: i64, first: (i64, &str), second: (i64, &str)) {
-    let scene = scene("drift window=100").env("TZ", first.1).at(first.0);
+    let scene = scene("drift window=100").zone(first.1).at(first.0);
     let outcome = scene.login("alice").types(code(first.0 + phone_ahead));
     assert_rc(&outcome, "SUCCESS");
     let scene = scene.args(&format!("drift window={WINDOW}"));
-    let scene = scene.env("TZ", second.1).at(second.0);
+    let scene = scene.zone(second.1).at(second.0);
     let outcome = scene.login("alice").types(code(second.0 + phone_ahead));
     assert_eq!(
         outcome.rc,

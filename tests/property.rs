@@ -116,9 +116,27 @@ impl Attempt {
         let recorded_alike = lines.iter().all(whole)
             || lines.len() <= 2 && lines.iter().all(|fields| whole(fields) || same_pin(fields));
         recorded_alike
-            && !lines
-                .iter()
-                .any(|fields| self.was_used_beyond_the_window(fields))
+            && !lines.iter().any(|fields| {
+                self.was_used_beyond_the_window(fields) || self.is_used_in_another_length(fields)
+            })
+    }
+
+    /// What is typed ends in the code of the counter that the line has used, in another length.
+    fn is_used_in_another_length(&self, fields: &[&str]) -> bool {
+        let [type_, _, _, secret, counter, last_otp, ..] = fields else {
+            return false;
+        };
+        let Ok(counter) = counter.parse() else {
+            return false;
+        };
+        let typed = self.responses.iter().flatten().chain(&self.stacked);
+        let mut ends = typed.flat_map(|typed| {
+            let lengths = (6..=8).filter(|&length| length != last_otp.len());
+            lengths.filter_map(|length| typed.get(typed.len().checked_sub(length)?..))
+        });
+        time_token(type_).is_none()
+            && shows(secret, counter, last_otp)
+            && ends.any(|code| shows(secret, counter, code))
     }
 
     /// A time step noted by us that the window does not reach: only ours knows it was used.
@@ -126,9 +144,14 @@ impl Attempt {
         let [type_, _, _, secret, counter, last_otp, ..] = fields else {
             return false;
         };
-        let Some((step, _)) = time_token(type_) else {
+        let Some((step, digits)) = time_token(type_) else {
             return false;
         };
+        // Of a code of another length only ours knows the step, by COUNTER and LAST-TIME.
+        if (6..=8).contains(&last_otp.len()) && last_otp.len() != digits {
+            let now = NOON as u64 / step;
+            return (now - 1000..=now + 1000).any(|at| shows(secret, at, last_otp));
+        }
         // As strtoull reads it, which turns negative numbers around and stops at the largest.
         counter.parse().is_ok_and(|number: i128| {
             let largest = number.unsigned_abs() > u64::MAX.into();

@@ -170,6 +170,18 @@ fn a_login_does_not_wait_for_its_own_stacked_token_and_counts_once() {
 }
 
 #[test]
+fn a_stacked_code_is_a_guess_and_the_one_typed_after_it_another() {
+    let mut scene = throttled("try_first_pass");
+    let guess = scene.login("alice").stacked(wrong()).types(wrong());
+    assert_rc(&guess, "AUTH_ERR");
+    assert_eq!(guess.prompts.len(), 1);
+    scene = scene.at(NOON + 2 * SECONDS - 1);
+    assert_too_early(&scene.login("alice").types(code(0)));
+    scene = scene.at(NOON + 2 * SECONDS);
+    assert_rc(&scene.login("alice").types(code(0)), "SUCCESS");
+}
+
+#[test]
 fn a_clock_that_was_set_back_makes_nobody_wait() {
     let mut scene = throttled("");
     assert_checked_and_wrong(&scene.login("alice").types(wrong()));
@@ -257,7 +269,7 @@ fn an_error_of_the_usersfile_does_not_count() {
     let outcome = traced.scene.login("alice").types(code(1));
     assert_rc(&outcome, "AUTH_ERR");
     assert!(outcome.log_text().contains("cannot write"), "{outcome:?}");
-    assert_eq!(state(&scene), [""]);
+    assert_eq!(state(&scene), [""; 0]);
     assert_rc(&scene.login("alice").types(code(1)), "SUCCESS");
 }
 

@@ -3,12 +3,15 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use pam_oath::login::{self, Decision, Now};
-use pam_oath::pam::{self, Options};
+use pam_oath::attempt;
+use pam_oath::clock::Zone;
+use pam_oath::login::{self, Decision, Now, Undecided};
+use pam_oath::pam::Options;
+use pam_oath::pin::CheckedHashes;
 use pam_oath::sys;
 use pam_oath::throttle::Throttle;
 use pam_oath::usersfile::journal::Journal;
-use pam_oath::usersfile::{UserLine, Usersfile};
+use pam_oath::usersfile::{Deadline, UserLine, Usersfile};
 
 use crate::error::Error;
 
@@ -23,26 +26,37 @@ pub fn decide<'a>(
 ) -> Result<Decision<'a>, Error> {
     let now = Now {
         unix_time: now,
-        local_time: local_time(now)?,
-        unix_times: sys::unix_times,
+        zone: Zone::system(),
     };
     let attempt = options.attempt(response, now);
-    Ok(login::decide(lines, journal, &attempt))
+    let mut checked = CheckedHashes::default();
+    loop {
+        match login::decide(lines, journal, &attempt, &checked) {
+            Ok(decision) => return Ok(decision),
+            Err(Undecided::Hash { hash, typed }) => checked.check(&hash, typed),
+            Err(Undecided::Clock(error)) => return Err(Error::failed(error.to_string())),
+        }
+    }
 }
 
 /// Why a login of this user would not even be checked at the time `now`: failures before it.
-pub fn too_early(options: &Options, user: &OsStr, now: u64) -> Result<Option<pam::Error>, Error> {
+pub fn too_early(
+    options: &Options,
+    user: &OsStr,
+    now: u64,
+) -> Result<Option<attempt::Error>, Error> {
     let Some(seconds) = options.throttle else {
         return Ok(None);
     };
-    let failures = match Throttle::lock(Path::new(&options.throttle_folder), user) {
+    let folder = Path::new(&options.throttle_folder);
+    let failures = match Throttle::lock(folder, user, &Deadline::begin()) {
         // The module does not throttle either where it has not root's rights.
         Err(_) if sys::effective_user() != 0 => return Ok(None),
         throttle => throttle?.failures(),
     };
     Ok(match failures.wait(seconds, now) {
         0 => None,
-        wait => Some(pam::Error::TooEarly {
+        wait => Some(attempt::Error::TooEarly {
             failures: failures.count,
             wait,
         }),
@@ -58,11 +72,6 @@ pub fn journal(
     let Some(folder) = &options.journal_folder else {
         return Ok(None);
     };
-    let path = usersfile.resolved_path()?;
-    Ok(Some(Journal::lock(Path::new(folder), &path, user)?))
-}
-
-/// The time `now` on the wall.
-pub fn local_time(now: u64) -> Result<sys::LocalTime, Error> {
-    sys::local_time(now).ok_or_else(|| Error::failed("the system's clock is out of range"))
+    let journal = Journal::lock(Path::new(folder), usersfile, user, &Deadline::begin());
+    Ok(Some(journal?))
 }

@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use clap::Args;
+use pam_oath::clock::LocalTime;
 use pam_oath::pin::is_hash;
-use pam_oath::sys::LocalTime;
 use pam_oath::usersfile::format::MovingFactor;
 use serde::Serialize;
 

@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Args;
-use pam_oath::login::{self, MAX_WINDOW};
+use pam_oath::clock::Zone;
+use pam_oath::login::MAX_WINDOW;
 use pam_oath::otp::{Code, Key};
 use pam_oath::usersfile::Usersfile;
 use pam_oath::usersfile::format::{Entry, Malformed, MovingFactor};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use crate::attempt;
 use crate::drift::Drift;
 use crate::error::Error;
 use crate::output;
@@ -83,7 +83,8 @@ impl Resync {
         line: usize,
     ) -> Result<ExitCode, Error> {
         let codes = self.ask(["The next code of the token: ", "And the one after that: "])?;
-        let time = login::last_time(&attempt::local_time(system.now()?)?);
+        let time = Zone::system().local_time(system.now()?);
+        let time = time.map_err(|error| Error::failed(error.to_string()))?;
         let skipped =
             system.edit(usersfile, |document| {
                 // The file may have changed while the codes were typed.
@@ -96,7 +97,7 @@ impl Resync {
             })?;
                 let counter = token.entry.last_used.counter().map_err(malformed)?;
                 let counter = counter.wrapping_add(ahead).wrapping_add(1);
-                let text = token.entry.with_last_used(counter, &codes[1], &time);
+                let text = token.entry.with_last_used(counter, &codes[1], time);
                 document.replace(line, text.strip_suffix(b"\n").unwrap_or(&text));
                 Ok(ahead)
             })?;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use clap::Args;
 use pam_oath::pam::Options;
 use pam_oath::usersfile::edit::Document;
-use pam_oath::usersfile::{self, Usersfile};
+use pam_oath::usersfile::{self, Deadline, Usersfile};
 
 use crate::error::Error;
 use crate::output;
@@ -187,7 +187,7 @@ impl System {
 
     /// Warns if the user has no token left and a PAM service then asks for no code at all.
     pub fn warn_if_unknown(&self, usersfile: &Usersfile, user: &OsStr) -> Result<(), Error> {
-        if usersfile.look_for(user)?.is_known() {
+        if usersfile.look_for(user, &Deadline::begin())?.is_known() {
             return Ok(());
         }
         let user = user.display_name();

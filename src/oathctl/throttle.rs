@@ -8,6 +8,7 @@ use std::{fs, io};
 
 use clap::Args;
 use pam_oath::throttle::{self, Failures, Throttle};
+use pam_oath::usersfile::Deadline;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -59,10 +60,10 @@ impl Throttled {
         let mut rows = Vec::new();
         for user in users {
             if self.clear {
-                Throttle::clear(&folder, &user)?;
+                Throttle::clear(&folder, &user, &Deadline::begin())?;
                 continue;
             }
-            let failures = Throttle::lock(&folder, &user)?.failures();
+            let failures = Throttle::lock(&folder, &user, &Deadline::begin())?.failures();
             if failures != Failures::default() {
                 rows.push(Row {
                     user: printable(user.as_bytes()),

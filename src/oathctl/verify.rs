@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Args;
+use pam_oath::attempt as login_attempt;
 use pam_oath::login::{CodeLength, MAX_WINDOW, Refusal, Verdict};
 use pam_oath::otp::Code;
-use pam_oath::pam;
-use pam_oath::usersfile::UserLine;
+use pam_oath::usersfile::{Deadline, UserLine};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -80,16 +80,15 @@ impl Verify {
             return self.report(&Answer::too_early(&early), &service);
         }
         let journal = attempt::journal(options, &usersfile, &self.user)?;
-        let (answer, warnings) = usersfile.update(&self.user, None, |lines| {
-            let decision = attempt::decide(lines, journal.as_ref(), response, options, now);
-            let answer = decision.map(|decision| {
-                let otp = &response[decision.pin.len()..];
-                Answer::new(&decision.verdict, lines, otp, now)
-            });
-            (answer, None)
+        let updated = usersfile.update(&self.user, None, &Deadline::begin(), |lines| {
+            let decision = attempt::decide(lines, journal.as_ref(), response, options, now)?;
+            let otp = &response[decision.pin.len()..];
+            let answer = Answer::new(&decision.verdict, lines, otp, now);
+            Ok::<_, Error>((answer, None))
         })?;
-        warnings.iter().for_each(|warning| output::warn(warning));
-        self.report(&answer?, &service)
+        let warnings = updated.warnings.iter();
+        warnings.for_each(|warning| output::warn(warning));
+        self.report(&updated.answer, &service)
     }
 
     fn report(&self, answer: &Answer, service: &Service) -> Result<ExitCode, Error> {
@@ -142,7 +141,7 @@ impl Answer {
         }
     }
 
-    fn too_early(why: &pam::Error) -> Answer {
+    fn too_early(why: &login_attempt::Error) -> Answer {
         Answer {
             accepted: false,
             reason: Some(why.to_string()),

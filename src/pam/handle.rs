@@ -148,14 +148,26 @@ impl Handle<'_> {
         answer.ok_or(Error::NoResponse)
     }
 
-    /// Writes one line to syslog, facility authpriv. Control characters become `?`, so that no
-    /// user's or host's name can make a line of its own.
+    /// Writes the outcome of a login to syslog: what happened, a semicolon, and to whom. The end
+    /// of the line is always there whole, since programs look for it.
+    pub fn log_outcome(&self, priority: Priority, what: &str, who: &str) {
+        self.log_line(
+            priority,
+            &format!("{};{who}", shortened(what, LONGEST_MESSAGE)),
+        );
+    }
+
+    /// Writes one line to syslog, facility authpriv.
     pub fn log(&self, priority: Priority, message: &str) {
-        let line: Vec<u8> = message
+        self.log_line(priority, shortened(message, LONGEST_MESSAGE).as_str());
+    }
+
+    /// What could make a line of its own, or show the rest in another order, becomes `?`.
+    fn log_line(&self, priority: Priority, line: &str) {
+        let line: String = line
             .chars()
-            .map(|c| if c.is_control() { '?' } else { c })
-            .collect::<String>()
-            .into_bytes();
+            .map(|c| if is_plain(c) { c } else { '?' })
+            .collect();
         let line = CString::new(line).unwrap_or_default();
         // SAFETY: the handle is valid (see `from_raw`); pam_syslog(3) formats one string, which
         // is terminated and lives until after the call.
@@ -168,6 +180,33 @@ impl Handle<'_> {
             );
         }
     }
+}
+
+/// How long a message may be in the log, in bytes. With names at their longest a line then has
+/// less than the 1,024 bytes that some daemons cut it off at (RFC 3164, section 4.1).
+const LONGEST_MESSAGE: usize = 512;
+
+/// Whether a character shows as itself: no control character, and none of those that change the
+/// order or are not seen.
+pub(super) fn is_plain(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// The text, cut off where it is longer than so many bytes.
+pub(super) fn shortened(text: &str, longest: usize) -> String {
+    const CUT: &str = "...";
+    if text.len() <= longest {
+        return text.to_owned();
+    }
+    let fits = |&(at, c): &(usize, char)| at + c.len_utf8() + CUT.len() <= longest;
+    let text: String = text
+        .char_indices()
+        .take_while(fits)
+        .map(|(_, c)| c)
+        .collect();
+    text + CUT
 }
 
 fn succeeded(action: &'static str, code: c_int) -> Result<(), Error> {

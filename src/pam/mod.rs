@@ -5,11 +5,9 @@
 pub mod handle;
 pub mod options;
 
-use std::cell::Cell;
-use std::ffi::{OsStr, c_char, c_int};
+use std::ffi::{OsStr, OsString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::time::SystemTime;
+use std::path::PathBuf;
 
 use pam_sys::pam_handle;
 use zeroize::optimization_barrier;
@@ -17,18 +15,20 @@ use zeroize::optimization_barrier;
 pub use handle::{Handle, Priority};
 pub use options::Options;
 
-use crate::login::{self, Now, Refusal, Verdict};
+use handle::{is_plain, shortened};
+
+use crate::attempt::{self, Answer, Attempts, Origin};
+use crate::login::Refusal;
+use crate::subject::{self, Found, Known, Subject};
 use crate::sys;
-use crate::throttle::{Failures, Throttle};
-use crate::usersfile::journal::Journal;
-use crate::usersfile::{self, Look, Usersfile};
+use crate::usersfile::{self, Deadline, Template};
 
 /// Why a login was not accepted. Says what to do about it where something can be done; holds
 /// nothing of a secret, a PIN or a code.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A call to libpam failed.
-    #[error("cannot {action}: PAM error {code}")]
+    #[error("cannot {action}: {}", reason(*code))]
     Pam {
         /// What was being done.
         action: &'static str,
@@ -45,68 +45,57 @@ pub enum Error {
     #[error("use_first_pass, but no module before this one asked for a password")]
     NoStackedToken,
     /// The user has no token in the usersfile.
-    #[error("no token in {0}")]
-    UserUnknown(String),
-    /// The code is not good.
+    #[error("no token in {}", .0.display())]
+    UserUnknown(PathBuf),
+    /// The attempt was not accepted.
     #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The usersfile could not be used.
-    #[error(transparent)]
-    Usersfile(#[from] usersfile::Error),
-    /// `throttle=`: the answer came before the user's failures allow it. It was not checked.
-    #[error("{failures} failures; the next answer is checked in {wait} seconds")]
-    TooEarly {
-        /// How many there were in a row.
-        failures: u64,
-        /// Seconds.
-        wait: u64,
-    },
-    /// `throttle=`: what is remembered of failures could not be read or written.
-    #[error("throttle: {0}")]
-    Throttle(usersfile::Error),
-    /// The clock stands before 1970, or past what the calendar can name.
-    #[error("the system's clock is out of range")]
-    Clock,
+    Attempt(#[from] attempt::Error),
+}
+
+/// What a return code of libpam says to an administrator.
+fn reason(code: c_int) -> String {
+    match code {
+        pam_sys::PAM_CONV_ERR => "the prompt was cancelled".into(),
+        pam_sys::PAM_CONV_AGAIN => "the application has no answer yet".into(),
+        code => format!("PAM error {code}"),
+    }
 }
 
 impl Error {
-    /// What PAM is told. When in doubt it is a denial: only a user who certainly has no token is
-    /// unknown, since stacks let unknown users pass.
+    /// What PAM is told, of what pam_sm_authenticate(3) lets a module return. When in doubt it is
+    /// a denial: only a user who certainly has no token is unknown, since stacks let unknown users
+    /// pass.
     pub fn return_code(&self) -> c_int {
         match self {
-            Error::Pam { code, .. } => *code,
-            Error::UserUnknown(_) | Error::Usersfile(usersfile::Error::NoHome { .. }) => {
-                pam_sys::PAM_USER_UNKNOWN
+            Error::Pam { code, .. } => match *code {
+                // The application calls again once it has the answer.
+                pam_sys::PAM_CONV_AGAIN => pam_sys::PAM_INCOMPLETE,
+                pam_sys::PAM_ABORT => pam_sys::PAM_ABORT,
+                _ => pam_sys::PAM_AUTH_ERR,
+            },
+            Error::UserUnknown(_) => pam_sys::PAM_USER_UNKNOWN,
+            Error::NoUser | Error::NoResponse | Error::NoStackedToken | Error::Attempt(_) => {
+                pam_sys::PAM_AUTH_ERR
             }
-            Error::NoUser
-            | Error::NoResponse
-            | Error::NoStackedToken
-            | Error::Refused(_)
-            | Error::Usersfile(_)
-            | Error::TooEarly { .. }
-            | Error::Throttle(_)
-            | Error::Clock => pam_sys::PAM_AUTH_ERR,
         }
     }
 
     fn priority(&self) -> Priority {
         match self {
             Error::UserUnknown(_) => Priority::Info,
-            Error::Refused(Refusal::MalformedLine { .. }) => Priority::Error,
-            Error::Refused(_)
-            | Error::TooEarly { .. }
-            | Error::NoResponse
-            | Error::NoUser
-            | Error::Pam { .. } => Priority::Notice,
-            Error::NoStackedToken | Error::Usersfile(_) | Error::Throttle(_) | Error::Clock => {
-                Priority::Error
-            }
+            Error::Attempt(error) => match error {
+                attempt::Error::Refused(Refusal::MalformedLine { .. }) => Priority::Error,
+                attempt::Error::Refused(_) | attempt::Error::TooEarly { .. } => Priority::Notice,
+                _ => Priority::Error,
+            },
+            Error::NoResponse | Error::NoUser | Error::Pam { .. } => Priority::Notice,
+            Error::NoStackedToken => Priority::Error,
         }
     }
 
     fn line(&self) -> Option<usize> {
         match self {
-            Error::Refused(refusal) => refusal.line(),
+            Error::Attempt(attempt::Error::Refused(refusal)) => refusal.line(),
             _ => None,
         }
     }
@@ -184,253 +173,164 @@ fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
     for warning in warnings {
         handle.log(Priority::Warning, &warning);
     }
-    let result = authenticate(handle, &options);
+    let mut login = Login {
+        handle,
+        options: &options,
+        user: None,
+    };
+    let result = login.authenticate();
     let line = match &result {
         Ok(Accepted::ByToken { line }) => Some(*line),
         Ok(Accepted::WithoutUsersfile) => None,
         Err(error) => error.line(),
     };
-    let who = who(handle, line);
+    let who = login.who(line);
     match result {
-        Ok(Accepted::ByToken { .. }) => {
-            handle.log(Priority::Info, &format!("accepted;{who}"));
-        }
-        Ok(Accepted::WithoutUsersfile) => handle.log(
+        Ok(Accepted::ByToken { .. }) => handle.log_outcome(Priority::Info, "accepted", &who),
+        Ok(Accepted::WithoutUsersfile) => handle.log_outcome(
             Priority::Warning,
-            &format!("accepted without a code: no usersfile, and no_usersfile_okay;{who}"),
+            "accepted without a code: no usersfile, and no_usersfile_okay",
+            &who,
         ),
         Err(error) => {
             let outcome = match error {
                 Error::UserUnknown(_) => "unknown",
                 _ => "refused",
             };
-            handle.log(error.priority(), &format!("{outcome}: {error};{who}"));
+            handle.log_outcome(error.priority(), &format!("{outcome}: {error}"), &who);
             if !options.always_ok {
                 return match error {
                     Error::UserUnknown(_) if options.null_ok => pam_sys::PAM_IGNORE,
                     error => error.return_code(),
                 };
             }
-            let message = format!("accepted all the same because of alwaysok;{who}");
-            handle.log(Priority::Warning, &message);
+            let message = "accepted all the same because of alwaysok";
+            handle.log_outcome(Priority::Warning, message, &who);
         }
     }
     pam_sys::PAM_SUCCESS
 }
 
-/// ` user=… rhost=… line=…`, as far as known, and each a single word: what ends a line of the log
-/// must not be for anybody to choose by the name they log in with.
-fn who(handle: &Handle, line: Option<usize>) -> String {
-    let mut who = String::new();
-    if let Some(user) = handle.known_user() {
-        who += &format!(" user={}", one_word(&user));
-    }
-    if let Some(host) = handle.remote_host() {
-        who += &format!(" rhost={}", one_word(&host));
-    }
-    if let Some(line) = line {
-        who += &format!(" line={line}");
-    }
-    who
-}
-
-fn one_word(name: &OsStr) -> String {
-    name.to_string_lossy().replace(char::is_whitespace, "?")
-}
-
 /// One login.
-fn authenticate(handle: &Handle, options: &Options) -> Result<Accepted, Error> {
-    let user = &handle.user()?;
-    let usersfile = Usersfile::named(&options.usersfile, user)?;
-    let mut login = Login {
-        handle,
-        options,
-        user,
-        usersfile,
-        look: None,
-        counted: Cell::new(None),
-    };
-    let path = || login.usersfile.path().display().to_string();
-    login.debug(|| format!("usersfile is {}", path()));
-
-    // Without the lock: does the user have a token at all? If the file cannot be used, the user
-    // is asked like any other, and the attempt below says why it fails.
-    match login.usersfile.look_for(user) {
-        Ok(look) if look.is_known() => login.look = Some(look),
-        Ok(_) => return Err(Error::UserUnknown(path())),
-        Err(usersfile::Error::Missing(_)) if options.no_usersfile_okay => {
-            return Ok(Accepted::WithoutUsersfile);
-        }
-        Err(usersfile::Error::Missing(_)) if options.null_ok => {
-            return Err(Error::UserUnknown(path()));
-        }
-        Err(_) => {}
-    }
-
-    if options.use_first_pass || options.try_first_pass {
-        if let Some(token) = handle.authtok()? {
-            let (result, pin) = login.attempt(&token);
-            let asks_again = matches!(result, Err(Error::Refused(_))) && !options.use_first_pass;
-            if !asks_again {
-                login.hand_on(pin)?;
-                return result;
-            }
-            login.debug(|| "the stacked token does not satisfy".into());
-        } else if options.use_first_pass {
-            return Err(Error::NoStackedToken);
-        }
-    }
-
-    let prompt = options.prompt_for(user, sys::host_name);
-    let response = handle.prompt(&prompt, options.echo)?;
-    let (result, pin) = login.attempt(&response);
-    login.hand_on(pin)?;
-    result
-}
-
-/// What stays the same through one login.
 struct Login<'a> {
     handle: &'a Handle<'a>,
     options: &'a Options,
-    user: &'a OsStr,
-    usersfile: Usersfile,
-    /// What was seen of the user before the prompt.
-    look: Option<Look>,
-    /// The failure that the throttle has counted for this login, if any.
-    counted: Cell<Option<Failures>>,
+    /// The user's name, once it is known that a line or an account has it. Before that it may be
+    /// a password: people type one where a name is asked for.
+    user: Option<OsString>,
 }
 
 impl Login<'_> {
-    /// Checks one response, unless it comes too early. Returns the PIN in it as well.
-    fn attempt<'r>(&self, response: &'r [u8]) -> (Result<Accepted, Error>, &'r [u8]) {
-        let (mut pin, _) = login::split(response, self.options.code_length());
-        let result = self.throttled(|| {
-            let now = now()?;
-            self.check(response, now, &mut pin)
-        });
-        (result, pin)
+    /// The login from top to bottom.
+    fn authenticate(&mut self) -> Result<Accepted, Error> {
+        let (handle, options) = (self.handle, self.options);
+        let typed = handle.user()?;
+        let deadline = Deadline::begin();
+        self.debug(|| format!("usersfile is {}", options.usersfile.to_string_lossy()));
+
+        // Without the lock: does the user have a token at all? If the file cannot be used, the
+        // user is asked like any other, and the attempt below says why it fails.
+        let subject = match self.find(&typed, &deadline) {
+            Ok(Subject::NoUsersfile(_)) if options.no_usersfile_okay => {
+                return Ok(Accepted::WithoutUsersfile);
+            }
+            Ok(Subject::Unknown(path)) => return Err(Error::UserUnknown(path)),
+            Ok(Subject::NoUsersfile(path)) if options.null_ok => {
+                return Err(Error::UserUnknown(path));
+            }
+            subject => subject,
+        };
+        let mut known = subject.ok().and_then(Subject::known);
+
+        let mut attempts = Attempts::new(options, &deadline);
+        if options.use_first_pass || options.try_first_pass {
+            if let Some(token) = handle.authtok()? {
+                let answer =
+                    self.attempt(&mut known, &typed, &mut attempts, (&token, Origin::Stacked));
+                let is_refused = matches!(answer.result, Err(attempt::Error::Refused(_)));
+                if options.use_first_pass || !is_refused {
+                    return self.answer(answer);
+                }
+                self.debug(|| "the stacked token does not satisfy".into());
+            } else if options.use_first_pass {
+                return Err(Error::NoStackedToken);
+            }
+        }
+
+        let prompt = options.prompt_for(&typed, sys::host_name);
+        let response = deadline.except(|| handle.prompt(&prompt, options.echo))?;
+        let answer = self.attempt(
+            &mut known,
+            &typed,
+            &mut attempts,
+            (&response, Origin::Prompt),
+        );
+        self.answer(answer)
     }
 
-    /// Lets `check` run if the user need not wait.
-    fn throttled(
-        &self,
-        check: impl FnOnce() -> Result<Accepted, Error>,
-    ) -> Result<Accepted, Error> {
-        let Some(seconds) = self.options.throttle else {
-            return check();
+    /// Checks one response. A user whose token could not be looked for is looked for again.
+    fn attempt<'r>(
+        &mut self,
+        known: &mut Option<Known>,
+        typed: &OsStr,
+        attempts: &mut Attempts,
+        (response, origin): (&'r [u8], Origin),
+    ) -> Answer<'r> {
+        let found = match known {
+            Some(known) => Ok(&*known),
+            None => match self.find(typed, attempts.deadline()) {
+                Ok(Subject::Known(found)) => Ok(&*known.insert(found)),
+                Ok(Subject::Unknown(_)) => Err(Refusal::NoToken.into()),
+                Ok(Subject::NoUsersfile(path)) => Err(usersfile::Error::Missing(path).into()),
+                Err(error) => Err(error.into()),
+            },
         };
-        let (mut throttle, before) = match self.count_failure(seconds) {
-            Err(Error::Throttle(error)) if sys::effective_user() != 0 => {
-                let message = format!("not throttled, for want of root's rights: {error}");
-                self.handle.log(Priority::Warning, &message);
-                return check();
-            }
-            counted => counted?,
-        };
-        let result = check();
-        let after = match &result {
-            Ok(_) => Some(Failures::default()),
-            Err(Error::Refused(refusal)) if refusal.is_of_a_guess() => None,
-            Err(_) => Some(before),
-        };
-        match after.map(|failures| throttle.set(failures)) {
-            Some(Err(error)) => Err(Error::Throttle(error)),
-            _ => result,
+        match found {
+            Ok(known) => attempts.attempt(known, response, origin),
+            Err(error) => Answer::error(error, response, self.options),
         }
     }
 
-    /// Counts a failure before the check begins, so that nothing that stops the check makes a
-    /// guess free. Returns the throttle, still locked, and what it held before.
-    ///
-    /// A login counts once: who is asked because the stacked token does not satisfy need not wait
-    /// for that.
-    fn count_failure(&self, seconds: u64) -> Result<(Throttle, Failures), Error> {
-        let folder = Path::new(&self.options.throttle_folder);
-        let mut throttle = Throttle::lock(folder, self.user).map_err(Error::Throttle)?;
-        // Not earlier: others may have failed while this one waited for the lock.
-        let now = now()?.unix_time;
-        let before = throttle.failures();
-        let failed = if self.counted.get() == Some(before) {
-            Failures {
-                last: now,
-                ..before
-            }
-        } else {
-            match before.wait(seconds, now) {
-                0 => before.and_one_at(now),
-                wait => {
-                    return Err(Error::TooEarly {
-                        failures: before.count,
-                        wait,
-                    });
-                }
-            }
+    /// Looks for the user, and notes the name for the log.
+    fn find(&mut self, typed: &OsStr, deadline: &Deadline) -> Result<Subject, usersfile::Error> {
+        let template = Template::new(&self.options.usersfile);
+        let Found { subject, account } = subject::find(template, typed, deadline);
+        self.user = match &subject {
+            Ok(Subject::Known(known)) => Some(known.name.clone()),
+            _ => account,
         };
-        throttle.set(failed).map_err(Error::Throttle)?;
-        self.counted.set(Some(failed));
-        Ok((throttle, before))
+        subject
     }
 
-    /// Checks a response against the usersfile, under its lock, and records it if it is good.
-    fn check<'r>(
-        &self,
-        response: &'r [u8],
-        now: Now,
-        pin: &mut &'r [u8],
-    ) -> Result<Accepted, Error> {
-        let options = self.options;
-        let mut journal = match &options.journal_folder {
-            Some(folder) => {
-                let path = self.usersfile.resolved_path()?;
-                Some(Journal::lock(Path::new(folder), &path, self.user)?)
-            }
-            None => None,
-        };
-        let attempt = options.attempt(response, now);
-        let mut accepted = None;
-        let updated = self
-            .usersfile
-            .update(self.user, self.look.as_ref(), |lines| {
-                self.debug(|| format!("{} lines are the user's", lines.len()));
-                let decision = login::decide(lines, journal.as_ref(), &attempt);
-                *pin = decision.pin;
-                match decision.verdict {
-                    Verdict::Accepted { line, record } => {
-                        accepted = record.as_ref().map(|record| (line, record.text.clone()));
-                        (Ok(Accepted::ByToken { line }), record)
-                    }
-                    Verdict::Refused(refusal) => (Err(refusal.into()), None),
-                }
-            });
-        match (updated, &mut journal, accepted) {
-            (Err(error), Some(journal), Some((line, text))) if error.is_full_or_read_only() => {
-                journal.record(&text)?;
-                let message = format!("recorded in {} only: {error}", journal.path().display());
-                self.handle.log(Priority::Warning, &message);
-                Ok(Accepted::ByToken { line })
-            }
-            (updated, journal, accepted) => {
-                let (result, warnings) = updated?;
-                for warning in warnings {
-                    self.handle.log(Priority::Warning, &warning);
-                }
-                if let (Some(journal), Some((_, text))) = (journal, accepted) {
-                    // What stays in it is behind the file from now on and does no harm.
-                    if let Err(error) = journal.clear(&text) {
-                        self.handle.log(Priority::Warning, &error.to_string());
-                    }
-                }
-                result
-            }
+    /// Logs what the administrator should know, leaves what was typed before the code as
+    /// PAM_AUTHTOK for the module that checks it, and tells the result.
+    fn answer(&self, answer: Answer) -> Result<Accepted, Error> {
+        for warning in &answer.warnings {
+            self.handle.log(Priority::Warning, warning);
         }
+        if !answer.pin.is_empty() {
+            self.handle.set_authtok(answer.pin)?;
+        }
+        Ok(Accepted::ByToken {
+            line: answer.result?,
+        })
     }
 
-    /// What was typed before the code becomes PAM_AUTHTOK, for the module that checks it.
-    fn hand_on(&self, pin: &[u8]) -> Result<(), Error> {
-        match pin {
-            b"" => Ok(()),
-            pin => self.handle.set_authtok(pin),
+    /// ` user=… rhost=… line=…`, as far as known, and each a single word: what ends a line of the
+    /// log must not be for anybody to choose by the name they log in with. A `?` stands for a user
+    /// whom nobody knows.
+    fn who(&self, line: Option<usize>) -> String {
+        const LONGEST_USER: usize = 128;
+        const LONGEST_HOST: usize = 256; // more than a name in the DNS can have
+        let user = self.user.as_deref().unwrap_or(OsStr::new("?"));
+        let mut who = format!(" user={}", one_word(user, LONGEST_USER));
+        if let Some(host) = self.handle.remote_host() {
+            who += &format!(" rhost={}", one_word(&host, LONGEST_HOST));
         }
+        if let Some(line) = line {
+            who += &format!(" line={line}");
+        }
+        who
     }
 
     fn debug(&self, message: impl FnOnce() -> String) {
@@ -440,14 +340,18 @@ impl Login<'_> {
     }
 }
 
-fn now() -> Result<Now, Error> {
-    let unix_time = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_err(|_| Error::Clock)?
-        .as_secs();
-    Ok(Now {
-        unix_time,
-        local_time: sys::local_time(unix_time).ok_or(Error::Clock)?,
-        unix_times: sys::unix_times,
-    })
+/// A name as one word of at most so many bytes, and what is cut off shown by `...`.
+fn one_word(name: &OsStr, longest: usize) -> String {
+    let word: String = name
+        .to_string_lossy()
+        .chars()
+        .map(|c| {
+            if is_plain(c) && !c.is_whitespace() {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect();
+    shortened(&word, longest)
 }

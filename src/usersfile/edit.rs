@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::Error;
 use super::format::Entry;
 use super::path::Place;
-use super::store::{Rewrite, Usersfile, is_named};
+use super::store::{Deadline, Rewrite, Usersfile, is_named};
 use crate::sys;
 
 /// The contents of a usersfile, wiped when done with.
@@ -130,7 +130,7 @@ pub type Warnings = Vec<String>;
 impl Usersfile {
     /// Reads the whole file, under the lock: what an editor is half through writing is not read.
     pub fn read(&self) -> Result<(Document, Warnings), Error> {
-        self.with_lock(|held| {
+        self.with_lock(&Deadline::begin(), |held| {
             Ok(Document {
                 text: held.read_all()?,
             })
@@ -144,7 +144,8 @@ impl Usersfile {
         &self,
         mut change: impl FnMut(&mut Document) -> Result<T, E>,
     ) -> Result<(T, Warnings), E> {
-        let (answer, warnings) = self.with_lock(|held| {
+        let deadline = Deadline::begin();
+        let (answer, warnings) = self.with_lock(&deadline, |held| {
             let before = held.read_all()?;
             let mut document = Document::new(&before);
             let answer = match change(&mut document) {
@@ -152,10 +153,11 @@ impl Usersfile {
                 Err(error) => return Ok(Err(error)),
             };
             if document.text != before {
-                held.replace(&Rewrite {
+                let rewrite = Rewrite {
                     span: 0..before.len() as u64,
                     text: document.text,
-                })?;
+                };
+                held.replace(&rewrite, &deadline)?;
             }
             Ok(Ok(answer))
         })?;
@@ -210,7 +212,7 @@ impl Usersfile {
     /// Takes away what [`create_if_missing`](Usersfile::create_if_missing) made, unless somebody
     /// has written to it. That this fails is no news to whoever is told what failed before.
     fn remove_if_empty(&self) {
-        if let Ok(held) = self.lock() {
+        if let Ok(held) = self.lock_within(&Deadline::begin()) {
             let empty = held.metadata.len() == 0;
             if empty && is_named(&held.place, &held.place.name, &held.metadata).unwrap_or(false) {
                 let _ = sys::unlink_at(&held.place.folder, &held.place.name);

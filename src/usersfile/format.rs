@@ -10,8 +10,8 @@ use std::ops::RangeInclusive;
 
 use zeroize::Zeroizing;
 
+use crate::clock::LocalTime;
 use crate::otp::{Algorithm, Code, MAX_DIGITS, MIN_DIGITS};
-use crate::sys::LocalTime;
 
 /// The longest secret a line may hold, in bytes.
 pub const MAX_SECRET: usize = 128;
@@ -276,10 +276,11 @@ impl<'a> Entry<'a> {
 
     /// The line anew, with its end: the first four fields as they stand (`-` for one that is not
     /// there), apart by tabs, and what was used.
-    pub fn with_last_used(&self, counter: u64, otp: &Code, time: &str) -> Zeroizing<Vec<u8>> {
+    pub fn with_last_used(&self, counter: u64, otp: &Code, time: LocalTime) -> Zeroizing<Vec<u8>> {
         const ABSENT: &[u8] = b"-";
         let counter = counter.to_string();
         let otp = otp.text();
+        let time = time.to_string();
         let line = [
             self.type_text,
             self.user,
@@ -603,10 +604,9 @@ mod tests {
     fn a_line_is_written_with_tabs_and_what_was_used() {
         let entry = Entry::parse(b" HOTP/T30  alice - 00  3 123456\r").unwrap();
         let code = Code::parse(b"001234").unwrap();
+        let time = parse_local_time(b"2026-01-15T12:00:00L").unwrap();
         assert_eq!(
-            entry
-                .with_last_used(7, &code, "2026-01-15T12:00:00L")
-                .as_slice(),
+            entry.with_last_used(7, &code, time).as_slice(),
             b"HOTP/T30\talice\t-\t00\t7\t001234\t2026-01-15T12:00:00L\n"
         );
     }

@@ -1,52 +1,63 @@
 //! What was used while the usersfile could not be rewritten: with `readonly_ok=`, a full or
 //! read-only disk does not lock the administrator out.
 //!
-//! A journal is one small file for one user of one usersfile, kept elsewhere (`/run`, say). Each
-//! line is `TOKEN LINE COUNTER LAST-OTP LAST-TIME`: two digests, so that no secret is copied, and
-//! what a rewrite would have put behind the first four fields. Both the file's and the journal's
-//! record of a token count, the later one for what is accepted next, until the file can be
-//! written again.
+//! A journal is one small file for one user, kept elsewhere (`/run`, say). Each line is
+//! `TOKEN LINE COUNTER LAST-OTP LAST-TIME FILE...`: two digests, so that no secret is copied, what a
+//! rewrite would have put behind the first four fields, and digests of the usersfile's names. Both
+//! the file's and the journal's record of a token count, the later one for what is accepted next,
+//! until the file can be written again.
 //!
 //! TOKEN stands for the secret alone: once the PIN has been changed, or the line spelled in another
 //! way, the code is as used as before. LINE stands for the first four fields as they are: a rewrite
 //! of one line brings no other up to date that has the same secret with another PIN.
+//!
+//! FILE stands for a name of the usersfile, see [`Usersfile::names`]. A record is the usersfile's if
+//! they have a name in common: the path on the PAM line stays when a symbolic link on it is moved
+//! to switch to another configuration, and the path without links is the same for every way to it.
 
 #![forbid(unsafe_code)]
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::Error;
 use super::format::{Entry, LastUsed, MovingFactor, fields};
-use super::store::{Held, Rewrite};
-use super::{Error, state};
+use super::state::{self, StateFile};
+use super::store::{Deadline, Usersfile};
+
+/// What the names of journals begin with.
+const PREFIX: &str = "used-";
+/// How many fields of a line stand before the digests of the usersfile's names.
+const FIELDS_BEFORE_NAMES: usize = 5;
 
 /// A journal, locked.
 pub struct Journal {
-    held: Held,
-    text: Zeroizing<Vec<u8>>,
+    file: StateFile,
+    /// Digests of the names of the usersfile.
+    names: Vec<String>,
 }
 
 impl Journal {
-    /// Locks and reads the journal in `folder` for `user` of the usersfile at `path`, links
-    /// resolved.
-    pub fn lock(folder: &Path, path: &Path, user: &OsStr) -> Result<Journal, Error> {
-        let mut name = Sha256::new();
-        name.update(path.as_os_str().as_bytes());
-        name.update(b"\0");
-        name.update(user.as_bytes());
-        let name = OsString::from(format!("used-{}", hex(&name.finalize())));
-        let held = state::lock(folder, &name)?;
-        let text = held.read_all()?;
-        Ok(Journal { held, text })
+    /// Locks and reads the journal in `folder` for `user` of a usersfile.
+    pub fn lock(
+        folder: &Path,
+        usersfile: &Usersfile,
+        user: &OsStr,
+        deadline: &Deadline,
+    ) -> Result<Journal, Error> {
+        let digest = |name: &PathBuf| hex(&Sha256::digest(name.as_os_str().as_bytes()));
+        let names = usersfile.names()?.iter().map(digest).collect();
+        let file = StateFile::lock(folder, &state::file_name(PREFIX, user), deadline)?;
+        Ok(Journal { file, names })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        self.held.path()
+        self.file.path()
     }
 
     /// What the journal says was last used of a token.
@@ -54,12 +65,13 @@ impl Journal {
         let digests = Digests::of(entry)?;
         // Each record is of a later code than those before it, with whatever PIN.
         self.lines()
-            .rfind(|line| digests.are_of_token(line))
+            .rfind(|line| self.is_of_usersfile(line) && digests.are_of_token(line))
             .map(|line| LastUsed::parse(fields(line).skip(2)))
     }
 
     /// Records, durably, what the `line` of a token says was last used.
-    pub fn record(&mut self, line: &[u8]) -> Result<(), Error> {
+    pub fn record(&mut self, line: &[u8], deadline: &Deadline) -> Result<(), Error> {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
         let parsed = Entry::parse(line).and_then(|entry| Some((entry, Digests::of(&entry)?)));
         let (entry, digests) = parsed.expect("the line of a token that gave a code");
         let mut text = self.without(&digests);
@@ -70,43 +82,45 @@ impl Journal {
             text.push(b' ');
             text.extend_from_slice(field);
         }
+        for name in &self.names {
+            text.push(b' ');
+            text.extend_from_slice(name.as_bytes());
+        }
         text.push(b'\n');
-        self.replace(text)
+        self.file.replace(text, deadline)
     }
 
     /// Forgets what it holds of a token, since the `line` in the usersfile holds it now.
-    pub fn clear(&mut self, line: &[u8]) -> Result<(), Error> {
+    pub fn clear(&mut self, line: &[u8], deadline: &Deadline) -> Result<(), Error> {
         match Entry::parse(line).as_ref().and_then(Digests::of) {
-            Some(digests) if self.lines().any(|line| digests.are_of_line(line)) => {
-                self.replace(self.without(&digests))
-            }
-            _ => Ok(()),
+            Some(digests) => self.file.replace(self.without(&digests), deadline),
+            None => Ok(()),
         }
     }
 
     fn lines(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
-        self.text
+        self.file
+            .text()
             .split(|&byte| byte == b'\n')
             .filter(|line| !line.is_empty())
     }
 
+    fn is_of_usersfile(&self, line: &[u8]) -> bool {
+        fields(line)
+            .skip(FIELDS_BEFORE_NAMES)
+            .any(|name| self.names.iter().any(|own| own.as_bytes() == name))
+    }
+
     /// The text less the line's entry, with room for a new one.
     fn without(&self, digests: &Digests) -> Zeroizing<Vec<u8>> {
-        let mut text = Zeroizing::new(Vec::with_capacity(self.text.len() + 256));
-        for line in self.lines().filter(|line| !digests.are_of_line(line)) {
+        let new = 512 + self.names.len() * 65;
+        let mut text = Zeroizing::new(Vec::with_capacity(self.file.text().len() + new));
+        let is_replaced = |line: &[u8]| self.is_of_usersfile(line) && digests.are_of_line(line);
+        for line in self.lines().filter(|line| !is_replaced(line)) {
             text.extend_from_slice(line);
             text.push(b'\n');
         }
         text
-    }
-
-    fn replace(&mut self, text: Zeroizing<Vec<u8>>) -> Result<(), Error> {
-        self.held.replace(&Rewrite {
-            span: 0..self.text.len() as u64,
-            text: text.clone(),
-        })?;
-        self.text = text;
-        Ok(())
     }
 }
 
@@ -150,4 +164,56 @@ impl Digests {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &[u8] = b"HOTP\talice\t-\t00\t7\t123456\t2026-01-15T12:00:00L\n";
+
+    #[test]
+    fn a_record_is_of_the_usersfile_as_long_as_one_of_its_names_is_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for version in ["one", "two"] {
+            std::fs::create_dir(path(version)).unwrap();
+            std::fs::write(path(version).join("users.oath"), LINE).unwrap();
+        }
+        let link_to = |version: &str| {
+            let _ = std::fs::remove_file(path("current"));
+            std::os::unix::fs::symlink(version, path("current")).unwrap();
+        };
+        link_to("one");
+        let deadline = Deadline::begin();
+        let journal = |usersfile: &str| {
+            let usersfile = Usersfile::at(path(usersfile));
+            Journal::lock(&path("state"), &usersfile, "alice".as_ref(), &deadline).unwrap()
+        };
+        let used = |usersfile: &str| {
+            let entry = Entry::parse(LINE).unwrap();
+            let journal = journal(usersfile);
+            journal
+                .last_used_of(&entry)
+                .map(|last| last.counter().unwrap())
+        };
+        assert_eq!(used("current/users.oath"), None);
+        assert!(std::fs::read_dir(path("state")).unwrap().next().is_none());
+
+        journal("current/users.oath")
+            .record(LINE, &deadline)
+            .unwrap();
+        assert_eq!(used("current/users.oath"), Some(7));
+        assert_eq!(used("one/users.oath"), Some(7));
+        assert_eq!(used("two/users.oath"), None);
+        journal("two/users.oath").clear(LINE, &deadline).unwrap();
+        link_to("two");
+        assert_eq!(used("current/users.oath"), Some(7));
+        assert_eq!(used("one/users.oath"), Some(7));
+        journal("current/users.oath")
+            .clear(LINE, &deadline)
+            .unwrap();
+        assert_eq!(used("one/users.oath"), None);
+        assert!(std::fs::read_dir(path("state")).unwrap().next().is_none());
+    }
 }

@@ -17,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use scan::UserLine;
-pub use store::{Look, Rewrite, Usersfile};
+pub use store::{Deadline, Look, Rewrite, Template, Usersfile};
 
 /// Why a usersfile was not used. Nothing of the file's contents is in any of these.
 #[derive(Debug, thiserror::Error)]
@@ -44,18 +44,26 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// `usersfile=` names a file in the home directory of a user who has none.
-    #[error("{user} has no account, so usersfile={template} names no file")]
+    /// `usersfile=` names a file in the home directory of a user who has no account.
+    #[error("no account of that name, so usersfile={template} names no file")]
     NoHome {
-        /// The user.
-        user: String,
         /// The argument's value.
         template: String,
     },
-    /// Somebody else held the lock for longer than [`store::LOCK_PATIENCE`].
+    /// `usersfile=` names a file by the user's name, and the name cannot be part of a path.
+    #[error("usersfile={template}: the user's name cannot stand in a path")]
+    NoFileName {
+        /// The argument's value.
+        template: String,
+    },
+    /// Whether the account exists, and what it is called, could not be found out.
+    #[error("cannot look up the account: {0}; is the name service running? (nsswitch.conf(5))")]
+    NameService(io::Error),
+    /// Somebody else held the lock until the time was up.
     #[error(
-        "{} stayed locked for {} seconds; find the program that holds it with: fuser -v {}",
-        .0.display(), store::LOCK_PATIENCE.as_secs(), .0.display()
+        "{} stayed locked, given up after {} seconds; find the program that holds it with: \
+         fuser -v {}",
+        .0.display(), Deadline::LIMIT.as_secs(), .0.display()
     )]
     Locked(PathBuf),
     /// An editor, or another program that does not know our lock, is writing.
@@ -81,6 +89,23 @@ impl Error {
         match self {
             Error::Io { cause, .. } => CAUSES.contains(&cause.raw_os_error()),
             _ => false,
+        }
+    }
+
+    /// The same, said of another path: where the path has a name in it that is not to be logged.
+    pub fn of_path(self, path: PathBuf) -> Error {
+        match self {
+            Error::Missing(_) => Error::Missing(path),
+            Error::MissingFolder(_) => Error::MissingFolder(path),
+            Error::Refused { problem, .. } => Error::Refused { path, problem },
+            Error::Locked(_) => Error::Locked(path),
+            Error::Changing(_) => Error::Changing(path),
+            Error::Io { action, cause, .. } => Error::Io {
+                action,
+                path,
+                cause,
+            },
+            other => other,
         }
     }
 

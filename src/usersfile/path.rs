@@ -34,8 +34,10 @@ pub struct Place {
     pub name: OsString,
     /// What had that name when the walk came there, if anything did.
     pub found: Option<Metadata>,
-    /// The path that was walked in the end, links resolved: for messages.
+    /// The path that was walked in the end, links resolved.
     pub path: PathBuf,
+    /// What each link on the way made of the path.
+    pub through: Vec<PathBuf>,
     /// The one user besides root whose folder it is.
     pub owner: Option<Account>,
     /// Whether everybody may put files into the folder (its sticky bit is set, then).
@@ -49,7 +51,7 @@ impl Place {
     pub fn find(path: &Path, home_of: Option<u32>) -> Result<Place, Error> {
         let mut walk = Walk::start()?;
         let mut ahead = Vec::new();
-        let mut links = 0;
+        let mut through = Vec::new();
         push_components(&mut ahead, path);
         loop {
             let Some(name) = ahead.pop() else {
@@ -64,7 +66,7 @@ impl Place {
             };
             let next = match next {
                 Err(error) if is_last && error.kind() == io::ErrorKind::NotFound => {
-                    return walk.arrive(name, None, home_of);
+                    return walk.arrive(name, None, through, home_of);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Err(Error::MissingFolder(walk.path.join(name)));
@@ -74,8 +76,7 @@ impl Place {
             let metadata = next.metadata().map_err(walk.io("look at", &name))?;
             walk.check_in_shared_folder(&name, &metadata)?;
             if metadata.is_symlink() {
-                links += 1;
-                if links > MAX_LINKS {
+                if through.len() >= MAX_LINKS {
                     return Err(Error::refused(
                         path,
                         "leads through too many symbolic links",
@@ -87,8 +88,9 @@ impl Place {
                     walk = Walk::start()?;
                 }
                 push_components(&mut ahead, &target);
+                through.push(walk.path.join(ahead.iter().rev().collect::<PathBuf>()));
             } else if is_last {
-                return walk.arrive(name, Some(metadata), home_of);
+                return walk.arrive(name, Some(metadata), through, home_of);
             } else {
                 walk.enter(&name, next, &metadata)?;
             }
@@ -236,7 +238,11 @@ impl Walk {
 
     /// Goes down into a folder, and over to its owner's rights if that is not root.
     fn enter(&mut self, name: &OsStr, folder: File, metadata: &Metadata) -> Result<(), Error> {
-        self.path.push(name);
+        match name.as_bytes() {
+            // Exact, since no link is left in what was walked.
+            b".." => drop(self.path.pop()),
+            _ => self.path.push(name),
+        }
         if !metadata.is_dir() {
             return Err(Error::refused(&self.path, "is not a folder"));
         }
@@ -308,6 +314,7 @@ impl Walk {
         self,
         name: OsString,
         found: Option<Metadata>,
+        through: Vec<PathBuf>,
         home_of: Option<u32>,
     ) -> Result<Place, Error> {
         let path = self.path.join(&name);
@@ -331,6 +338,7 @@ impl Walk {
             name,
             found,
             path,
+            through,
             owner: self.owner,
             _rights: self.rights,
         })

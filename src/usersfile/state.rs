@@ -3,54 +3,146 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::OsStr;
-use std::fs::Metadata;
+use std::ffi::{OsStr, OsString};
+use std::fs::{Metadata, Permissions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
 use super::path::Place;
-use super::store::{Held, Usersfile};
+use super::store::{Deadline, Held, Rewrite, Usersfile};
 use super::{Error, is_trusted};
 use crate::sys;
 
-/// Locks the file `name` in `folder`. Folder and file are made, for root alone, if they are not
-/// there; the folder that `folder` is in must be.
-pub fn lock(folder: &Path, name: &OsStr) -> Result<Held, Error> {
-    if !folder.is_absolute() {
-        return Err(Error::refused(folder, "must be an absolute path"));
-    }
-    let path = folder.join(name);
-    let place = match Place::find(&path, None) {
-        Err(Error::MissingFolder(_)) => {
-            make_folder(folder)?;
-            Place::find(&path, None)?
+/// The longest name of a user that is part of a file's name as it is, in bytes.
+const LONGEST_NAME: usize = 64;
+
+/// A small file, locked. It exists as long as it has something in it, or is locked.
+pub struct StateFile {
+    held: Held,
+    text: Zeroizing<Vec<u8>>,
+    /// The length of the file, in bytes: not that of the text once that is empty.
+    length: u64,
+}
+
+impl StateFile {
+    /// Locks and reads the file `name` in `folder`. Folder and file are made, for root alone, if
+    /// they are not there; the folder that `folder` is in must be.
+    pub fn lock(folder: &Path, name: &OsStr, deadline: &Deadline) -> Result<StateFile, Error> {
+        if !folder.is_absolute() {
+            return Err(Error::refused(folder, "must be an absolute path"));
         }
-        place => place?,
-    };
-    let metadata = place
-        .folder
-        .metadata()
-        .map_err(Error::io("look at", folder))?;
-    check_folder(folder, &metadata)?;
-    let flags = libc::O_RDONLY | libc::O_CREAT | libc::O_EXCL;
-    match sys::open_at(&place.folder, &place.name, flags, 0o600) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(Error::io("create", &path)(error));
-        }
-        _ => {}
+        let path = folder.join(name);
+        let place = match Place::find(&path, None) {
+            Err(Error::MissingFolder(_)) => {
+                make_folder(folder)?;
+                Place::find(&path, None)?
+            }
+            place => place?,
+        };
+        let metadata = place
+            .folder
+            .metadata()
+            .map_err(Error::io("look at", folder))?;
+        check_folder(folder, &metadata)?;
+        drop(place);
+        let held = Usersfile::at(path).lock_or_create(deadline)?;
+        let text = held.read_all()?;
+        let length = text.len() as u64;
+        Ok(StateFile { held, text, length })
     }
-    Usersfile::at(path).lock()
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.held.path()
+    }
+
+    /// What it holds.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Lets it hold something else, durably; but nothing at all, and so no file, only once this is
+    /// dropped, and a crash before that leaves what was.
+    pub fn replace(&mut self, text: Zeroizing<Vec<u8>>, deadline: &Deadline) -> Result<(), Error> {
+        if text != self.text && !text.is_empty() {
+            let rewrite = Rewrite {
+                span: 0..self.length,
+                text: text.clone(),
+            };
+            self.held.replace(&rewrite, deadline)?;
+            self.length = text.len() as u64;
+        }
+        self.text = text;
+        Ok(())
+    }
+}
+
+impl Drop for StateFile {
+    fn drop(&mut self) {
+        if self.text.is_empty() {
+            // If that fails, what was stays: a failure that counts, a code that is used.
+            let _ = self.held.remove();
+        }
+    }
+}
+
+/// The name of a user's file: `prefix`, then the user's name. Letters, digits, `-` and `_` stand
+/// for themselves, other bytes are written as `%2F`; a name too long for that is replaced by its
+/// SHA-256. So no name leads out of the folder, and no two users share a file.
+pub fn file_name(prefix: &str, user: &OsStr) -> OsString {
+    let user = user.as_bytes();
+    let mut name = String::from(prefix);
+    if user.len() > LONGEST_NAME {
+        name.push('%');
+        for byte in Sha256::digest(user) {
+            name += &format!("{byte:02x}");
+        }
+        return name.into();
+    }
+    for &byte in user {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
+            name.push(byte.into());
+        } else {
+            name += &format!("%{byte:02X}");
+        }
+    }
+    name.into()
+}
+
+/// The user whose file has this name; `None` for another file, or one of a name too long.
+pub fn user_of(prefix: &str, name: &OsStr) -> Option<OsString> {
+    let mut rest = name.as_bytes().strip_prefix(prefix.as_bytes())?;
+    let mut user = OsString::new();
+    while let Some((&byte, after)) = rest.split_first() {
+        if byte == b'%' {
+            let code = std::str::from_utf8(after.get(..2)?).ok()?;
+            user.push(OsStr::from_bytes(&[u8::from_str_radix(code, 16).ok()?]));
+            rest = &after[2..];
+        } else {
+            user.push(OsStr::from_bytes(&[byte]));
+            rest = after;
+        }
+    }
+    (file_name(prefix, &user) == name).then_some(user)
 }
 
 fn make_folder(folder: &Path) -> Result<(), Error> {
     let parent = Place::find(folder, None)?;
+    let io = |action| Error::io(action, folder);
     match sys::make_folder_at(&parent.folder, &parent.name, 0o700) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(Error::io("make the folder", folder)(error))
-        }
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made.map_err(io("make the folder"))?,
     }
+    // Whatever umask the caller of a setuid program has chosen.
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+    sys::open_at(&parent.folder, &parent.name, flags, 0)
+        .and_then(|made| made.set_permissions(Permissions::from_mode(0o700)))
+        .map_err(io("set the mode of"))
 }
 
 fn check_folder(folder: &Path, metadata: &Metadata) -> Result<(), Error> {
@@ -65,4 +157,39 @@ fn check_folder(folder: &Path, metadata: &Metadata) -> Result<(), Error> {
             folder.display()
         ),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_user_has_a_file_of_her_own_inside_the_folder() {
+        let long = "x".repeat(300);
+        let names = [
+            "alice",
+            "..",
+            ".",
+            "../../etc/passwd",
+            "EX\\al",
+            "a b",
+            "żółw",
+            "%2F",
+            &long,
+        ];
+        let file_name = |name: &&str| file_name("throttle-", name.as_ref());
+        let mut files: Vec<OsString> = names.iter().map(file_name).collect();
+        for (name, file) in names.iter().zip(&files) {
+            assert!(
+                !file.as_bytes().contains(&b'/') && file.len() < 255,
+                "{name}"
+            );
+            let user = user_of("throttle-", file);
+            assert_eq!(user.is_none(), name.len() > LONGEST_NAME, "{name}");
+            assert!(user.is_none_or(|user| user == *name), "{name}");
+        }
+        files.sort();
+        files.dedup();
+        assert_eq!(files.len(), names.len());
+    }
 }

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -18,17 +19,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use zeroize::Zeroizing;
 
 use super::Error;
 use super::path::Place;
 use super::scan::{LineStart, UserLine, lines_of};
-use crate::sys;
-
-/// How long a login waits for the lock.
-pub const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+use crate::sys::{self, Account};
 
 /// How often a look without the lock is taken when another program writes the file at the same
 /// moment.
@@ -63,39 +61,83 @@ pub struct Rewrite {
     pub text: Zeroizing<Vec<u8>>,
 }
 
-impl Usersfile {
-    /// Works out what `usersfile=` names for `user`: `${USER}` stands for the name, `${HOME}` for
-    /// the home directory.
-    pub fn named(template: &OsStr, user: &OsStr) -> Result<Usersfile, Error> {
-        let refused = |problem| Error::BadTemplate {
-            template: template.to_string_lossy().into_owned(),
-            problem,
-        };
-        let (for_user, for_home) = (b"${USER}", b"${HOME}");
-        let mut path = template.as_bytes().to_vec();
+/// What `usersfile=` says: a path, in which `${USER}` stands for the name of the user's account and
+/// `${HOME}` for its home directory.
+pub struct Template<'a>(&'a OsStr);
+
+impl<'a> Template<'a> {
+    const USER: &'static [u8] = b"${USER}";
+    const HOME: &'static [u8] = b"${HOME}";
+
+    /// The value of the argument.
+    pub fn new(text: &'a OsStr) -> Template<'a> {
+        Template(text)
+    }
+
+    /// The value of the argument.
+    pub fn text(&self) -> &'a OsStr {
+        self.0
+    }
+
+    /// Whether the user's name is part of the path.
+    pub fn names_user(&self) -> bool {
+        contains(self.0.as_bytes(), Self::USER)
+    }
+
+    /// Whether the path begins in the user's home directory, so that the account has to be known.
+    pub fn names_home(&self) -> bool {
+        contains(self.0.as_bytes(), Self::HOME)
+    }
+
+    /// The usersfile of `user`, whose account has to be given where [`names_home`] says so.
+    ///
+    /// # Errors
+    /// There is no home directory, the name cannot stand in a path, or the path is not absolute.
+    ///
+    /// [`names_home`]: Template::names_home
+    pub fn expand(&self, user: &OsStr, account: Option<&Account>) -> Result<Usersfile, Error> {
+        let template = || self.0.to_string_lossy().into_owned();
+        let mut path = self.0.as_bytes().to_vec();
         let mut home_of = None;
-        if contains(&path, for_home) {
-            let account = sys::account_by_name(user)
-                .map_err(Error::io("find the home directory for", template))?
-                .ok_or_else(|| Error::NoHome {
-                    user: user.to_string_lossy().into_owned(),
-                    template: template.to_string_lossy().into_owned(),
-                })?;
-            path = replaced(&path, for_home, account.home.as_os_str().as_bytes());
+        if self.names_home() {
+            let account = account.ok_or_else(|| Error::NoHome {
+                template: template(),
+            })?;
+            path = replaced(&path, Self::HOME, account.home.as_os_str().as_bytes());
             home_of = Some(account.uid);
         }
         // Last, so that nothing in a name that somebody chose is replaced again.
-        if contains(&path, for_user) {
+        if self.names_user() {
             if matches!(user.as_bytes(), b"" | b"." | b"..") || contains(user.as_bytes(), b"/") {
-                return Err(refused("the user's name cannot stand in a path"));
+                return Err(Error::NoFileName {
+                    template: template(),
+                });
             }
-            path = replaced(&path, for_user, user.as_bytes());
+            path = replaced(&path, Self::USER, user.as_bytes());
         }
         let path = PathBuf::from(OsStr::from_bytes(&path));
         if !path.is_absolute() {
-            return Err(refused("must be an absolute path"));
+            return Err(Error::BadTemplate {
+                template: template(),
+                problem: "must be an absolute path",
+            });
         }
         Ok(Usersfile { path, home_of })
+    }
+}
+
+impl Usersfile {
+    /// What `usersfile=` names for `user`.
+    ///
+    /// # Errors
+    /// As [`Template::expand`], or the account cannot be looked up.
+    pub fn named(template: &OsStr, user: &OsStr) -> Result<Usersfile, Error> {
+        let template = Template::new(template);
+        let account = match template.names_home() {
+            true => sys::account_by_name(user).map_err(Error::NameService)?,
+            false => None,
+        };
+        template.expand(user, account.as_ref())
     }
 
     /// The usersfile at an absolute path.
@@ -104,6 +146,18 @@ impl Usersfile {
             path,
             home_of: None,
         }
+    }
+
+    /// The names by which the file may be known from one login to the next: the path as it was
+    /// given, what each symbolic link on the way makes of it, and the path without links. Where a
+    /// link is moved to switch from one configuration to another, the names before it stay.
+    pub fn names(&self) -> Result<Vec<PathBuf>, Error> {
+        let place = Place::find(&self.path, self.home_of)?;
+        let mut names = vec![self.path.components().collect()];
+        names.extend(place.through);
+        names.push(place.path);
+        names.dedup();
+        Ok(names)
     }
 
     /// The path with its links resolved.
@@ -117,11 +171,11 @@ impl Usersfile {
     }
 
     /// Looks, without the lock, whether `user` has a line of a token at all.
-    pub fn look_for(&self, user: &OsStr) -> Result<Look, Error> {
+    pub fn look_for(&self, user: &OsStr, deadline: &Deadline) -> Result<Look, Error> {
         let io = |action| Error::io(action, &self.path);
         for _ in 0..ATTEMPTS {
             let place = Place::find(&self.path, self.home_of)?;
-            let file = open(&place)?;
+            let file = open(&place, deadline)?;
             let metadata = checked(&place, &file)?;
             let mut look = Look {
                 is_known: false,
@@ -147,8 +201,8 @@ impl Usersfile {
             // said of a file that an editor may be half through writing: what was read must have
             // been at rest for a moment, and nobody may have it open to write on. A login that
             // puts a new file in its place meanwhile takes nothing away from that.
-            if !look.stamp.is_at_rest() {
-                sleep(Stamp::REST);
+            if !look.stamp.is_at_rest() && !deadline.sleep(Stamp::REST) {
+                break;
             }
             if !sys::is_open_for_writing(&file).map_err(io("look at"))?
                 && Stamp::of(&file)
@@ -157,45 +211,66 @@ impl Usersfile {
             {
                 return Ok(look);
             }
-            sleep(Stamp::REST);
+            if !deadline.sleep(Stamp::REST) {
+                break;
+            }
         }
         Err(Error::Changing(self.path.clone()))
     }
 
     /// Takes the lock, reads the lines of `user`, lets `decide` say what to write and what to
     /// answer, writes, makes it durable, releases the lock. `decide` is asked again with fresh
-    /// lines if another program changed the file meanwhile. `look` spares it reading what comes
-    /// before the user's first line, if that is the same file still.
+    /// lines if another program changed the file meanwhile, and only what it said last counts.
+    /// `look` spares it reading what comes before the user's first line, if that is the same file
+    /// still.
     ///
-    /// An error means that nothing was recorded, with one exception: if the folder cannot be
-    /// flushed to disk afterwards, the change is visible but may not survive a power cut.
-    pub fn update<T>(
+    /// # Errors
+    /// Nothing was recorded, with one exception: if the folder cannot be flushed to disk
+    /// afterwards, the change is visible but may not survive a power cut.
+    pub fn update<T, E: From<Error>>(
         &self,
         user: &OsStr,
         look: Option<&Look>,
-        mut decide: impl FnMut(&[UserLine]) -> (T, Option<Rewrite>),
-    ) -> Result<(T, Vec<String>), Error> {
-        self.with_lock(|held| {
+        deadline: &Deadline,
+        mut decide: impl FnMut(&[UserLine]) -> Result<(T, Option<Rewrite>), E>,
+    ) -> Result<Updated<T>, E> {
+        let (mut updated, warnings) = self.with_lock(deadline, |held| {
             let lines = held.lines_of(user, look)?;
-            let (answer, rewrite) = decide(&lines);
-            if let Some(rewrite) = rewrite {
-                held.replace(&rewrite)?;
-            }
-            Ok(answer)
-        })
+            let (answer, rewrite) = match decide(&lines) {
+                Ok(decided) => decided,
+                Err(error) => return Ok(Err(error)),
+            };
+            let failure = match &rewrite {
+                Some(rewrite) => match held.replace(rewrite, deadline) {
+                    Err(error) if error.is_full_or_read_only() => Some(error),
+                    replaced => replaced.map(|()| None)?,
+                },
+                None => None,
+            };
+            Ok(Ok(Updated {
+                answer,
+                rewrite,
+                failure,
+                warnings: Vec::new(),
+            }))
+        })?;
+        if let Ok(updated) = &mut updated {
+            updated.warnings = warnings;
+        }
+        updated
     }
 
     /// Does `work` under the lock, and does it again as long as it finds that another program is
-    /// changing the file, at most for [`LOCK_PATIENCE`]. Tells also what is not as it should be
-    /// with the file.
+    /// changing the file, until the time is up. Tells also what is not as it should be with the
+    /// file.
     pub(super) fn with_lock<T>(
         &self,
+        deadline: &Deadline,
         mut work: impl FnMut(&mut Held) -> Result<T, Error>,
     ) -> Result<(T, Vec<String>), Error> {
-        let mut patience = Patience::new();
         let mut was_changing = false;
         loop {
-            let mut held = match self.lock_within(&mut patience) {
+            let mut held = match self.lock_within(deadline) {
                 // Whoever had the lock was waiting for the same program.
                 Err(Error::Locked(path)) if was_changing => return Err(Error::Changing(path)),
                 held => held?,
@@ -205,7 +280,7 @@ impl Usersfile {
                 Err(Error::Changing(path)) => {
                     drop(held);
                     was_changing = true;
-                    if !patience.wait() {
+                    if !deadline.wait() {
                         return Err(Error::Changing(path));
                     }
                 }
@@ -215,36 +290,48 @@ impl Usersfile {
     }
 
     /// Opens and locks the file that the path names at that moment.
-    pub fn lock(&self) -> Result<Held, Error> {
-        self.lock_within(&mut Patience::new())
-    }
-
-    fn lock_within(&self, patience: &mut Patience) -> Result<Held, Error> {
+    pub(super) fn lock_within(&self, deadline: &Deadline) -> Result<Held, Error> {
         loop {
             let place = Place::find(&self.path, self.home_of)?;
-            let mut file = open(&place)?;
-            while !try_lock(&place, &place.name, &mut file)? {
-                if !patience.wait() {
-                    return Err(Error::Locked(place.path));
-                }
+            let file = open(&place, deadline)?;
+            if let Some(held) = Held::lock(place, file, deadline)? {
+                return Ok(held);
             }
-            let metadata = checked(&place, &file)?;
-            // While we waited, the login before us has put a new file in its place.
-            if is_named(&place, &place.name, &metadata)? {
-                return Ok(Held {
-                    warnings: place.warnings(&metadata),
-                    stamp: Stamp::from(&metadata),
-                    place,
-                    file,
-                    metadata,
-                });
+        }
+    }
+
+    /// As [`lock_within`](Usersfile::lock_within); where there is no file, makes an empty one,
+    /// which only its owner may read. For a folder in which nobody else can make files.
+    pub(super) fn lock_or_create(&self, deadline: &Deadline) -> Result<Held, Error> {
+        loop {
+            let place = Place::find(&self.path, self.home_of)?;
+            if let Some(found) = &place.found {
+                place.check_file(found)?;
+            }
+            let flags = libc::O_RDONLY | libc::O_CREAT | libc::O_NONBLOCK | libc::O_NOCTTY;
+            let file = sys::open_at(&place.folder, &place.name, flags, 0o600)
+                .map_err(Error::io("create", &place.path))?;
+            if let Some(held) = Held::lock(place, file, deadline)? {
+                return Ok(held);
             }
         }
     }
 }
 
+/// What an [`update`](Usersfile::update) came to.
+pub struct Updated<T> {
+    /// What was decided.
+    pub answer: T,
+    /// What was to be written.
+    pub rewrite: Option<Rewrite>,
+    /// Why it was not written: the disk has no room, or is read-only.
+    pub failure: Option<Error>,
+    /// What is not as it should be with the file.
+    pub warnings: Vec<String>,
+}
+
 /// Opens the file in its place.
-fn open(place: &Place) -> Result<File, Error> {
+fn open(place: &Place, deadline: &Deadline) -> Result<File, Error> {
     // First what was found as a mere path: opening some devices for reading does something.
     let mut found = place.found.clone();
     if found.is_none() {
@@ -253,7 +340,9 @@ fn open(place: &Place) -> Result<File, Error> {
         let folder = place.folder.metadata();
         let folder = folder.map_err(Error::io("look at the folder of", &place.path))?;
         if !Stamp::from(&folder).is_at_rest() {
-            sleep(Stamp::REST);
+            if !deadline.sleep(Stamp::REST) {
+                return Err(Error::Changing(place.path.clone()));
+            }
             found = look_at(place, &place.name)?;
         }
     }
@@ -325,33 +414,64 @@ fn is_same(place: &Place, name: &OsStr, file: &File) -> Result<bool, Error> {
     is_named(place, name, &metadata)
 }
 
-/// Waits a little longer each time, [`LOCK_PATIENCE`] in all. What is counted is the time slept,
-/// so that no clock that stands or jumps can make it wait for ever.
-struct Patience {
-    next: Duration,
-    slept: Duration,
+/// How long one login may wait and compute, [`Deadline::LIMIT`] in all: for locks, for editors, for
+/// hashes of PINs, however often it begins anew. What a person needs to answer does not count.
+pub struct Deadline {
+    end: Cell<Instant>,
+    /// Counted as well, so that no clock that stands can make a login wait for ever.
+    slept: Cell<Duration>,
+    /// The next wait; each is longer than the one before.
+    next: Cell<Duration>,
 }
 
-impl Patience {
-    const SHORTEST: Duration = Duration::from_micros(50);
-    const LONGEST: Duration = Duration::from_millis(5);
+impl Deadline {
+    /// How long that is.
+    pub const LIMIT: Duration = Duration::from_secs(10);
+    const SHORTEST_WAIT: Duration = Duration::from_micros(50);
+    const LONGEST_WAIT: Duration = Duration::from_millis(5);
 
-    fn new() -> Patience {
-        Patience {
-            next: Self::SHORTEST,
-            slept: Duration::ZERO,
+    /// Begins to count.
+    pub fn begin() -> Deadline {
+        Deadline {
+            end: Cell::new(Instant::now() + Self::LIMIT),
+            slept: Cell::new(Duration::ZERO),
+            next: Cell::new(Self::SHORTEST_WAIT),
         }
     }
 
-    /// Waits; `false` if there is no patience left.
-    fn wait(&mut self) -> bool {
-        if self.slept >= LOCK_PATIENCE {
+    /// Whether the time is up.
+    pub fn is_over(&self) -> bool {
+        self.slept.get() >= Self::LIMIT || Instant::now() >= self.end.get()
+    }
+
+    /// Does something whose time does not count.
+    pub fn except<T>(&self, work: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let result = work();
+        self.end.set(self.end.get() + begin.elapsed());
+        result
+    }
+
+    /// Waits before another try; `false` if the time is up.
+    fn wait(&self) -> bool {
+        let next = self.next.get();
+        self.next.set((next * 2).min(Self::LONGEST_WAIT));
+        self.sleep(next)
+    }
+
+    /// Waits so long; `false`, at once, if the time is up.
+    fn sleep(&self, time: Duration) -> bool {
+        if self.is_over() {
             return false;
         }
-        sleep(self.next);
-        self.slept += self.next;
-        self.next = (self.next * 2).min(Self::LONGEST);
+        sleep(time);
+        self.slept.set(self.slept.get() + time);
         true
+    }
+
+    /// A lock has been had: the next one is waited for from the shortest wait on.
+    fn restart_waits(&self) {
+        self.next.set(Self::SHORTEST_WAIT);
     }
 }
 
@@ -416,6 +536,36 @@ pub struct Held {
 }
 
 impl Held {
+    /// Locks a file that was opened in its place; `None` if the name stands for another by then:
+    /// while this login waited, the one before it has put a new file there.
+    fn lock(place: Place, mut file: File, deadline: &Deadline) -> Result<Option<Held>, Error> {
+        while !try_lock(&place, &place.name, &mut file)? {
+            if !deadline.wait() {
+                return Err(Error::Locked(place.path));
+            }
+        }
+        deadline.restart_waits();
+        let metadata = checked(&place, &file)?;
+        if !is_named(&place, &place.name, &metadata)? {
+            return Ok(None);
+        }
+        Ok(Some(Held {
+            warnings: place.warnings(&metadata),
+            stamp: Stamp::from(&metadata),
+            place,
+            file,
+            metadata,
+        }))
+    }
+
+    /// Takes the file away, if its name stands for it still.
+    pub(super) fn remove(&self) -> Result<(), Error> {
+        if !is_named(&self.place, &self.place.name, &self.metadata)? {
+            return Ok(());
+        }
+        sys::unlink_at(&self.place.folder, &self.place.name).map_err(self.io("remove"))
+    }
+
     fn io(&self, action: &'static str) -> impl FnOnce(io::Error) -> Error {
         Error::io(action, &self.place.path)
     }
@@ -499,11 +649,11 @@ impl Held {
 
     /// Puts a new file in the place of the old, with one part changed. From then on it is the new
     /// file that is held.
-    pub fn replace(&mut self, rewrite: &Rewrite) -> Result<(), Error> {
+    pub fn replace(&mut self, rewrite: &Rewrite, deadline: &Deadline) -> Result<(), Error> {
         let folder_flags = libc::O_RDONLY | libc::O_DIRECTORY;
         let folder = sys::open_at(&self.place.folder, OsStr::new("."), folder_flags, 0)
             .map_err(self.io("open the folder of"))?;
-        let (name, file) = NewName::create(&self.place)?;
+        let (name, file) = NewName::create(&self.place, deadline)?;
         let writable = name.open_for_writing(&file)?;
         let Range { start, end } = rewrite.span;
         make_like(&self.file, &self.metadata, &file)
@@ -560,13 +710,12 @@ impl<'a> NewName<'a> {
     ///
     /// The name is always the same, so that a crash leaves at most one file behind, and the lock
     /// tells such a leftover from a file that is being written.
-    fn create(place: &'a Place) -> Result<(NewName<'a>, File), Error> {
+    fn create(place: &'a Place, deadline: &Deadline) -> Result<(NewName<'a>, File), Error> {
         let name: OsString = [OsStr::new("."), &place.name, OsStr::new(".new")]
             .into_iter()
             .collect();
         let path = place.path.with_file_name(&name);
         let io = |action| Error::io(action, &path);
-        let mut patience = Patience::new();
         loop {
             let flags = libc::O_RDONLY | libc::O_CREAT | libc::O_EXCL;
             match sys::open_at(&place.folder, &name, flags, 0o600) {
@@ -587,7 +736,7 @@ impl<'a> NewName<'a> {
                 }
                 Err(error) => return Err(io("create")(error)),
             }
-            if !patience.wait() {
+            if !deadline.wait() {
                 return Err(Error::Locked(path));
             }
         }
@@ -716,9 +865,9 @@ mod tests {
             std::fs::set_permissions(usersfile.path(), Permissions::from_mode(0o600)).unwrap();
         };
         written(" \nHOTP alice - 00\n");
-        let mut look = usersfile.look_for(alice).unwrap();
+        let mut look = usersfile.look_for(alice, &Deadline::begin()).unwrap();
         written(" #HOTP alice - 00\n");
-        let held = usersfile.lock().unwrap();
+        let held = usersfile.lock_within(&Deadline::begin()).unwrap();
         look.stamp = Stamp::of(&held.file).unwrap();
         assert_eq!(look.first_line.unwrap().offset, 2);
         assert!(held.lines_of(alice, Some(&look)).unwrap().is_empty());

@@ -4,11 +4,13 @@
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-use pam_oath::login::{self, Attempt, MAX_WINDOW, Now, Verdict};
+use pam_oath::clock::{LocalTime, Zone};
+use pam_oath::login::{self, Attempt, Decision, MAX_WINDOW, Now, Undecided, Verdict};
 use pam_oath::otp::{self, Key};
 use pam_oath::pam::Options;
-use pam_oath::sys::LocalTime;
+use pam_oath::pin::CheckedHashes;
 use pam_oath::usersfile::format::{Entry, MAX_SECRET, MovingFactor};
 use pam_oath::usersfile::scan::{self, LineStart};
 use pam_oath::usersfile::{Rewrite, UserLine};
@@ -16,15 +18,16 @@ use pam_oath::usersfile::{Rewrite, UserLine};
 /// Who logs in. Short, so that a fuzzer finds it by itself.
 const USER: &[u8] = b"u";
 
-/// What the clock on the wall shows at every login: 1768478400 seconds after 1970 in UTC.
-const LOCAL_TIME: LocalTime = LocalTime {
-    year: 2026,
-    month: 1,
-    day: 15,
-    hour: 12,
-    minute: 0,
-    second: 0,
-};
+/// The local time of a machine that keeps universal time.
+fn universal_time(unix_time: u64) -> LocalTime {
+    zone()
+        .local_time(unix_time)
+        .expect("a time of the calendar")
+}
+
+fn zone() -> Zone {
+    Zone::of_file(Path::new("/nonexistent/localtime"))
+}
 
 fn lines_of(file: &[u8]) -> Vec<UserLine> {
     let mut lines = Vec::new();
@@ -62,7 +65,7 @@ pub fn usersfile(file: &[u8]) {
             assert!((1..=MAX_SECRET).contains(&secret.len()));
         }
         let code = otp::Code::parse(b"012345").expect("six digits are a code");
-        let written = entry.with_last_used(u64::MAX, &code, "2026-01-15T12:00:00L");
+        let written = entry.with_last_used(u64::MAX, &code, universal_time(1_768_478_400));
         let text = written.strip_suffix(b"\n").expect("a line has an end");
         assert!(!text.contains(&b'\n'), "one line stays one line");
         let again = Entry::parse(text).expect("what we write is a token's line");
@@ -134,11 +137,12 @@ pub fn whole_login(bytes: &[u8]) {
         replay_grace: options.replay_grace,
         now: Now {
             unix_time,
-            local_time: LOCAL_TIME,
-            unix_times: |_| vec![1_768_478_400],
+            zone: zone(),
         },
     };
-    let decision = login::decide(&lines, None, &attempt);
+    let Some(decision) = decide(&lines, &attempt) else {
+        return;
+    };
     let Verdict::Accepted { line, record } = decision.verdict else {
         return;
     };
@@ -182,7 +186,9 @@ pub fn whole_login(bytes: &[u8]) {
             assert!(fields(&before.entry()) == fields(&after.entry()));
         }
     }
-    let again = login::decide(&lines_after, None, &attempt).verdict;
+    let again = decide(&lines_after, &attempt)
+        .expect("decided before")
+        .verdict;
     if let Verdict::Accepted {
         line: again,
         record: Some(_),
@@ -191,6 +197,18 @@ pub fn whole_login(bytes: &[u8]) {
         // Two lines with one secret are two tokens, and each accepts its code once.
         assert_ne!(again, line, "a code accepted twice");
         assert_ne!(again, rewritten.number, "a code accepted twice");
+    }
+}
+
+/// What is decided, with all hashes computed; `None` where the calendar ends.
+fn decide<'a>(lines: &[UserLine], attempt: &Attempt<'a>) -> Option<Decision<'a>> {
+    let mut checked = CheckedHashes::default();
+    loop {
+        match login::decide(lines, None, attempt, &checked) {
+            Ok(decision) => return Some(decision),
+            Err(Undecided::Hash { hash, typed }) => checked.check(&hash, typed),
+            Err(Undecided::Clock(_)) => return None,
+        }
     }
 }
 

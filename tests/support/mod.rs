@@ -183,7 +183,11 @@ impl Scene {
             usersfile_option: String::new(),
             args: String::new(),
             clock: Clock::Held(NOON),
-            env: vec![("TZ".into(), "UTC".into())],
+            // No file: a system that keeps universal time.
+            env: vec![
+                (protocol::LOCALTIME.into(), "/nonexistent/localtime".into()),
+                ("TZ".into(), "UTC".into()),
+            ],
             user: None,
             starter: Vec::new(),
             process: RefCell::new(None),
@@ -302,6 +306,14 @@ impl Scene {
             process: RefCell::new(None),
             ..self
         }
+    }
+
+    /// The system's time zone, universal time if not set; OATH Toolkit's module takes it from TZ.
+    pub fn zone(self, name: &str) -> Scene {
+        let file = format!("/usr/share/zoneinfo/{name}");
+        let file = existing(file.into(), "install the package tzdata");
+        self.env(protocol::LOCALTIME, file.to_str().unwrap())
+            .env("TZ", name)
     }
 
     /// An environment variable of the process that logs in. TZ is UTC if not set.

@@ -5,21 +5,22 @@
 //! standard output and standard error belong to whatever the modules print. It is a process of its
 //! own because a module that crashes takes the process along.
 //!
-//! Two things libpam and the modules ask the C library for, they get from here instead: the time,
-//! which a login may hold still, and syslog, which a login hands back to the test. The linker
-//! exports a program's own definition of what its libraries use, and the program comes first when
-//! the loader looks for a name.
+//! Three things libpam and the modules ask the C library for, they get from here instead: the time,
+//! which a login may hold still, the system's time zone, and syslog, which a login hands back to
+//! the test. The linker exports a program's own definition of what its libraries use, and the
+//! program comes first when the loader looks for a name.
 
 mod protocol;
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
 use std::process::Command;
 use std::ptr;
-use std::sync::Barrier;
+use std::sync::{Barrier, OnceLock};
 
 use libc::{clockid_t, time_t, timespec, timeval};
 use protocol::{
@@ -32,7 +33,15 @@ thread_local! {
     static LOG: RefCell<Vec<LogLine>> = const { RefCell::new(Vec::new()) };
 }
 
+/// The file in place of /etc/localtime.
+static LOCALTIME: OnceLock<CString> = OnceLock::new();
+
 fn main() {
+    if let Some(zone) = std::env::var_os(protocol::LOCALTIME) {
+        LOCALTIME
+            .set(CString::new(zone.into_vec()).unwrap())
+            .unwrap();
+    }
     let test = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
     let mut answers = File::from(test);
     let mut lines = BufReader::new(answers.try_clone().unwrap()).lines();
@@ -311,6 +320,19 @@ extern "C" fn gettimeofday(now: *mut timeval, _timezone: *mut c_void) -> c_int {
         }
     };
     rc
+}
+
+/// In place of the C library's open64: what stands as /etc/localtime is for the test to say. All
+/// else is opened as it is named.
+#[unsafe(no_mangle)]
+extern "C" fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+    // SAFETY: a path is a string.
+    let is_zone = unsafe { CStr::from_ptr(path) } == c"/etc/localtime";
+    let zone = LOCALTIME.get().filter(|_| is_zone);
+    let path = zone.map_or(path, |zone| zone.as_ptr());
+    // SAFETY: the system call of the same kind, with the arguments as they came, but for the path,
+    // which is a string as well.
+    unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, flags, mode) as c_int }
 }
 
 /// In place of the C library's syslog as libpam calls it where it was built with fortified

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 pub const STACKED_AUTHTOK: &str = "STACKED_AUTHTOK";
+/// Which file stands in place of /etc/localtime.
+pub const LOCALTIME: &str = "PAM_LOGIN_LOCALTIME";
 pub const AUTHTOK_AFTERWARDS: &str = "AUTHTOK_AFTERWARDS";
 
 #[derive(Debug, Deserialize, Serialize)]

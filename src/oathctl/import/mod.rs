@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use pam_oath::login;
+use pam_oath::clock::Zone;
 use pam_oath::otp::Key;
 use pam_oath::sys;
 use pam_oath::usersfile::edit::Document;
@@ -404,10 +404,12 @@ fn line_of(candidate: &Candidate) -> Zeroizing<Vec<u8>> {
     };
     // The step last used is believed together with its code alone.
     let used = counter.and_then(|step| {
-        let time = sys::local_time(step.checked_mul(period.into())?)?;
+        let time = Zone::system()
+            .local_time(step.checked_mul(period.into())?)
+            .ok()?;
         let code = Key::new(token_type.algorithm, secret).code(step, token_type.digits);
         let entry = Entry::parse(&line)?;
-        let mut line = entry.with_last_used(step, &code, &login::last_time(&time));
+        let mut line = entry.with_last_used(step, &code, time);
         line.pop();
         Some(line)
     });
