@@ -19,10 +19,11 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::tokens::DisplayName;
 
-/// The largest file that is read, in MiB: one that root or who runs the tool made, and one that
-/// another user made, who would have root work on it.
-const MAX_TRUSTED: u64 = 16;
-const MAX_OF_USER: u64 = 1;
+/// The most that is read, in bytes and in words: of what root or who runs the tool made, and of
+/// what another user made. That user chooses what is in it, and some parsers take time that grows
+/// with the square of its length.
+const MAX_TRUSTED: (u64, &str) = (16 << 20, "16 MiB");
+const MAX_OF_USER: (u64, &str) = (128 << 10, "128 KiB");
 
 /// Whether what belongs to a user is as good as root's: root's own, and that of who runs the tool.
 pub fn is_trusted(uid: u32) -> bool {
@@ -69,11 +70,12 @@ pub fn read_stdin() -> Result<Zeroizing<Vec<u8>>, Error> {
     io::stdin()
         .as_fd()
         .try_clone_to_owned()
-        .and_then(|stdin| read_at_most(&File::from(stdin), MAX_TRUSTED << 20))
+        .and_then(|stdin| read_at_most(&File::from(stdin), MAX_TRUSTED.0))
         .map_err(Error::io("read standard input"))?
         .ok_or_else(|| {
             Error::failed(format!(
-                "standard input is longer than {MAX_TRUSTED} MiB, the most that is read"
+                "standard input is longer than {}, the most that is read",
+                MAX_TRUSTED.1
             ))
         })
 }
@@ -150,15 +152,15 @@ fn check(place: &Place, metadata: &Metadata) -> Result<(), Error> {
             "is not a regular file; - reads standard input",
         ));
     }
-    let (whose, limit) = match is_trusted(metadata.uid()) {
+    let (whose, (limit, words)) = match is_trusted(metadata.uid()) {
         true => ("a file to read", MAX_TRUSTED),
         false => ("a file that is not root's", MAX_OF_USER),
     };
-    if metadata.len() > limit << 20 {
+    if metadata.len() > limit {
         let length = metadata.len();
         return Err(refused(
             place,
-            format!("is {length} bytes long; {whose} may have {limit} MiB"),
+            format!("is {length} bytes long; {whose} may have {words}"),
         ));
     }
     place.check_file(metadata)?;

@@ -37,7 +37,9 @@ use token::{Found, Token};
     long_about = "Carry tokens over from other programs: the .google_authenticator file of \
                   google-authenticator's PAM module, otpauth:// and otpauth-migration:// URIs (one \
                   a line), a plain JSON export of Aegis, PSKC (RFC 6030) without encryption. Says \
-                  line by line what it did, and what stays behind.",
+                  line by line what it did, and what stays behind.\n\n\
+                  From a file that belongs to another user than root and you, only its owner's \
+                  tokens are imported, unless --user says otherwise.",
     after_help = "Exit codes:\n  \
                   0  every token is in the usersfile\n  \
                   1  some are not, or it could not be done\n  \
@@ -48,7 +50,7 @@ pub struct Import {
     /// The file to read, - for standard input
     file: PathBuf,
 
-    /// For whom the tokens are, if not for whom the file says
+    /// For whom all the tokens are, whoever's the file is and whomever it names
     #[arg(long, value_name = "NAME", value_parser = user_name())]
     user: Option<OsString>,
 
@@ -282,27 +284,38 @@ impl Import {
         path: &Path,
         candidates: &[Candidate],
     ) -> Vec<Outcome> {
-        let line_of_same = |document: &Document, candidate: &Candidate| {
-            document
-                .tokens_of(candidate.user.as_bytes())
-                .find(|(_, entry)| {
-                    let secret = entry.secret();
-                    secret.is_ok_and(|secret| secret == candidate.token.secret)
-                })
-                .map(|(line, _)| line.number)
+        // What is there already, found once: the lock is held, and the file may be long, and
+        // what is imported as well.
+        type Secret = Option<Zeroizing<Vec<u8>>>;
+        let mut there: BTreeMap<&OsStr, Vec<(usize, Secret)>> = candidates
+            .iter()
+            .map(|candidate| (candidate.user.as_os_str(), Vec::new()))
+            .collect();
+        for line in document.lines() {
+            let Some(entry) = line.entry() else { continue };
+            if let Some(tokens) = there.get_mut(OsStr::from_bytes(entry.user)) {
+                tokens.push((line.number, entry.secret().ok()));
+            }
+        }
+        let line_of_same = |tokens: &[(usize, Secret)], candidate: &Candidate| {
+            let mut same = tokens
+                .iter()
+                .filter(|(_, secret)| secret.as_ref() == Some(&candidate.token.secret));
+            same.next().map(|(line, _)| *line)
         };
         // Which of several is meant for logins is not for us to guess.
         let mut in_the_way: BTreeMap<&OsStr, &str> = BTreeMap::new();
         for candidate in candidates {
-            if line_of_same(document, candidate).is_none() {
+            let user = candidate.user.as_os_str();
+            if line_of_same(&there[user], candidate).is_none() {
                 in_the_way
-                    .entry(&candidate.user)
+                    .entry(user)
                     .and_modify(|problem| *problem = "has several tokens in the file")
                     .or_insert("");
             }
         }
         for (user, problem) in &mut in_the_way {
-            if document.tokens_of(user.as_bytes()).next().is_some() {
+            if !there[user].is_empty() {
                 *problem = "has a token already";
             }
         }
@@ -310,7 +323,8 @@ impl Import {
             .iter()
             .map(|candidate| {
                 let usersfile = path.to_owned();
-                if let Some(line) = line_of_same(document, candidate) {
+                let tokens = there.entry(&candidate.user).or_default();
+                if let Some(line) = line_of_same(tokens, candidate) {
                     return Outcome::AlreadyThere { usersfile, line };
                 }
                 let problem = in_the_way
@@ -325,6 +339,7 @@ impl Import {
                     };
                 }
                 let line = document.append(&line_of(candidate));
+                tokens.push((line, Some(candidate.token.secret.clone())));
                 if self.dry_run {
                     Outcome::WouldBeImported { usersfile, line }
                 } else {
