@@ -278,7 +278,7 @@ fn a_file_that_grows_while_it_is_read_is_not_read_to_its_end() {
             }
         });
         let _done = Done(&over);
-        for _ in 0..300 {
+        for _ in 0..150 {
             let output = attack.import(&path, &["--dry-run"]);
             let said = format!("{}{}", output.stdout, output.stderr);
             let is_refused = ["may have 128 KiB", "changed while it was read"]
@@ -317,7 +317,7 @@ fn what_was_checked_is_what_is_read_however_fast_she_swaps() {
             }
         });
         let _done = Done(&over);
-        for number in 0..600 {
+        for number in 0..300 {
             let path = if number % 2 == 0 {
                 file.clone()
             } else {

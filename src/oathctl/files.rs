@@ -5,6 +5,7 @@
 //! a user, everything is done with that user's rights, no link is followed, and nothing that
 //! belongs to somebody else is used.
 
+use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -96,7 +97,7 @@ pub struct Created {
 impl Created {
     /// Creates a file for its owner alone, with these contents, in a folder of root's, of who runs
     /// the tool, or of `user`, to whom it then belongs.
-    pub fn new(path: &Path, user: &std::ffi::OsStr, contents: &[u8]) -> Result<Created, Error> {
+    pub fn new(path: &Path, user: &OsStr, contents: &[u8]) -> Result<Created, Error> {
         let place = find(path)?;
         match &place.owner {
             Some(owner) if owner.name != user => {
