@@ -146,6 +146,51 @@ fn from_google_authenticator_users_keep_their_apps_and_no_code_is_good_again() {
 }
 
 #[test]
+#[ignore = "needs root: run make test"]
+fn from_google_authenticator_no_user_gets_the_token_of_another() {
+    let guide = Guide::named("moving-from-google-authenticator.md");
+    let machine = Machine::start();
+    machine.run("rm", ["-f", "/etc/users.oath"]);
+    let file = |secret: &str| format!("{secret}\n\" TOTP_AUTH\n");
+    machine.install(
+        "/root/.google_authenticator",
+        file("MFRGGZDFMZTWQ2LK"),
+        0o600,
+    );
+    for (user, make) in [
+        (
+            "mallory",
+            "ln -s /root/.google_authenticator .google_authenticator",
+        ),
+        (
+            "eve",
+            "echo 'otpauth://totp/root?secret=NBSWY3DPEB3W64TM' > .google_authenticator",
+        ),
+        (
+            "alice",
+            "printf 'GEZDGNBVGY3TQOJQ\\n\" TOTP_AUTH\\n' > .google_authenticator",
+        ),
+    ] {
+        machine.add_user(user, "correct horse");
+        machine.run("su", ["-", user, "-c", make]);
+    }
+    let share = ["--no-create-home", "--home-dir", "/home/alice", "boss"];
+    machine.run("useradd", share);
+
+    let said = guide.follow(&machine, "oathctl import");
+    for user in ["root", "mallory", "eve"] {
+        let line = format!("{user}: not imported");
+        assert!(said.lines().any(|said| said == line), "{said}");
+    }
+    let usersfile = machine.read("/etc/users.oath");
+    let tokens: Vec<&str> = usersfile
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    assert_eq!(tokens, ["HOTP/T30/6\talice\t-\t31323334353637383930"]);
+}
+
+#[test]
 #[ignore = "needs root, openssh-server, oathtool: run make test"]
 fn from_authy_ssh_users_get_new_tokens_and_sftp() {
     let guide = Guide::named("moving-from-authy-ssh.md");

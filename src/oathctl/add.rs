@@ -133,7 +133,7 @@ impl Add {
 
         let card = Card::new(&token, self.issuer.as_deref());
         let picture = match &self.qr {
-            Some(path) => Some(Picture::create(path, &card.qr()?)?),
+            Some(path) => Some(Picture::create(path, &card.qr()?, &self.user)?),
             None => None,
         };
         if !self.json {

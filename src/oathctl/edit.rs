@@ -166,9 +166,9 @@ impl Drop for Desk {
 }
 
 fn runtime_folder() -> PathBuf {
-    let run = Path::new("/run");
-    if sys::effective_user() == 0 && run.is_dir() {
-        return run.to_owned();
+    // With su, root has the environment of another user, whose folders it may name.
+    if sys::effective_user() == 0 {
+        return "/run".into();
     }
     let of_user = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     of_user
@@ -183,13 +183,22 @@ fn open_editor(copy: &Path) -> Result<(), Error> {
         .find_map(|name| std::env::var_os(name).filter(|editor| !editor.is_empty()))
         .unwrap_or_else(|| {
             let debian_s = Path::new("/usr/bin/editor");
-            if debian_s.exists() { "editor" } else { "vi" }.into()
+            if debian_s.exists() {
+                "/usr/bin/editor"
+            } else {
+                "vi"
+            }
+            .into()
         });
-    // By the shell, so that it may have arguments.
+    // By the shell, so that it may have arguments; not by whatever PATH has of that name.
     let mut script = editor.clone();
     script.push(" \"$0\"");
     let hold = terminal::hold_signals();
-    let status = Command::new("sh").arg("-c").arg(script).arg(copy).status();
+    let status = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(script)
+        .arg(copy)
+        .status();
     let result = terminal::forget_interrupts();
     drop(hold);
     result?;

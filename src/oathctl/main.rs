@@ -9,6 +9,7 @@
 //! - [`secret`], [`pin`], [`proof`]: what goes into a new token, and the code that proves it
 //! - [`card`], [`otpauth`], [`qr`]: a token as its user takes it into an app
 //! - [`merge`]: what was edited, together with the logins that came meanwhile
+//! - [`files`]: files that the command line names, safe from whoever owns a folder on the way
 //! - [`terminal`]: questions, secrets without echo, Ctrl-C
 //! - [`output`]: text, tables and JSON on standard output, warnings on standard error
 //! - [`error`]: what goes wrong, and the exit codes
@@ -25,6 +26,7 @@ mod disable;
 mod drift;
 mod edit;
 mod error;
+mod files;
 mod import;
 mod list;
 mod merge;
@@ -47,6 +49,7 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
 
 use error::Error;
 use system::System;
@@ -112,6 +115,8 @@ impl Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Nothing that is written here, or by the editor, is for others, and all of it for the owner.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let result = terminal::catch_signals().and_then(|()| cli.command.run(&cli.system));
     result.unwrap_or_else(|error| error.report())
 }

@@ -32,11 +32,13 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Error> {
 
 /// `oathctl: ...` on standard error. That nobody may read it is no reason to fail.
 pub fn complain(message: &str) {
+    let message = printable_lines(message);
     let _ = writeln!(anstream::stderr(), "{ERROR}oathctl:{ERROR:#} {message}");
 }
 
 /// `oathctl: warning: ...` on standard error.
 pub fn warn(message: &str) {
+    let message = printable_lines(message);
     let _ = writeln!(
         anstream::stderr(),
         "oathctl: {WARNING}warning:{WARNING:#} {message}"
@@ -74,4 +76,13 @@ pub fn printable(bytes: &[u8]) -> String {
         .chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
+}
+
+/// The same for a message, which may have several lines. The names of files in it are anybody's.
+fn printable_lines(message: &str) -> String {
+    let lines: Vec<String> = message
+        .split('\n')
+        .map(|line| printable(line.as_bytes()))
+        .collect();
+    lines.join("\n")
 }

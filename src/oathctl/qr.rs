@@ -1,8 +1,6 @@
 //! QR codes: on the terminal in half blocks, and as PNG or SVG files that only their owner reads.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anstream::{AutoStream, ColorChoice};
@@ -11,6 +9,7 @@ use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 
 use crate::error::Error;
+use crate::files::Created;
 use crate::terminal::{self, Hold};
 
 /// The light margin that a reader needs around the code, in modules (ISO/IEC 18004).
@@ -93,13 +92,15 @@ impl Qr {
 /// a signal waits until it is decided, unless a question is open.
 pub struct Picture {
     path: PathBuf,
+    file: Created,
     kept: bool,
     _hold: Hold,
 }
 
 impl Picture {
-    /// Writes the code to a new file, mode 0600, in the format that its name ends with.
-    pub fn create(path: &Path, qr: &Qr) -> Result<Picture, Error> {
+    /// Writes the code of a token of `user` to a new file, mode 0600, in the format that its name
+    /// ends with.
+    pub fn create(path: &Path, qr: &Qr, user: &OsStr) -> Result<Picture, Error> {
         let failed = || format!("write {}", path.display());
         let bytes = match path.extension().and_then(|extension| extension.to_str()) {
             Some("png") => qr.to_png().map_err(Error::io(failed()))?,
@@ -112,19 +113,12 @@ impl Picture {
             }
         };
         let hold = terminal::hold_signals();
-        let mut file = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(Error::io(format!("create {}", path.display())))?;
-        let picture = Picture {
+        Ok(Picture {
             path: path.to_owned(),
+            file: Created::new(path, user, &bytes)?,
             kept: false,
             _hold: hold,
-        };
-        file.write_all(&bytes).map_err(Error::io(failed()))?;
-        Ok(picture)
+        })
     }
 
     pub fn keep(mut self) {
@@ -135,7 +129,7 @@ impl Picture {
 impl Drop for Picture {
     fn drop(&mut self) {
         if !self.kept {
-            let _ = fs::remove_file(&self.path);
+            self.file.remove(&self.path);
         }
     }
 }

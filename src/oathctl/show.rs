@@ -71,7 +71,7 @@ impl Show {
         }
         let card = Card::new(&token, self.issuer.as_deref());
         if let Some(path) = &self.qr {
-            Picture::create(path, &card.qr()?)?.keep();
+            Picture::create(path, &card.qr()?, &self.user)?.keep();
         } else if self.json {
             output::print_json(&card.to_json(found.line))?;
         } else {

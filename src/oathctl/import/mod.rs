@@ -10,10 +10,7 @@ mod token;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -28,6 +25,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
+use crate::files::{self, is_trusted};
 use crate::output::{self, printable};
 use crate::system::System;
 use crate::tokens::user_name;
@@ -39,7 +37,9 @@ use token::{Found, Token};
     long_about = "Carry tokens over from other programs: the .google_authenticator file of \
                   google-authenticator's PAM module, otpauth:// and otpauth-migration:// URIs (one \
                   a line), a plain JSON export of Aegis, PSKC (RFC 6030) without encryption. Says \
-                  line by line what it did, and what stays behind.",
+                  line by line what it did, and what stays behind.\n\n\
+                  From a file that belongs to another user than root and you, only its owner's \
+                  tokens are imported, unless --user says otherwise.",
     after_help = "Exit codes:\n  \
                   0  every token is in the usersfile\n  \
                   1  some are not, or it could not be done\n  \
@@ -50,7 +50,7 @@ pub struct Import {
     /// The file to read, - for standard input
     file: PathBuf,
 
-    /// For whom the tokens are, if not for whom the file says
+    /// For whom all the tokens are, whoever's the file is and whomever it names
     #[arg(long, value_name = "NAME", value_parser = user_name())]
     user: Option<OsString>,
 
@@ -92,6 +92,16 @@ enum Outcome {
     NotImported { reason: String },
 }
 
+/// Who made the file that is read.
+struct Author {
+    /// Root, or who runs the tool: believed about everybody's tokens. Any other user can give away
+    /// no token but their own.
+    is_trusted: bool,
+    /// The user whose a token is if the file names nobody; nobody if it is root's, who has files
+    /// of others, too.
+    name: Option<OsString>,
+}
+
 /// A token with its user, on its way into the usersfile.
 struct Candidate {
     /// Which of the rows it is.
@@ -102,7 +112,7 @@ struct Candidate {
 
 impl Import {
     pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let (text, owner) = self.read()?;
+        let (text, author) = self.read()?;
         let found = tokens_in(&text)
             .map_err(|problem| Error::failed(format!("{} {problem}", self.name())))?;
         if found.is_empty() {
@@ -116,7 +126,7 @@ impl Import {
             let mut user = None;
             let candidate = found.token.and_then(|token| {
                 token_type = Some(token.token_type.to_string());
-                let name = self.user_of(found.account.as_deref(), owner.as_deref())?;
+                let name = self.user_of(found.account.as_deref(), &author)?;
                 user = Some(printable(name.as_bytes()));
                 let usersfile = system
                     .usersfile(Some(&name))
@@ -178,50 +188,51 @@ impl Import {
         self.file == Path::new("-")
     }
 
-    /// The file's text, and the name of the user whose file it is.
-    fn read(&self) -> Result<(Zeroizing<String>, Option<OsString>), Error> {
-        let failed = |cause: io::Error| Error::io(format!("read {}", self.name()))(cause);
-        let mut bytes = Zeroizing::new(Vec::new());
-        let mut owner = None;
-        if self.is_stdin() {
-            io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
+    /// The file's text, and who made the file.
+    fn read(&self) -> Result<(Zeroizing<String>, Author), Error> {
+        let (mut bytes, author) = if self.is_stdin() {
+            (files::read_stdin()?, Author::of_stdin())
         } else {
-            let mut file = File::open(&self.file).map_err(failed)?;
-            let metadata = file.metadata().map_err(failed)?;
-            if metadata.uid() != 0 {
-                owner = sys::account_by_uid(metadata.uid())
-                    .map_err(failed)?
-                    .map(|account| account.name);
-            }
-            bytes.reserve_exact(metadata.len() as usize + 1);
-            file.read_to_end(&mut bytes).map_err(failed)?;
-        }
-        match std::str::from_utf8(&bytes) {
-            Ok(text) => Ok((Zeroizing::new(text.to_owned()), owner)),
-            Err(_) => Err(Error::failed(format!(
-                "{} is not text in UTF-8",
-                self.name()
-            ))),
-        }
+            let contents = files::read(&self.file)?;
+            (contents.bytes, Author::of(contents.uid)?)
+        };
+        String::from_utf8(std::mem::take(&mut bytes))
+            .map(|text| (Zeroizing::new(text), author))
+            .map_err(|error| {
+                drop(Zeroizing::new(error.into_bytes()));
+                Error::failed(format!("{} is not text in UTF-8", self.name()))
+            })
     }
 
     /// For whom a token is: whom the command line names, else the account that the other program
-    /// names, else the owner of the file.
-    fn user_of(&self, account: Option<&str>, owner: Option<&OsStr>) -> Result<OsString, String> {
+    /// names, else the author of the file.
+    fn user_of(&self, account: Option<&str>, author: &Author) -> Result<OsString, String> {
         const SAY: &str = "say for whom with --user NAME";
         let exists = |name: &OsStr| {
             sys::account_by_name(name)
                 .map(|account| account.is_some())
                 .map_err(|error| format!("cannot look for an account: {error}"))
         };
-        let names = match (&self.user, account, owner) {
+        let names = match (&self.user, account, &author.name) {
             (Some(user), _, _) => vec![user.clone()],
-            (None, Some(account), _) => {
+            (None, Some(account), name) => {
                 // Apps call an account "alice@host".
                 let local = account.split('@').next().unwrap_or(account);
-                vec![account.into(), local.into()]
+                let names: Vec<OsString> = vec![account.into(), local.into()];
+                match name {
+                    _ if author.is_trusted => names,
+                    Some(name) if names.contains(name) => vec![name.clone()],
+                    _ => {
+                        return Err(format!(
+                            "it is for {}, and the file belongs to {}; {SAY}",
+                            printable(account.as_bytes()),
+                            name.as_ref()
+                                .map_or("nobody".into(), |name| printable(name.as_bytes()))
+                        ));
+                    }
+                }
             }
-            (None, None, Some(owner)) => vec![owner.to_owned()],
+            (None, None, Some(name)) => vec![name.clone()],
             (None, None, None) => return Err(format!("it does not say whose it is; {SAY}")),
         };
         let mut known = None;
@@ -273,27 +284,38 @@ impl Import {
         path: &Path,
         candidates: &[Candidate],
     ) -> Vec<Outcome> {
-        let line_of_same = |document: &Document, candidate: &Candidate| {
-            document
-                .tokens_of(candidate.user.as_bytes())
-                .find(|(_, entry)| {
-                    let secret = entry.secret();
-                    secret.is_ok_and(|secret| secret == candidate.token.secret)
-                })
-                .map(|(line, _)| line.number)
+        // What is there already, found once: the lock is held, and the file may be long, and
+        // what is imported as well.
+        type Secret = Option<Zeroizing<Vec<u8>>>;
+        let mut there: BTreeMap<&OsStr, Vec<(usize, Secret)>> = candidates
+            .iter()
+            .map(|candidate| (candidate.user.as_os_str(), Vec::new()))
+            .collect();
+        for line in document.lines() {
+            let Some(entry) = line.entry() else { continue };
+            if let Some(tokens) = there.get_mut(OsStr::from_bytes(entry.user)) {
+                tokens.push((line.number, entry.secret().ok()));
+            }
+        }
+        let line_of_same = |tokens: &[(usize, Secret)], candidate: &Candidate| {
+            let mut same = tokens
+                .iter()
+                .filter(|(_, secret)| secret.as_ref() == Some(&candidate.token.secret));
+            same.next().map(|(line, _)| *line)
         };
         // Which of several is meant for logins is not for us to guess.
         let mut in_the_way: BTreeMap<&OsStr, &str> = BTreeMap::new();
         for candidate in candidates {
-            if line_of_same(document, candidate).is_none() {
+            let user = candidate.user.as_os_str();
+            if line_of_same(&there[user], candidate).is_none() {
                 in_the_way
-                    .entry(&candidate.user)
+                    .entry(user)
                     .and_modify(|problem| *problem = "has several tokens in the file")
                     .or_insert("");
             }
         }
         for (user, problem) in &mut in_the_way {
-            if document.tokens_of(user.as_bytes()).next().is_some() {
+            if !there[user].is_empty() {
                 *problem = "has a token already";
             }
         }
@@ -301,7 +323,8 @@ impl Import {
             .iter()
             .map(|candidate| {
                 let usersfile = path.to_owned();
-                if let Some(line) = line_of_same(document, candidate) {
+                let tokens = there.entry(&candidate.user).or_default();
+                if let Some(line) = line_of_same(tokens, candidate) {
                     return Outcome::AlreadyThere { usersfile, line };
                 }
                 let problem = in_the_way
@@ -316,6 +339,7 @@ impl Import {
                     };
                 }
                 let line = document.append(&line_of(candidate));
+                tokens.push((line, Some(candidate.token.secret.clone())));
                 if self.dry_run {
                     Outcome::WouldBeImported { usersfile, line }
                 } else {
@@ -361,6 +385,27 @@ impl Import {
             .iter()
             .all(|row| !matches!(row.outcome, Outcome::NotImported { .. }));
         Ok(ExitCode::from(u8::from(!complete)))
+    }
+}
+
+impl Author {
+    fn of(uid: u32) -> Result<Author, Error> {
+        let account = match uid {
+            0 => None,
+            uid => sys::account_by_uid(uid)
+                .map_err(Error::io(format!("look for the user with uid {uid}")))?,
+        };
+        Ok(Author {
+            is_trusted: is_trusted(uid),
+            name: account.map(|account| account.name),
+        })
+    }
+
+    fn of_stdin() -> Author {
+        Author {
+            is_trusted: true,
+            name: None,
+        }
     }
 }
 
