@@ -35,7 +35,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        cause: io::ErrorKind,
+        cause: io::Error,
     },
 }
 
@@ -147,7 +147,7 @@ impl Zone {
             Err(error) => {
                 return Err(Error::Zone {
                     path: self.file.clone(),
-                    cause: error.kind(),
+                    cause: error,
                 });
             }
         };

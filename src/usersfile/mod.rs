@@ -61,8 +61,7 @@ pub enum Error {
     NameService(io::Error),
     /// Somebody else held the lock until the time was up.
     #[error(
-        "{} stayed locked, given up after {} seconds; find the program that holds it with: \
-         fuser -v {}",
+        "{} stayed locked for {} seconds; find the program that holds it with: fuser -v {}",
         .0.display(), Deadline::LIMIT.as_secs(), .0.display()
     )]
     Locked(PathBuf),
