@@ -151,6 +151,9 @@ pub enum Refusal {
     /// No token of the user has the PIN that was typed.
     #[error("wrong PIN")]
     WrongPin,
+    /// What was typed does not end in a code.
+    #[error("no one-time password: what was typed does not end in 6 to 8 digits")]
+    NoCode,
     /// The PIN fits, but the code is not in the window.
     #[error("wrong one-time password")]
     WrongOtp {
@@ -186,7 +189,7 @@ impl Refusal {
     /// The line of the usersfile that it is about, counted from 1.
     pub fn line(&self) -> Option<usize> {
         match *self {
-            Refusal::NoToken | Refusal::WrongPin => None,
+            Refusal::NoToken | Refusal::WrongPin | Refusal::NoCode => None,
             Refusal::WrongOtp { line }
             | Refusal::Replayed { line }
             | Refusal::LastUsedInFuture { line }
@@ -332,6 +335,9 @@ pub fn decide<'a>(
             record: Some(record),
         };
         return decided(accepted, compared_here);
+    }
+    if compared == Compared::NoCode {
+        refusal = Refusal::NoCode;
     }
     Ok(Decision {
         verdict: Verdict::Refused(refusal),

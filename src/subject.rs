@@ -10,7 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use crate::sys::{self, Account};
-use crate::usersfile::{Deadline, Error, Look, Template, Usersfile};
+use crate::usersfile::{Deadline, Error, Look, Template, Usersfile, home};
 
 /// What a look, without the lock, found of the user who logs in.
 pub enum Subject {
@@ -88,7 +88,13 @@ pub fn find(template: Template, typed: &OsStr, deadline: &Deadline) -> Found {
                 seen => or_by_own_name(&template, seen, &account, deadline),
             };
             Found {
-                subject,
+                subject: subject.and_then(|subject| match subject {
+                    // A home that is not mounted has no usersfile.
+                    Subject::NoUsersfile(path) if template.names_home() => {
+                        home::check(&account).map(|()| Subject::NoUsersfile(path))
+                    }
+                    subject => Ok(subject),
+                }),
                 account: Some(account.name),
             }
         }

@@ -93,6 +93,15 @@ impl Options {
             match (name, value) {
                 (b"usersfile", Some(value)) => {
                     options.usersfile = OsString::from_vec(value.to_vec());
+                    let text = options.usersfile.to_string_lossy();
+                    for (shell, ours) in [("$HOME", "${HOME}"), ("$USER", "${USER}")] {
+                        if text.contains(shell) {
+                            warnings.push(format!(
+                                "argument {}: {shell} stands for itself; write {ours}",
+                                argument.to_string_lossy()
+                            ));
+                        }
+                    }
                 }
                 (b"window", Some(value)) => {
                     let window = number(argument, value, &mut warnings);

@@ -7,6 +7,7 @@
 
 pub mod edit;
 pub mod format;
+pub(crate) mod home;
 pub mod journal;
 pub mod path;
 pub mod scan;
@@ -59,6 +60,14 @@ pub enum Error {
     /// Whether the account exists, and what it is called, could not be found out.
     #[error("cannot look up the account: {0}; is the name service running? (nsswitch.conf(5))")]
     NameService(io::Error),
+    /// The new file could not be given to the owner of the old one.
+    #[error(
+        "cannot give the new file for {path} to the owner of the old one, for want of CAP_CHOWN: \
+         add it to CapabilityBoundingSet= of the service's unit, or let {path} belong to who runs \
+         the service",
+        path = .0.display()
+    )]
+    Owner(PathBuf),
     /// Somebody else held the lock until the time was up.
     #[error(
         "{} stayed locked for {} seconds; find the program that holds it with: fuser -v {}",
@@ -97,6 +106,7 @@ impl Error {
             Error::Missing(_) => Error::Missing(path),
             Error::MissingFolder(_) => Error::MissingFolder(path),
             Error::Refused { problem, .. } => Error::Refused { path, problem },
+            Error::Owner(_) => Error::Owner(path),
             Error::Locked(_) => Error::Locked(path),
             Error::Changing(_) => Error::Changing(path),
             Error::Io { action, cause, .. } => Error::Io {

@@ -58,10 +58,16 @@ impl Place {
                 return Err(Error::refused(walk.path, "is a folder"));
             };
             let is_last = ahead.is_empty();
-            let open = |kind| sys::open_at(&walk.folder, &name, libc::O_PATH | kind, 0);
-            let next = match open(if is_last { 0 } else { libc::O_DIRECTORY }) {
-                // A folder is asked for as such, so that an automounter mounts it; a link is none.
-                Err(error) if error.raw_os_error() == Some(libc::ENOTDIR) => open(0),
+            let next = match walk.open(&name, is_last) {
+                // Root may be held down (root_squash, no capabilities) where the user whose home
+                // it is may pass, by a group of hers.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => match home_of {
+                    Some(uid) if walk.rights.is_none() => {
+                        walk.assume_rights(uid)?;
+                        walk.open(&name, is_last)
+                    }
+                    _ => Err(error),
+                },
                 next => next,
             };
             let next = match next {
@@ -117,7 +123,8 @@ impl Place {
             let name = owner.name.to_string_lossy();
             if metadata.uid() != owner.uid {
                 return refused(format!(
-                    "belongs to uid {}, in a folder that belongs to {name}; run chown {name} {}",
+                    "belongs to uid {}, in a folder that belongs to {name}; keep it in a folder of \
+                     root's, or run chown {name} {} if {name} may change it",
                     metadata.uid(),
                     self.path.display()
                 ));
@@ -275,8 +282,24 @@ impl Walk {
         Ok(())
     }
 
+    /// Opens the next name on the way, as a mere path and no link followed.
+    fn open(&self, name: &OsStr, is_last: bool) -> io::Result<File> {
+        let open = |kind| sys::open_at(&self.folder, name, libc::O_PATH | kind, 0);
+        match open(if is_last { 0 } else { libc::O_DIRECTORY }) {
+            // A folder is asked for as such, so that an automounter mounts it; a link is none.
+            Err(error) if error.raw_os_error() == Some(libc::ENOTDIR) => open(0),
+            next => next,
+        }
+    }
+
     fn become_owner(&mut self, uid: u32) -> Result<(), Error> {
-        let owner = sys::account_by_uid(uid)
+        self.owner = Some(self.assume_rights(uid)?);
+        Ok(())
+    }
+
+    /// Goes over to the rights of a user, where this process is root; returns the account.
+    fn assume_rights(&mut self, uid: u32) -> Result<Account, Error> {
+        let account = sys::account_by_uid(uid)
             .map_err(Error::io("find the owner of", &self.path))?
             .ok_or_else(|| {
                 Error::refused(
@@ -285,12 +308,13 @@ impl Walk {
                 )
             })?;
         if sys::effective_user() == 0 {
-            let rights = Rights::assume(&owner)
+            // What was is given back before, so that no rights but the last are taken away.
+            self.rights = None;
+            let rights = Rights::assume(&account)
                 .map_err(Error::io("take the rights of the owner of", &self.path))?;
             self.rights = Some(rights);
         }
-        self.owner = Some(owner);
-        Ok(())
+        Ok(account)
     }
 
     fn link_target(

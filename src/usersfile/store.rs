@@ -117,9 +117,17 @@ impl<'a> Template<'a> {
         }
         let path = PathBuf::from(OsStr::from_bytes(&path));
         if !path.is_absolute() {
+            let shell = [&b"~"[..], b"$HOME"];
+            let problem = match shell
+                .iter()
+                .any(|start| path.as_os_str().as_bytes().starts_with(start))
+            {
+                true => "must be an absolute path; write ${HOME} for the home directory",
+                false => "must be an absolute path",
+            };
             return Err(Error::BadTemplate {
                 template: template(),
-                problem: "must be an absolute path",
+                problem,
             });
         }
         Ok(Usersfile { path, home_of })
@@ -656,6 +664,12 @@ impl Held {
         let (name, file) = NewName::create(&self.place, deadline)?;
         let writable = name.open_for_writing(&file)?;
         let Range { start, end } = rewrite.span;
+        give_owner(&self.metadata, &file).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied if self.place.owner.is_none() => {
+                Error::Owner(self.place.path.clone())
+            }
+            _ => self.io("copy owner and rights of")(error),
+        })?;
         make_like(&self.file, &self.metadata, &file)
             .map_err(self.io("copy owner and rights of"))?;
         self.copy(0..start, &writable)
@@ -765,7 +779,13 @@ impl<'a> NewName<'a> {
             folder, name, path, ..
         } = self.place;
         if sys::exchange_at(folder, &self.name, name).is_err() {
-            return sys::rename_at(folder, &self.name, name).map_err(Error::io("replace", path));
+            return sys::rename_at(folder, &self.name, name).map_err(|error| match error.kind() {
+                io::ErrorKind::ResourceBusy => Error::refused(
+                    path,
+                    "is a mount point by itself and cannot be replaced; mount the folder it is in",
+                ),
+                _ => Error::io("replace", path)(error),
+            });
         }
         let replaced = old.check(&self.name, |now| now.is_same_text(&old.stamp));
         // Not if somebody was quick enough to put yet another file there.
@@ -783,22 +803,30 @@ impl Drop for NewName<'_> {
     }
 }
 
-/// Gives a new file the owner, ACL, labels and mode of the old one, in an order in which it is
-/// never open to more people than that.
+/// Gives a new file the owner of the old one, while nobody else may read it.
+fn give_owner(old: &Metadata, new: &File) -> io::Result<()> {
+    let created = new.metadata()?;
+    if (created.uid(), created.gid()) == (old.uid(), old.gid()) {
+        return Ok(());
+    }
+    match fchown(new, Some(old.uid()), Some(old.gid())) {
+        // A user's own file may be of a group that the user is not in, as it is when root gave it
+        // away. Where that group may do nothing with it, its loss is none.
+        Err(error)
+            if error.kind() == io::ErrorKind::PermissionDenied
+                && created.uid() == old.uid()
+                && old.mode() & 0o070 == 0 =>
+        {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// Gives a new file the ACL, labels and mode of the old one, in an order in which it is never open
+/// to more people than that.
 fn make_like(old: &File, old_metadata: &Metadata, new: &File) -> io::Result<()> {
     const ACL: &CStr = c"system.posix_acl_access";
-    let created = new.metadata()?;
-    if (created.uid(), created.gid()) != (old_metadata.uid(), old_metadata.gid()) {
-        match fchown(new, Some(old_metadata.uid()), Some(old_metadata.gid())) {
-            // A user's own file may be of a group that the user is not in, as it is when root
-            // gave it away. Where that group may do nothing with it, its loss is none.
-            Err(error)
-                if error.kind() == io::ErrorKind::PermissionDenied
-                    && created.uid() == old_metadata.uid()
-                    && old_metadata.mode() & 0o070 == 0 => {}
-            result => result?,
-        }
-    }
     let names = sys::attribute_names(old)?;
     let has_acl = |names: &[CString]| names.iter().any(|name| name.as_c_str() == ACL);
     if !has_acl(&names) && has_acl(&sys::attribute_names(new)?) {

@@ -1,0 +1,107 @@
+//! Whether a home directory is there, or only the place where it is to be mounted.
+//!
+//! Where a user without a usersfile gets in without a code, a home that is not mounted would be a
+//! way in. Not every such home can be told from one that is there; SECURITY.md says which.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use crate::sys::Account;
+
+/// What is to be mounted, fstab(5), and the place of the mount point in a line.
+const EXPECTED: (&str, usize) = ("/etc/fstab", 1);
+/// What is mounted, proc(5), and the place of the mount point in a line.
+const MOUNTED: (&str, usize) = ("/proc/self/mountinfo", 4);
+
+/// Refuses a home that is certainly not the user's as it should be: an empty folder of somebody
+/// else's, or one on a file system that /etc/fstab names and that is not mounted.
+pub fn check(account: &Account) -> Result<(), Error> {
+    let home = &account.home;
+    let metadata = fs::metadata(home).map_err(Error::io("look at", home))?;
+    if metadata.uid() != account.uid && is_empty(home)? {
+        return Err(Error::refused(
+            home,
+            "is an empty folder that is not its user's; is the home directory mounted?",
+        ));
+    }
+    let mounted = mount_points(MOUNTED);
+    let is_missing = |point: &PathBuf| {
+        point.parent().is_some() && home.starts_with(point) && !mounted.contains(point)
+    };
+    match mount_points(EXPECTED).into_iter().find(is_missing) {
+        Some(point) => Err(Error::refused(
+            point,
+            "is a mount point in /etc/fstab, and nothing is mounted there",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn is_empty(folder: &Path) -> Result<bool, Error> {
+    let mut entries = fs::read_dir(folder).map_err(Error::io("read", folder))?;
+    Ok(entries.next().is_none())
+}
+
+/// The mount points in a file of lines that have one at `place`. None where there is no such file.
+fn mount_points((file, place): (&str, usize)) -> Vec<PathBuf> {
+    let text = fs::read(file).unwrap_or_default();
+    text.split(|&byte| byte == b'\n')
+        .filter(|line| !line.trim_ascii_start().starts_with(b"#"))
+        .filter_map(|line| {
+            let mut fields = line.split(u8::is_ascii_whitespace);
+            let field = fields
+                .by_ref()
+                .filter(|field| !field.is_empty())
+                .nth(place)?;
+            Some(PathBuf::from(unescaped(field)))
+        })
+        .collect()
+}
+
+/// Both files write white space and backslashes as three octal digits after a backslash.
+fn unescaped(field: &[u8]) -> OsString {
+    let mut text = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        let code = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok();
+        match (byte, after.get(..3).and_then(code)) {
+            (b'\\', Some(byte)) => {
+                text.push(byte);
+                rest = &after[3..];
+            }
+            _ => {
+                text.push(byte);
+                rest = after;
+            }
+        }
+    }
+    OsString::from_vec(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_are_read_with_their_escapes() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "# /dev/sdz /no ext4\n\n/dev/sda1  /home\\040of\\134all ext4 defaults 0 2\n\
+                    UUID=1 none swap sw 0 0\nserver:/x\t/home nfs";
+        fs::write(file.path(), text).unwrap();
+        let points = mount_points((file.path().to_str().unwrap(), 1));
+        let expected = ["/home of\\all", "none", "/home"].map(PathBuf::from);
+        assert_eq!(points, expected);
+    }
+
+    #[test]
+    fn the_root_directory_is_mounted() {
+        assert!(mount_points(MOUNTED).contains(&PathBuf::from("/")));
+        assert_eq!(unescaped(b"\\04"), OsString::from("\\04"));
+    }
+}
