@@ -497,6 +497,26 @@ fn an_upgrade_brings_the_profiles_new_line_where_it_is_on() {
 
 #[test]
 #[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
+fn installing_the_package_says_if_libpam_oath_has_turned_the_administrators_own_profile_off() {
+    let debian = Debian::new();
+    let profile = "packaging/deb/pam-auth-update";
+    let profile = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(profile)).unwrap();
+    debian.write("/usr/share/pam-configs/oath", &profile);
+    debian.run("pam-auth-update", ["--enable", "oath"]);
+    let enable = "pam-auth-update --enable oath\n";
+    let said = debian.run("dpkg", ["--install", "/root/ours.deb"]);
+    assert!(said.contains(enable), "{said}");
+    assert!(!debian.asks_in_common_auth());
+    debian.shell(enable);
+    assert!(debian.asks_in_common_auth());
+
+    let said = debian.run("dpkg", ["--install", "/root/ours.deb"]);
+    assert!(!said.contains(enable), "at an upgrade: {said}");
+    assert!(debian.asks_in_common_auth());
+}
+
+#[test]
+#[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
 fn by_the_guide_back_the_users_of_the_profile_go_on_being_asked() {
     let debian = Debian::with_profile();
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/moving-from-oath-toolkit.md");
