@@ -181,17 +181,94 @@ fn a_module_that_a_package_has_put_over_ours_stays_when_ours_is_uninstalled() {
 #[test]
 fn with_destdir_everything_goes_below_it_and_nothing_is_advised() {
     let root = tempfile::tempdir().unwrap();
-    let built = Module::Ours.path();
-    let mut install = script("install");
-    install
-        .arg(built.parent().unwrap())
-        .env("DESTDIR", root.path())
-        .env("PREFIX", "/usr")
-        .env("SECURITYDIR", "/usr/lib/security");
-    let printed = printed(&install.output().unwrap());
+    let printed = install_into(&root);
     assert!(root.path().join("usr/lib/security/pam_oath.so").exists());
     assert!(root.path().join("usr/share/man/man8/pam_oath.8").exists());
     assert!(!printed.contains("root shell"), "{printed}");
+}
+
+/// A root to install into with `DESTDIR`, in which these files of `/etc/pam.d` have that text.
+fn root_with(services: &[(&str, &str)]) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("etc/pam.d");
+    fs::create_dir_all(&folder).unwrap();
+    for (service, text) in services {
+        fs::write(folder.join(service), text).unwrap();
+    }
+    root
+}
+
+fn in_root(name: &str, root: &TempDir) -> Command {
+    let mut command = script(name);
+    command
+        .env("DESTDIR", root.path())
+        .env("PREFIX", "/usr")
+        .env("SECURITYDIR", "/usr/lib/security");
+    command
+}
+
+fn install_into(root: &TempDir) -> String {
+    let built = Module::Ours.path();
+    let mut install = in_root("install", root);
+    printed(&install.arg(built.parent().unwrap()).output().unwrap())
+}
+
+const SERVICES: [(&str, &str); 3] = [
+    ("sshd", "auth required pam_oath.so\n"),
+    ("login", "#auth required pam_oath.so\n"),
+    ("su", "auth required pam_unix.so\n"),
+];
+
+/// What `make uninstall` says on standard error, before its first line about a file, where
+/// everything is printed into one stream.
+fn said_before(root: &TempDir) -> String {
+    let mut uninstall = Command::new("sh");
+    let script = in_root("uninstall", root);
+    uninstall.args(["-c", "exec \"$0\" 2>&1"]);
+    uninstall.arg(script.get_program());
+    for (name, value) in script.get_envs() {
+        match value {
+            Some(value) => uninstall.env(name, value),
+            None => uninstall.env_remove(name),
+        };
+    }
+    let said = printed(&uninstall.output().unwrap());
+    let first = said.find("removed  ").or_else(|| said.find("put back  "));
+    said[..first.expect(&said)].to_owned()
+}
+
+#[test]
+fn uninstall_says_before_which_files_still_name_the_module() {
+    let root = root_with(&SERVICES);
+    install_into(&root);
+    let said = said_before(&root);
+    let named = |service: &str| said.contains(&format!("/etc/pam.d/{service}\n"));
+    assert!(said.contains("denies everybody"), "{said}");
+    assert!(named("sshd") && !named("login") && !named("su"), "{said}");
+    assert!(!root.path().join("usr/lib/security/pam_oath.so").exists());
+}
+
+#[test]
+fn uninstall_says_before_which_files_name_the_module_that_is_put_back() {
+    let root = root_with(&SERVICES);
+    let security = root.path().join("usr/lib/security");
+    fs::create_dir_all(&security).unwrap();
+    fs::write(security.join("pam_oath.so"), ORIGINAL).unwrap();
+    install_into(&root);
+    let said = said_before(&root);
+    assert!(
+        said.contains("the module that stood there before"),
+        "{said}"
+    );
+    assert!(said.contains("/etc/pam.d/sshd\n"), "{said}");
+    assert!(!said.contains("WARNING"), "{said}");
+}
+
+#[test]
+fn uninstall_says_nothing_where_no_file_names_the_module() {
+    let root = root_with(&SERVICES[1..]);
+    install_into(&root);
+    assert_eq!(said_before(&root), "");
 }
 
 #[test]

@@ -18,6 +18,21 @@ use tempfile::TempDir;
 const SECRET: &str = "3132333435363738393031323334353637383930";
 const PAM_LINE: &str = "auth required pam_oath.so usersfile=/etc/users.oath window=20\n";
 
+/// Three services that ask alice for her password, each with the command that makes it do so.
+const SERVICES: [(&str, &str); 3] = [
+    ("login", "pamtester login alice authenticate setcred"),
+    (
+        "su",
+        "setpriv --reuid=bob --regid=bob --init-groups su alice -c true",
+    ),
+    (
+        "sudo",
+        "setpriv --reuid=alice --regid=alice --init-groups sudo -k -S true",
+    ),
+];
+const PASSWORD: &str = "correct horse";
+const WRONG_PASSWORD: &str = "wrong horse";
+
 fn run(command: &mut Command) -> Output {
     let output = command.output().expect("the command starts");
     assert!(
@@ -47,6 +62,13 @@ fn package(kind: &str) -> PathBuf {
         (Some(package), None) => package,
         _ => panic!("one {kind} in target/packages"),
     }
+}
+
+/// How a login went.
+#[derive(Debug, PartialEq)]
+enum Login {
+    In { asked_for_code: bool },
+    Refused { asked_for_code: bool },
 }
 
 /// A fresh Debian of this machine's release, with its own libpam-oath, and alice enrolled.
@@ -82,7 +104,7 @@ impl Debian {
             run(Command::new(program("debootstrap", "debootstrap"))
                 .args([
                     "--variant=minbase",
-                    "--include=libpam-oath,pamtester",
+                    "--include=libpam-oath,pamtester,sudo",
                     codename,
                 ])
                 .arg(base.path()));
@@ -124,6 +146,54 @@ impl Debian {
         );
         let output = self.command("sh").args(["-c", &script]).output().unwrap();
         output.status.success()
+    }
+
+    /// With the package, its profile turned on, and the users alice and bob. Alice may use sudo.
+    fn with_profile() -> Debian {
+        let debian = Debian::new();
+        debian.run("dpkg", ["--install", "/root/ours.deb"]);
+        debian.run("pam-auth-update", ["--enable", "oath-rs"]);
+        for user in ["alice", "bob"] {
+            debian.run("useradd", [user]);
+        }
+        debian.shell(&format!("echo 'alice:{PASSWORD}' | chpasswd"));
+        debian.write("/etc/sudoers.d/alice", "alice ALL=(ALL) ALL\n");
+        debian
+    }
+
+    fn shell(&self, script: &str) -> String {
+        self.run("sh", ["-c", script])
+    }
+
+    /// Answers a service's questions for a password and a code.
+    fn login(&self, command: &str, password: &str, code: &str) -> Login {
+        let script = format!("printf '%s\\n' '{password}' '{code}' | {command}");
+        let output = self.command("sh").args(["-c", &script]).output().unwrap();
+        let printed = [output.stdout, output.stderr].concat();
+        let asked_for_code = String::from_utf8_lossy(&printed).contains("One-time password");
+        match output.status.success() {
+            true => Login::In { asked_for_code },
+            false => Login::Refused { asked_for_code },
+        }
+    }
+
+    fn enrol(&self, user: &str) {
+        let line = format!("HOTP\t{user}\t-\t{SECRET}\n");
+        self.write("/etc/users.oath", &line);
+    }
+
+    fn asks_in_common_auth(&self) -> bool {
+        let common = fs::read_to_string(self.path("/etc/pam.d/common-auth")).unwrap();
+        common.contains("pam_oath.so")
+    }
+
+    /// Has pam-auth-update say that it runs, before it does.
+    fn announce_pam_auth_update(&self) {
+        self.shell(
+            "cd /usr/sbin && mv pam-auth-update real-pam-auth-update &&
+            printf '#!/bin/sh\\necho RUNNING >&2\\nexec real-pam-auth-update \"$@\"\\n' \\
+                >pam-auth-update && chmod 755 pam-auth-update",
+        );
     }
 
     fn has_installed(&self, package: &str) -> bool {
@@ -182,11 +252,19 @@ fn the_package_takes_the_originals_place_and_gives_it_back_and_logins_go_on() {
 
 #[test]
 #[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
-fn removing_the_package_names_the_services_that_still_ask_for_the_module() {
+fn removing_the_package_names_the_files_that_still_name_the_module_and_goes_on() {
     let debian = Debian::new();
     debian.run("dpkg", ["--install", "/root/ours.deb"]);
+    // As a link, as authselect makes them; and one that only speaks of the module.
+    debian.write("/etc/linked", PAM_LINE);
+    debian.shell("ln -s /etc/linked /etc/pam.d/linked");
+    debian.write("/etc/pam.d/comment", &format!("#{PAM_LINE}"));
     let said = debian.run("dpkg", ["--purge", "libpam-oath-rs"]);
-    assert!(said.contains("/etc/pam.d/demo"), "{said}");
+    assert!(said.contains("a required line denies"), "{said}");
+    assert!(said.contains("/etc/pam.d/demo /etc/pam.d/linked"), "{said}");
+    assert!(!said.contains("/etc/pam.d/comment"), "{said}");
+    assert!(!debian.has_installed("libpam-oath-rs"));
+    assert!(!debian.logs_in(0), "without a module");
     assert!(debian.path("/etc/users.oath").exists());
     assert_eq!(
         fs::read(debian.path("/etc/pam.d/demo")).unwrap(),
@@ -198,10 +276,7 @@ fn removing_the_package_names_the_services_that_still_ask_for_the_module() {
 #[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
 fn the_profile_is_off_until_an_administrator_turns_it_on_and_goes_with_the_package() {
     let debian = Debian::new();
-    let asks = || {
-        let common = fs::read_to_string(debian.path("/etc/pam.d/common-auth")).unwrap();
-        common.contains("pam_oath.so")
-    };
+    let asks = || debian.asks_in_common_auth();
     debian.run("dpkg", ["--install", "/root/ours.deb"]);
     assert!(!asks(), "after the installation");
     debian.run("pam-auth-update", ["--package"]);
@@ -213,6 +288,255 @@ fn the_profile_is_off_until_an_administrator_turns_it_on_and_goes_with_the_packa
     assert!(asks(), "after it was turned on");
     debian.run("dpkg", ["--remove", "libpam-oath-rs"]);
     assert!(!asks(), "after the package was removed");
+}
+
+#[test]
+#[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
+fn the_profile_leaves_who_has_no_token_to_the_password() {
+    let debian = Debian::with_profile();
+    let unasked = |file: &str| {
+        for (service, command) in SERVICES {
+            assert_eq!(
+                debian.login(command, PASSWORD, "000000"),
+                Login::In {
+                    asked_for_code: false
+                },
+                "{service}, {file}"
+            );
+            assert_eq!(
+                debian.login(command, WRONG_PASSWORD, "000000"),
+                Login::Refused {
+                    asked_for_code: false
+                },
+                "{service}, {file}, with a wrong password"
+            );
+        }
+    };
+    fs::remove_file(debian.path("/etc/users.oath")).unwrap();
+    unasked("no file");
+    debian.write("/etc/users.oath", "");
+    unasked("an empty file");
+    debian.enrol("bob");
+    unasked("a file with bob's token");
+}
+
+#[test]
+#[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
+fn the_profile_asks_who_has_a_token_and_lets_no_wrong_code_and_no_wrong_password_in() {
+    let debian = Debian::with_profile();
+    let (right, wrong) = (Token::new(SECRET).code(0), Token::new(SECRET).code(99));
+    for (service, command) in SERVICES {
+        debian.enrol("alice");
+        assert_eq!(
+            debian.login(command, PASSWORD, &wrong),
+            Login::Refused {
+                asked_for_code: true
+            },
+            "{service}, with a wrong code"
+        );
+        for code in [&right, &wrong] {
+            assert!(
+                matches!(
+                    debian.login(command, WRONG_PASSWORD, code),
+                    Login::Refused { .. }
+                ),
+                "{service}, with a wrong password and {code}"
+            );
+        }
+        assert_eq!(
+            debian.login(command, PASSWORD, &right),
+            Login::In {
+                asked_for_code: true
+            },
+            "{service}"
+        );
+        assert!(
+            matches!(
+                debian.login(command, PASSWORD, &right),
+                Login::Refused { .. }
+            ),
+            "{service}, with a used code"
+        );
+    }
+
+    let from_root = debian.login("su alice -c true", "", "");
+    let asked_for_code = false;
+    assert_eq!(from_root, Login::In { asked_for_code }, "su by root");
+    let other_spelling = "pamtester login Alice authenticate";
+    assert_eq!(
+        debian.login(other_spelling, PASSWORD, &right),
+        Login::Refused { asked_for_code },
+        "a spelling of which there is no account"
+    );
+}
+
+#[test]
+#[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
+fn with_the_profile_a_usersfile_that_cannot_be_used_denies_instead_of_counting_as_no_token() {
+    let debian = Debian::with_profile();
+    let code = Token::new(SECRET).code(0);
+    for spoil in [
+        "chmod 666 /etc/users.oath",
+        "rm /etc/users.oath && mkdir /etc/users.oath",
+        "rmdir /etc/users.oath && ln -s /srv/not-mounted/users.oath /etc/users.oath",
+    ] {
+        debian.shell(spoil);
+        for (service, command) in SERVICES {
+            let login = debian.login(command, PASSWORD, &code);
+            assert!(
+                matches!(login, Login::Refused { .. }),
+                "{service} after {spoil}: {login:?}"
+            );
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
+fn the_profiles_line_alone_lets_nobody_in_who_has_no_token() {
+    let debian = Debian::with_profile();
+    debian.shell("grep pam_oath.so /etc/pam.d/common-auth >/etc/pam.d/alone");
+    for user in ["bob", "root", "nobody", "nosuchuser"] {
+        let login = debian.login(&format!("pamtester alone {user} authenticate"), "", "");
+        let asked_for_code = false;
+        assert_eq!(login, Login::Refused { asked_for_code }, "{user}");
+    }
+}
+
+#[test]
+#[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
+fn whoever_removes_the_package_is_told_before_that_the_profile_asks_for_no_code_any_more() {
+    for (swap, program, args) in [
+        (false, "dpkg", &["--remove", "libpam-oath-rs"][..]),
+        (true, "apt-get", &["install", "--yes", "libpam-oath"]),
+    ] {
+        let debian = Debian::with_profile();
+        debian.announce_pam_auth_update();
+        let output = run(debian.command(program).args(args));
+        let said = String::from_utf8(output.stderr).unwrap();
+        let (before, after) = said.split_once("RUNNING").expect(&said);
+        for word in [
+            "/etc/pam.d/common-auth",
+            "ask for no code any more",
+            "/etc/pam.d/login",
+            "/etc/pam.d/su ",
+            "/etc/pam.d/sudo ",
+        ] {
+            assert!(before.contains(word), "{word} in\n{said}");
+        }
+        assert!(!debian.asks_in_common_auth());
+        // This one has its line from the administrator.
+        assert!(after.contains("/etc/pam.d/demo"), "{said}");
+        assert_eq!(debian.logs_in(0), swap);
+        assert_eq!(
+            debian.login(SERVICES[1].1, PASSWORD, ""),
+            Login::In {
+                asked_for_code: false
+            }
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
+fn a_profile_in_a_common_auth_that_was_edited_by_hand_is_named_as_a_line_that_stays() {
+    let debian = Debian::with_profile();
+    // pam-auth-update leaves a file alone in which it finds a line that is not its own.
+    debian.shell("sed -i '/pam_oath/i auth optional pam_echo.so' /etc/pam.d/common-auth");
+    let said = debian.run("dpkg", ["--remove", "libpam-oath-rs"]);
+    assert!(debian.asks_in_common_auth());
+    let (_, still) = said.split_once("still name it").expect(&said);
+    assert!(still.contains("/etc/pam.d/common-auth"), "{said}");
+}
+
+#[test]
+#[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
+fn a_removal_that_is_called_off_leaves_the_profile_on() {
+    let debian = Debian::with_profile();
+    debian.shell(
+        "mkdir -p /root/other/DEBIAN && cd /root/other/DEBIAN &&
+        printf '%s\\n' 'Package: other' 'Version: 1' 'Architecture: all' 'Description: another' \\
+            'Maintainer: nobody <nobody@example.org>' \\
+            'Conflicts: libpam-oath-rs' 'Replaces: libpam-oath-rs' >control &&
+        printf '#!/bin/sh\\nexit 1\\n' >preinst && chmod 755 preinst &&
+        dpkg-deb --build /root/other",
+    );
+    let mut install = debian.command("dpkg");
+    let output = install.args(["--install", "/root/other.deb"]).output();
+    let said = String::from_utf8(output.unwrap().stderr).unwrap();
+    assert!(said.contains("ask for no code any more"), "{said}");
+    assert!(said.contains("the profile oath-rs is on again"), "{said}");
+    assert!(debian.has_installed("libpam-oath-rs") && debian.asks_in_common_auth());
+    let login = debian.login(SERVICES[1].1, PASSWORD, &Token::new(SECRET).code(0));
+    let asked_for_code = true;
+    assert_eq!(login, Login::In { asked_for_code });
+
+    debian.run("dpkg", ["--remove", "libpam-oath-rs"]);
+    let left = fs::read_dir(debian.path("/run")).unwrap();
+    let mut left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(!left.any(|name| name.contains("oath")), "{left:?}");
+}
+
+#[test]
+#[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
+fn an_upgrade_brings_the_profiles_new_line_where_it_is_on() {
+    let debian = Debian::with_profile();
+    // As an earlier version had it.
+    let old = "[success=ok user_unknown=ignore default=bad]\tpam_oath.so usersfile=/etc/users.oath";
+    debian.shell(&format!(
+        "sed -i 's|^\tre.*|\t{old}|' /usr/share/pam-configs/oath-rs && pam-auth-update --package &&
+        grep -q user_unknown /etc/pam.d/common-auth"
+    ));
+    debian.run("dpkg", ["--install", "/root/ours.deb"]);
+    let common = fs::read_to_string(debian.path("/etc/pam.d/common-auth")).unwrap();
+    assert!(
+        common.contains("nullok") && !common.contains("user_unknown"),
+        "{common}"
+    );
+}
+
+#[test]
+#[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
+fn installing_the_package_says_if_libpam_oath_has_turned_the_administrators_own_profile_off() {
+    let debian = Debian::new();
+    let profile = "packaging/deb/pam-auth-update";
+    let profile = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(profile)).unwrap();
+    debian.write("/usr/share/pam-configs/oath", &profile);
+    debian.run("pam-auth-update", ["--enable", "oath"]);
+    let enable = "pam-auth-update --enable oath\n";
+    let said = debian.run("dpkg", ["--install", "/root/ours.deb"]);
+    assert!(said.contains(enable), "{said}");
+    assert!(!debian.asks_in_common_auth());
+    debian.shell(enable);
+    assert!(debian.asks_in_common_auth());
+
+    let said = debian.run("dpkg", ["--install", "/root/ours.deb"]);
+    assert!(!said.contains(enable), "at an upgrade: {said}");
+    assert!(debian.asks_in_common_auth());
+}
+
+#[test]
+#[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
+fn by_the_guide_back_the_users_of_the_profile_go_on_being_asked() {
+    let debian = Debian::with_profile();
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/moving-from-oath-toolkit.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let mut steps = guide
+        .split("```sh\n")
+        .map(|block| block.split("```").next());
+    let step = steps.find_map(|step| step.filter(|step| step.contains("--disable oath-rs")));
+    debian.shell(step.expect("a step of the guide"));
+
+    let said = debian.run("apt-get", ["install", "--yes", "libpam-oath"]);
+    assert!(!said.contains("ask for no code any more"), "{said}");
+    let (right, wrong) = (Token::new(SECRET).code(0), Token::new(SECRET).code(99));
+    let asked_for_code = true;
+    for (code, login) in [
+        (&wrong, Login::Refused { asked_for_code }),
+        (&right, Login::In { asked_for_code }),
+    ] {
+        assert_eq!(debian.login(SERVICES[1].1, PASSWORD, code), login);
+    }
 }
 
 #[test]
@@ -254,4 +578,30 @@ fn the_rpm_holds_the_module_the_manual_and_the_documents() {
             .any(|folder| file.starts_with(folder))
     };
     assert!(held.iter().all(ours), "{listing}");
+}
+
+#[test]
+#[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
+fn erasing_the_rpm_names_the_files_that_still_name_the_module_and_upgrading_does_not() {
+    // Only as a root with a shell and a PAM configuration.
+    let debian = Debian::new();
+    debian.write("/etc/pam.d/comment", &format!("#{PAM_LINE}"));
+    let package = package("rpm");
+    let rpm = |args: &[&str]| {
+        let mut rpm = Command::new(program("rpm", "rpm"));
+        rpm.args(["--force-debian", "--root"])
+            .arg(debian.root.path());
+        String::from_utf8(run(rpm.args(args)).stderr).unwrap()
+    };
+    let install = ["--upgrade", "--nodeps", "--ignoreos", "--replacepkgs"];
+    let install = [&install[..], &[package.to_str().unwrap()]].concat();
+    for attempt in ["installation", "upgrade"] {
+        let said = rpm(&install);
+        assert!(!said.contains("pam_oath.so"), "{attempt}: {said}");
+    }
+    let said = rpm(&["--erase", "pam_oath-rs"]);
+    assert!(said.contains("a required line"), "{said}");
+    assert!(said.contains("\n/etc/pam.d/demo\n"), "{said}");
+    assert!(!said.contains("/etc/pam.d/comment"), "{said}");
+    assert!(!debian.path("/usr/lib64/security/pam_oath.so").exists());
 }
