@@ -38,6 +38,43 @@ fn beside(module: &str) -> String {
 const PERMIT: &str = "pam_permit.so";
 const DENY: &str = "pam_deny.so";
 
+mod usersfile {
+    use super::*;
+
+    #[test]
+    fn is_an_absolute_path_and_no_other_is_looked_for_below_the_root_folder() {
+        let scene = hotp("-");
+        let below_root = scene.path().display().to_string();
+        let scene = scene.usersfile_option(&format!("usersfile={}", &below_root[1..]));
+        let outcome = scene.login("alice").types(token().code(0));
+        assert_rc(&outcome, "AUTH_ERR");
+        let log = outcome.log_text();
+        assert!(log.contains("must be an absolute path"), "{log}");
+        let outcome = scene.login("bob").types("000000");
+        assert_rc(&outcome, "AUTH_ERR");
+    }
+
+    /// Never "unknown", which many stacks let pass.
+    #[test]
+    fn with_user_in_the_path_denies_a_name_that_would_lead_to_another_folder() {
+        let line = |user: &str| format!("HOTP\t{user}\t-\t{SECRET}\n");
+        let scene = Scene::new().usersfile([".", ".."].map(line).concat());
+        let option = format!(
+            "usersfile={}/below/${{USER}}/users.oath",
+            scene.folder().display()
+        );
+        fs::create_dir(scene.folder().join("below")).unwrap();
+        fs::copy(scene.path(), scene.folder().join("below/users.oath")).unwrap();
+        let scene = scene.usersfile_option(&option);
+        for name in ["..", ".", "../below", "a/b"] {
+            let outcome = scene.login(name).types(token().code(0));
+            assert_rc(&outcome, "AUTH_ERR");
+            let log = outcome.log_text();
+            assert!(log.contains("cannot stand in a path"), "{log}");
+        }
+    }
+}
+
 mod debug_syslog {
     use super::*;
 

@@ -243,6 +243,10 @@ mod the_access_control_list_of_the_usersfile {
             .status();
         assert!(setfacl.unwrap().success());
         assert_eq!(scene.login("alice").types(code(0)).rc, "SUCCESS");
+        readers(&scene)
+    }
+
+    fn readers(scene: &Scene) -> String {
         let getfacl = Command::new(program("getfacl", "acl"))
             .args(["--numeric", "--omit-header", "--absolute-names"])
             .arg(scene.path())
@@ -255,6 +259,20 @@ mod the_access_control_list_of_the_usersfile {
     fn is_kept() {
         let readers = readers_after_a_login(Module::Ours);
         assert!(readers.contains("user:12345:r--"), "{readers}");
+    }
+
+    #[test]
+    #[ignore = "needs the package acl: run `make test`"]
+    fn is_not_what_the_folder_gives_new_files() {
+        let scene = scene(Module::Ours);
+        let setfacl = Command::new(program("setfacl", "acl"))
+            .args(["--default", "--modify", "user:12345:r"])
+            .arg(scene.folder())
+            .status();
+        assert!(setfacl.unwrap().success());
+        assert_eq!(scene.login("alice").types(code(0)).rc, "SUCCESS");
+        let readers = readers(&scene);
+        assert!(!readers.contains("12345"), "{readers}");
     }
 
     #[test]

@@ -317,10 +317,11 @@ fn a_name_with_a_line_feed_is_no_users() {
 }
 
 /// What may be wrong with the folder: each with what the log names.
-const WRONG: [(&str, &str); 6] = [
+const WRONG: [(&str, &str); 7] = [
     ("a file", "is not a folder"),
     ("writable by all", "everybody can write"),
     ("writable by all, sticky", "must be root's alone"),
+    ("writable by others, sticky", "must be root's alone"),
     ("writable by its group", "must be root's alone"),
     ("somebody else's", "must be root's alone"),
     ("a folder in the file's place", "is not a regular file"),
@@ -338,6 +339,7 @@ fn make(wrong: &str, scene: &Scene) {
     match wrong {
         "writable by all" => mode(0o777),
         "writable by all, sticky" => mode(0o1777),
+        "writable by others, sticky" => mode(0o1703),
         "writable by its group" => mode(0o770),
         "somebody else's" => chown(&folder, Some(65534), None).expect("run as root"),
         "a folder in the file's place" => fs::create_dir(folder.join("throttle-alice")).unwrap(),
@@ -401,6 +403,7 @@ fn a_folder_that_is_no_absolute_path_denies() {
     for folder in ["", "pam_oath"] {
         let scene = throttled(&format!("throttle_dir={folder}"));
         let outcome = scene.login("alice").types(code(0));
+        assert_rc(&outcome, "AUTH_ERR");
         let log = outcome.log_text();
         assert!(log.contains("must be an absolute path"), "{log}");
     }

@@ -7,9 +7,15 @@ use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+
+/// How long other processes may take to close what they have open on the disk.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Mounted in a namespace that only this thread and what it starts can see. Takes root.
 pub struct SmallDisk {
@@ -64,14 +70,18 @@ impl SmallDisk {
 
     fn remount(&self, flags: MsFlags) {
         let nothing = None::<&str>;
-        mount(
-            nothing,
-            &self.folder,
-            nothing,
-            MsFlags::MS_REMOUNT | flags,
-            nothing,
-        )
-        .unwrap();
+        let flags = MsFlags::MS_REMOUNT | flags;
+        let start = Instant::now();
+        // A process that another test starts at this moment has a copy of every descriptor of
+        // this one until it executes its program, and one of them may be open to write on here.
+        while let Err(error) = mount(nothing, &self.folder, nothing, flags, nothing) {
+            assert!(
+                error == Errno::EBUSY && start.elapsed() < PATIENCE,
+                "{}: {error}",
+                self.folder.display()
+            );
+            sleep(Duration::from_millis(1));
+        }
     }
 }
 
