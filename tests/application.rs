@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::fs::{self, File};
+
+use rustix::fs::{FlockOperation, flock};
 use support::codes::Token;
 use support::{NOON, Scene};
 
@@ -88,6 +91,45 @@ fn a_login_over_and_over_leaves_no_descriptor_open() {
         scene.login("alice").types(response);
     }
     assert_eq!(open(), before);
+}
+
+#[test]
+fn a_program_that_the_application_starts_during_a_login_has_no_file_of_the_login() {
+    let scene = Scene::new().usersfile(
+        ["alice", "bob"]
+            .map(|user| format!("HOTP/T30/6\t{user}\t-\t{SECRET}\n"))
+            .concat(),
+    );
+    // Alice's login waits for the lock, with the file open. Bob's is at the prompt.
+    let usersfile = File::open(scene.path()).unwrap();
+    flock(&usersfile, FlockOperation::LockExclusive).unwrap();
+    let folder = scene.folder();
+    let listed = folder.join("listed");
+    let starts_a_program = "until ls -l /proc/$PPID/fd | grep -q users.oath; do :; done; \
+                            ls -l /proc/self/fd > being-listed && mv being-listed listed";
+    let outcomes = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !listed.exists() {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            flock(&usersfile, FlockOperation::Unlock).unwrap();
+        });
+        scene.at_once([
+            scene.login("alice").typing(code()),
+            scene
+                .login("bob")
+                .while_asked(starts_a_program)
+                .typing(code()),
+        ])
+    });
+    let rcs: Vec<_> = outcomes.iter().map(|outcome| outcome.rc).collect();
+    assert_eq!(rcs, ["SUCCESS"; 2]);
+    let of_the_login = fs::read_to_string(listed).unwrap();
+    let of_the_login: Vec<&str> = of_the_login
+        .lines()
+        .filter(|line| line.contains("/users") && !line.contains("being-listed"))
+        .collect();
+    assert_eq!(of_the_login, [""; 0]);
 }
 
 #[test]

@@ -157,6 +157,19 @@ fn a_call_that_a_signal_interrupts_is_made_again() {
 }
 
 #[test]
+fn however_few_bytes_the_kernel_copies_at_a_time_every_other_line_is_kept() {
+    let scene = scene().env("SHORT_COPIES", "yes");
+    for n in 0..3 {
+        let outcome = scene.login("alice").types(code(n));
+        assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
+        let line = format!("HOTP\talice\t-\t{SECRET}");
+        let used = format!("{line}\t{n}\t{}\t2026-01-15T12:00:00L", code(n));
+        let expected = usersfile().replace(&line, &used);
+        assert_eq!(scene.usersfile_now().unwrap(), expected);
+    }
+}
+
+#[test]
 #[ignore = "needs strace: run `make test`"]
 fn a_file_system_that_cannot_exchange_two_files_has_the_new_one_renamed_over_the_old() {
     let scene = scene();

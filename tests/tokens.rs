@@ -315,7 +315,10 @@ fn a_line_that_breaks_off_takes_the_record_where_its_pin_would_fit_as_in_the_ori
             .usersfile(format!("HOTP alice {pin}\nHOTP\talice\t2222\t{SECRET}\n"))
             .args("digits=6");
         let code = Token::new(SECRET).code(0);
-        assert_rc(&scene.login("alice").types(format!("2222{code}")), "SUCCESS");
+        assert_rc(
+            &scene.login("alice").types(format!("2222{code}")),
+            "SUCCESS",
+        );
         scene.usersfile_now().unwrap()
     };
     for pin in ["+", "2222"] {
