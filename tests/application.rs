@@ -100,26 +100,28 @@ fn a_program_that_the_application_starts_during_a_login_has_no_file_of_the_login
             .map(|user| format!("HOTP/T30/6\t{user}\t-\t{SECRET}\n"))
             .concat(),
     );
-    // Alice's login waits for the lock, with the file open. Bob's is at the prompt.
+    // Alice's login waits for the lock, with the file open. Bob's asks for his name until then, and
+    // starts the program when it asks for his code.
     let usersfile = File::open(scene.path()).unwrap();
     flock(&usersfile, FlockOperation::LockExclusive).unwrap();
-    let folder = scene.folder();
-    let listed = folder.join("listed");
-    let starts_a_program = "until ls -l /proc/$PPID/fd | grep -q users.oath; do :; done; \
-                            ls -l /proc/self/fd > being-listed && mv being-listed listed";
-    let outcomes = std::thread::scope(|scope| {
-        scope.spawn(|| {
+    let listed = scene.folder().join("listed");
+    let at_each_prompt = "if [ -e waits ]; then \
+                            ls -l /proc/self/fd > being-listed && mv being-listed listed; \
+                          else \
+                            until ls -l /proc/$PPID/fd | grep -q users.oath; do :; done; \
+                            touch waits; \
+                          fi";
+    let outcomes = std::thread::scope(|threads| {
+        threads.spawn(|| {
             while !listed.exists() {
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
             flock(&usersfile, FlockOperation::Unlock).unwrap();
         });
+        let bob = scene.unnamed_login().while_asked(at_each_prompt);
         scene.at_once([
             scene.login("alice").typing(code()),
-            scene
-                .login("bob")
-                .while_asked(starts_a_program)
-                .typing(code()),
+            bob.answering([Some("bob".into()), Some(code())]),
         ])
     });
     let rcs: Vec<_> = outcomes.iter().map(|outcome| outcome.rc).collect();

@@ -22,6 +22,7 @@ use homes::{Home, LINE, account, code, memory, peak_memory, reset_peak_memory};
 use rustix::fs::{
     CWD, FileType, FlockOperation, Mode, RenameFlags, flock, makedev, mknodat, renameat_with,
 };
+use support::codes::Token;
 use support::{Outcome, Scene};
 
 /// What no login may use, and none that isn't waiting for a lock may take.
@@ -539,14 +540,48 @@ fn a_file_full_of_hashes_that_take_long_holds_a_login_up_for_some_seconds_only()
 #[test]
 #[ignore = "needs root: run make test"]
 fn a_file_full_of_tokens_in_a_wide_window_holds_a_login_up_for_some_seconds_only() {
-    let mut home = Home::new();
-    home.write("users.oath", "HOTP/T30 alice - 00\n".repeat(30_000));
-    home.scene = home.scene.args("window=1000 drift");
-    let outcome = home.login().types(code(0));
-    assert_denied(
-        &outcome,
-        "has more tokens than a login can try with this window",
-    );
+    let home = Home::new();
+    // As after logins by clocks far from this one and from each other: with `drift` every token
+    // has all its windows.
+    let tokens = (0..12_000).map(|n| {
+        let step = 1000 * (n + 1);
+        let code = Token::new("00").code(step);
+        format!(
+            "HOTP/T30 alice - 00 {step} {code} 2026-01-15T11:{:02}:17L\n",
+            n % 60
+        )
+    });
+    home.write("users.oath", tokens.collect::<String>());
+    let tried = |service: &str, args: &str| {
+        let scene = home.scene.twin(service).args(args);
+        let outcome = scene.login("alice").types("000000");
+        let reason = "has more tokens than a login can try with this window";
+        assert_denied(&outcome, reason);
+        let log = outcome.log_text();
+        let line = log.split("line=").nth(1).unwrap().trim();
+        let used = processor_time(scene.process_id());
+        assert!(used < A_LITTLE_LATER, "{used:?}");
+        line.parse::<usize>().unwrap() - 1
+    };
+    // The server's own clock, two that LAST-TIME can mean, and three of other time zones.
+    const WINDOWS: usize = 6;
+    let with_drift = tried("with-drift", "window=1000 drift");
+    assert!(with_drift * WINDOWS <= tried("without", "window=1000"));
+}
+
+/// How long the process has computed.
+fn processor_time(process: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    // The numbers follow the program's name in parentheses; these two are the 14th and 15th field.
+    let (_, numbers) = stat.rsplit_once(") ").unwrap();
+    let ticks: u64 = numbers
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse::<u64>().unwrap())
+        .sum();
+    const TICKS_A_SECOND: u64 = 100; // USER_HZ, everywhere
+    Duration::from_millis(ticks * 1000 / TICKS_A_SECOND)
 }
 
 // --- Swapped underfoot.
