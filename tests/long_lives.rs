@@ -134,7 +134,9 @@ fn no_pin_of_whatever_length_is_in_memory_after_a_login() {
     let secret = hex(SECRET);
     let code = Token::new(&secret).code(7);
     for length in (2..30).map(|n| n * OVERWRITTEN + 8) {
-        let pin: String = (0..length).map(|n| char::from(b'a' + (n * n % 23) as u8)).collect();
+        let pin: String = (0..length)
+            .map(|n| char::from(b'a' + (n * n % 23) as u8))
+            .collect();
         let scene = Scene::new().usersfile(format!("HOTP\talice\t+\t{secret}\t5\n"));
         let mut process = Bare::new(scene, "usersfile=FOLDER/users.oath digits=6")
             .one_by_one()

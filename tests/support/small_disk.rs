@@ -27,12 +27,18 @@ impl SmallDisk {
     /// In the place of this folder, which is made if it is not there. To be mounted before the
     /// scene's first login.
     pub fn over(folder: &Path) -> SmallDisk {
+        SmallDisk::with("size=64k", folder)
+    }
+
+    /// The same with other limits, as mount(8) has them for tmpfs.
+    pub fn with(limits: &str, folder: &Path) -> SmallDisk {
         let nothing = None::<&str>;
         unshare(CloneFlags::CLONE_NEWNS).expect("mounts of one's own take root");
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(nothing, "/", nothing, private, nothing).unwrap();
         fs::create_dir_all(folder).unwrap();
-        let options = Some("mode=755,size=64k");
+        let options = format!("mode=755,{limits}");
+        let options = Some(options.as_str());
         mount(nothing, folder, Some("tmpfs"), MsFlags::empty(), options).unwrap();
         SmallDisk {
             folder: folder.into(),
