@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use rustix::fs::{FlockOperation, flock};
 use support::codes::Token;
@@ -38,6 +39,38 @@ fn a_user_the_application_does_not_know_yet_is_asked_for_the_name() {
         outcome.prompts[1].text,
         "One-time password (OATH) for `alice': "
     );
+}
+
+#[test]
+fn a_user_whose_name_cannot_be_asked_for_is_denied_and_asked_nothing_else() {
+    let scene = scene();
+    let login = scene.unnamed_login();
+    let outcome = login.conversation_fails(pam_sys::PAM_CONV_ERR).run();
+    assert_ne!(outcome.rc, "SUCCESS");
+    assert_eq!(outcome.prompts.len(), 1);
+    let log = outcome.log_text();
+    assert!(log.contains("user's name"), "{log}");
+}
+
+#[test]
+fn an_empty_name_is_no_users_and_an_empty_answer_no_name() {
+    let scene = scene();
+    for outcome in [
+        scene.login("").types(code()),
+        scene.unnamed_login().types(""),
+    ] {
+        assert_ne!(outcome.rc, "SUCCESS", "{outcome:#?}");
+    }
+}
+
+#[test]
+fn a_user_who_has_no_account_has_no_home_and_is_unknown() {
+    let scene = scene().usersfile_option("usersfile=${HOME}/users.oath");
+    let outcome = scene.login("no_such_account").types(code());
+    assert_eq!(outcome.rc, "USER_UNKNOWN", "{}", outcome.log_text());
+    assert!(outcome.prompts.is_empty());
+    let log = outcome.log_text();
+    assert!(log.contains("has no account"), "{log}");
 }
 
 #[test]
@@ -168,4 +201,20 @@ fn an_application_that_is_not_root_logs_in_with_a_file_of_its_own() {
     let outcome = scene.login("alice").types(code());
     assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
     assert_eq!(scene.login("alice").types(code()).rc, "AUTH_ERR");
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn an_application_that_is_not_root_makes_no_file_of_roots_its_own() {
+    let scene = scene().application_of(65534, 65534);
+    std::os::unix::fs::chown(scene.folder(), Some(65534), Some(65534)).unwrap();
+    fs::set_permissions(scene.path(), Permissions::from_mode(0o604)).unwrap();
+    let before = fs::read(scene.path()).unwrap();
+    let outcome = scene.login("alice").types(code());
+    assert_eq!(outcome.rc, "AUTH_ERR", "{}", outcome.log_text());
+    let log = outcome.log_text();
+    assert!(log.contains("cannot copy owner and rights"), "{log}");
+    assert_eq!(fs::read(scene.path()).unwrap(), before);
+    assert_eq!(fs::metadata(scene.path()).unwrap().uid(), 0);
+    assert_eq!(scene.left_behind(), [""; 0]);
 }

@@ -364,6 +364,28 @@ fn with_home_in_the_path_it_must_be_the_home_of_who_logs_in() {
     assert_refused(&home, "belongs to daemon, who is not the user logging in");
 }
 
+#[test]
+#[ignore = "needs root and libnss-wrapper: run make test"]
+fn an_account_with_a_long_entry_and_many_groups_is_one_like_any_other() {
+    let home = in_her_home("alice", "daemon");
+    let [passwd, group] = ["passwd", "group"].map(|name| home.scene.folder().join(name));
+    // Longer than the 1 KiB of a first try, hers and that of the home's owner.
+    let long = "x".repeat(3000);
+    let longer = |line: &str| {
+        let mut fields: Vec<&str> = line.split(':').collect();
+        fields[4] = &long;
+        fields.join(":") + "\n"
+    };
+    let accounts = fs::read_to_string(&passwd).unwrap();
+    fs::write(&passwd, accounts.lines().map(longer).collect::<String>()).unwrap();
+    // More than 64 groups.
+    let groups = (0..200).map(|n| format!("group{n}:x:{}:alice,daemon\n", 2000 + n));
+    let groups = fs::read_to_string(&group).unwrap() + &groups.collect::<String>();
+    fs::write(&group, groups).unwrap();
+    home.write("users.oath", LINE);
+    assert_let_in(&home);
+}
+
 /// `${HOME}/users.oath`, where the home of `user`, whose number is that of the account `like`, is
 /// the one of `daemon`.
 fn in_her_home(user: &str, like: &str) -> Home {
@@ -685,6 +707,26 @@ fn links_that_root_made_in_roots_folders_are_followed_to_file_and_folder() {
 
 #[test]
 #[ignore = "needs root: run make test"]
+fn as_many_links_as_the_kernel_follows_are_followed_and_no_more() {
+    let scene = Scene::new().usersfile(LINE);
+    let link = |n: usize| scene.folder().join(format!("link-{n}"));
+    symlink(scene.path(), link(1)).unwrap();
+    for n in 2..=41 {
+        symlink(link(n - 1), link(n)).unwrap();
+    }
+    let login = |n: usize| {
+        let option = format!("usersfile={}", link(n).display());
+        let scene = scene.twin(&format!("links-{n}")).usersfile_option(&option);
+        assert_eq!(fs::read(link(n)).is_ok(), n <= 40, "what the kernel does");
+        scene.login("alice").types(code(n as u64 / 40))
+    };
+    let outcome = login(40);
+    assert_eq!(outcome.rc, "SUCCESS", "{outcome:#?}");
+    assert_denied(&login(41), "leads through too many symbolic links");
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
 fn a_file_for_each_user_in_roots_folder_is_used() {
     let scene = Scene::new();
     let option = format!("usersfile={}/${{USER}}", scene.folder().display());
@@ -767,6 +809,18 @@ fn a_file_that_root_gave_away_is_used_with_a_warning() {
     let warning = format!("belongs to uid {} in a folder that does not", daemon.uid);
     assert!(outcome.log_text().contains(&warning), "{outcome:#?}");
     assert_eq!(fs::metadata(scene.path()).unwrap().uid(), daemon.uid);
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_file_that_its_group_can_write_is_used_with_a_warning() {
+    let scene = Scene::new().usersfile(LINE);
+    set_mode(&scene.path(), 0o660);
+    let outcome = scene.login("alice").types(code(0));
+    assert_eq!(outcome.rc, "SUCCESS", "{outcome:#?}");
+    let warning = "is writable by its group; run chmod 600";
+    assert!(outcome.log_text().contains(warning), "{outcome:#?}");
+    assert_eq!(fs::metadata(scene.path()).unwrap().mode(), 0o100_660);
 }
 
 #[test]

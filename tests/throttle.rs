@@ -108,6 +108,18 @@ fn an_answer_that_is_not_checked_uses_up_no_code_and_does_not_count() {
 }
 
 #[test]
+fn throttle_0_makes_nobody_wait_and_remembers_nothing() {
+    for none in ["throttle=0", "throttle=-5"] {
+        let scene = throttled(none);
+        for _ in 0..3 {
+            assert_checked_and_wrong(&scene.login("alice").types(wrong()));
+        }
+        assert_rc(&scene.login("alice").types(code(0)), "SUCCESS");
+        assert!(!state_folder(&scene).exists());
+    }
+}
+
+#[test]
 fn nobody_waits_longer_than_an_hour() {
     let mut scene = throttled("throttle=4000");
     assert_checked_and_wrong(&scene.login("alice").types(wrong()));

@@ -181,6 +181,19 @@ fn a_pin_longer_than_a_hash_can_be_of_is_wrong_and_the_next_line_is_tried() {
 }
 
 #[test]
+#[ignore = "needs the package whois: run `make test`"]
+fn a_hash_may_be_of_a_pin_of_511_bytes() {
+    let pin = "x".repeat(511);
+    let scene = alice("HOTP", &mkpasswd("sha512crypt", &pin), SECRET).args("digits=6");
+    let types = |pin: &str| {
+        let code = Token::new(SECRET).code(0);
+        scene.login("alice").types(format!("{pin}{code}"))
+    };
+    assert_rc(&types(&pin[1..]), "AUTH_ERR");
+    assert_rc(&types(&pin), "SUCCESS");
+}
+
+#[test]
 fn a_hash_made_to_be_slow_denies_at_once_and_the_log_says_why() {
     for hash in [
         "$y$jFT$abcdefgh$0123456789012345678901234567890123456789012",
