@@ -138,28 +138,31 @@ fn a_program_that_the_application_starts_during_a_login_has_no_file_of_the_login
     let usersfile = File::open(scene.path()).unwrap();
     flock(&usersfile, FlockOperation::LockExclusive).unwrap();
     let listed = scene.folder().join("listed");
-    let at_each_prompt = "if [ -e waits ]; then \
+    let at_each_prompt = "export login=$PPID; \
+                          if [ -e waits ]; then \
                             ls -l /proc/self/fd > being-listed && mv being-listed listed; \
                           else \
-                            until ls -l /proc/$PPID/fd | grep -q users.oath; do :; done; \
+                            timeout 30 sh -c 'until ls -l /proc/$login/fd | grep -q users.oath; \
+                                              do :; done'; \
                             touch waits; \
                           fi";
-    let outcomes = std::thread::scope(|threads| {
-        threads.spawn(|| {
-            while !listed.exists() {
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
-            flock(&usersfile, FlockOperation::Unlock).unwrap();
+    let (outcomes, of_the_login) = std::thread::scope(|threads| {
+        let logins = threads.spawn(move || {
+            let bob = scene.unnamed_login().while_asked(at_each_prompt);
+            scene.at_once([
+                scene.login("alice").typing(code()),
+                bob.answering([Some("bob".into()), Some(code())]),
+            ])
         });
-        let bob = scene.unnamed_login().while_asked(at_each_prompt);
-        scene.at_once([
-            scene.login("alice").typing(code()),
-            bob.answering([Some("bob".into()), Some(code())]),
-        ])
+        while !listed.exists() && !logins.is_finished() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let of_the_login = fs::read_to_string(&listed);
+        flock(&usersfile, FlockOperation::Unlock).unwrap();
+        (logins.join().unwrap(), of_the_login.unwrap())
     });
     let rcs: Vec<_> = outcomes.iter().map(|outcome| outcome.rc).collect();
     assert_eq!(rcs, ["SUCCESS"; 2]);
-    let of_the_login = fs::read_to_string(listed).unwrap();
     let of_the_login: Vec<&str> = of_the_login
         .lines()
         .filter(|line| line.contains("/users") && !line.contains("being-listed"))
