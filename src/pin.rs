@@ -163,6 +163,7 @@ mod tests {
             "$6$TfZk1HANMvT0Ylbe$SAzhDgUEQQK..yiCmtfp18RFP14vUdH0hPJEeJ4LOI4WWEbqiRgmCVWM2Y1oCpSmK5Yv1PJ2t4HrYHf2fic7m0",
             "$5$YBl.DoQp44s7jOcM$NFxR7f22dAbkxsc.2PpHGl.1gYvq.N75jRbumFoomdD",
             "$2b$05$U9gcwLs8GytFupjVJqPe/OAy99XcJ5ygqEXzWyB8td95XPwESv4.m",
+            "$2y$05$U9gcwLs8GytFupjVJqPe/OAy99XcJ5ygqEXzWyB8td95XPwESv4.m",
         ] {
             assert!(fit(hash, "1234"), "{hash}");
             assert!(
@@ -183,5 +184,11 @@ mod tests {
             let error = fits(hash.as_bytes(), b"1234", &CheckedHashes::default());
             assert!(matches!(error, Err(Unchecked::Malformed(_))), "{hash}");
         }
+    }
+
+    #[test]
+    fn a_hash_that_libcrypt_refuses_is_malformed_and_no_wrong_pin() {
+        let error = fits(b"$2b$05$too.short", b"1234").unwrap_err();
+        assert!(error.to_string().contains("cannot compute"), "{error}");
     }
 }

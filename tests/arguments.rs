@@ -38,8 +38,86 @@ fn beside(module: &str) -> String {
 const PERMIT: &str = "pam_permit.so";
 const DENY: &str = "pam_deny.so";
 
+mod usersfile {
+    use super::*;
+
+    #[test]
+    fn is_an_absolute_path_and_no_other_is_looked_for_below_the_root_folder() {
+        let scene = hotp("-");
+        let below_root = scene.path().display().to_string();
+        let scene = scene.usersfile_option(&format!("usersfile={}", &below_root[1..]));
+        let outcome = scene.login("alice").types(token().code(0));
+        assert_rc(&outcome, "AUTH_ERR");
+        let log = outcome.log_text();
+        assert!(log.contains("must be an absolute path"), "{log}");
+        let outcome = scene.login("bob").types("000000");
+        assert_rc(&outcome, "AUTH_ERR");
+    }
+
+    /// Never "unknown", which many stacks let pass.
+    #[test]
+    fn with_user_in_the_path_denies_a_name_that_would_lead_to_another_folder() {
+        let line = |user: &str| format!("HOTP\t{user}\t-\t{SECRET}\n");
+        let scene = Scene::new().usersfile([".", ".."].map(line).concat());
+        let option = format!(
+            "usersfile={}/below/${{USER}}/users.oath",
+            scene.folder().display()
+        );
+        fs::create_dir(scene.folder().join("below")).unwrap();
+        fs::copy(scene.path(), scene.folder().join("below/users.oath")).unwrap();
+        let scene = scene.usersfile_option(&option);
+        for name in ["..", ".", "../below", "a/b"] {
+            let outcome = scene.login(name).types(token().code(0));
+            assert_rc(&outcome, "AUTH_ERR");
+            let log = outcome.log_text();
+            assert!(log.contains("cannot stand in a path"), "{log}");
+        }
+    }
+}
+
+mod an_argument_that_is_none {
+    use super::*;
+
+    #[test]
+    fn is_ignored_and_named_in_the_log() {
+        let scene = hotp("-").args("frobnicate=1 window=5x");
+        let outcome = scene.login("alice").types(token().code(0));
+        assert_rc(&outcome, "SUCCESS");
+        let log = outcome.log_text();
+        for argument in ["frobnicate=1", "window=5x"] {
+            let named = |line: &str| line.starts_with("warning: ") && line.contains(argument);
+            assert!(log.lines().any(named), "{argument}: {log}");
+        }
+    }
+}
+
 mod debug_syslog {
     use super::*;
+
+    #[test]
+    fn without_it_an_accepted_login_is_one_line_and_an_unknown_user_no_news() {
+        let scene = hotp("-");
+        let outcome = scene.login("alice").types(token().code(0));
+        assert_eq!(outcome.log.len(), 1, "{outcome:?}");
+        assert_eq!(outcome.log[0].level, "info");
+        let outcome = scene.login("bob").types("000000");
+        assert_rc(&outcome, "USER_UNKNOWN");
+        assert_eq!(outcome.log.len(), 1, "{outcome:?}");
+        assert_eq!(outcome.log[0].level, "info");
+    }
+
+    #[test]
+    fn tells_why_there_is_a_question_besides_the_stacked_token() {
+        let scene = hotp("-").args("debug_syslog try_first_pass");
+        let login = scene.login("alice").stacked("her password");
+        let outcome = login.types(token().code(0));
+        assert_rc(&outcome, "SUCCESS");
+        let log = outcome.log_text();
+        assert!(
+            log.contains("debug: ") && log.contains("stacked token"),
+            "{log}"
+        );
+    }
 
     #[test]
     fn logs_more_and_nothing_secret() {
@@ -422,6 +500,27 @@ mod forward_pass {
         let outcome = scene.login("alice").types(format!("4711{code}"));
         assert_rc(&outcome, "SUCCESS");
         assert_eq!(outcome.authtok.as_deref(), Some("4711"));
+    }
+
+    #[test]
+    fn hands_on_what_stood_before_a_code_that_was_refused() {
+        let scene = two_tokens("forward_pass");
+        let outcome = scene.login("alice").types("s3cret000000");
+        assert_rc(&outcome, "AUTH_ERR");
+        assert_eq!(outcome.authtok.as_deref(), Some("s3cret"));
+    }
+
+    #[test]
+    fn is_nothing_where_digits_says_how_long_a_code_is() {
+        // A token of eight digits whose codes are typed with six.
+        let scene = Scene::new()
+            .usersfile(format!("HOTP/E/8\talice\t+\t{SECRET}\n"))
+            .args("forward_pass digits=6");
+        let outcome = scene
+            .login("alice")
+            .types(format!("s3cret{}", token().code(0)));
+        assert_rc(&outcome, "SUCCESS");
+        assert_eq!(outcome.authtok.as_deref(), Some("s3cret"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! How long an answer takes does not tell where in the window a code was, nor how much of it was
-//! right. Instructions are counted, not time: they are the same on every machine and every day.
+//! right, nor how much of a PIN. Instructions are counted, not time: they are the same on every machine and every day.
 
 mod support;
 
@@ -44,7 +44,6 @@ fn total(counts: &Path) -> u64 {
 #[test]
 #[ignore = "needs valgrind: run make test"]
 fn a_search_costs_the_same_wherever_the_code_is_and_however_much_of_it_is_right() {
-    let folder = tempfile::tempdir().unwrap();
     for (hash, token) in [
         ("SHA1", Token::new(SECRET)),
         ("SHA256", Token::new(SECRET).sha256()),
@@ -60,24 +59,71 @@ fn a_search_costs_the_same_wherever_the_code_is_and_however_much_of_it_is_right(
             ("nowhere", wrong(&window[60], 5, &window)),
         ];
         let counts = codes.map(|(found, code)| {
-            let counts = folder.path().join("counts");
-            let output = Command::new(program("valgrind", "valgrind"))
-                .args(["--tool=callgrind", "--toggle-collect=*counted_search*"])
-                .arg(format!("--callgrind-out-file={}", counts.display()))
-                .arg(support::example("search_window"))
-                .args([hash, &code])
-                .output()
-                .unwrap();
-            assert_eq!(
-                String::from_utf8_lossy(&output.stdout).trim(),
-                found,
-                "{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-            (format!("{hash} {found}"), total(&counts))
+            let (said, count) = counted("*counted_search*", &[hash, &code]);
+            assert_eq!(said, found);
+            (format!("{hash} {found}"), count)
         });
         assert_the_same(&counts);
     }
+}
+
+/// What `search_window` says, and how many instructions this function of it takes.
+fn counted(function: &str, arguments: &[&str]) -> (String, u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let counts = folder.path().join("counts");
+    let output = Command::new(program("valgrind", "valgrind"))
+        .arg("--tool=callgrind")
+        .arg(format!("--toggle-collect={function}"))
+        .arg(format!("--callgrind-out-file={}", counts.display()))
+        .arg(support::example("search_window"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    assert!(output.status.success(), "{output:?}");
+    (said, total(&counts))
+}
+
+#[test]
+#[ignore = "needs valgrind: run make test"]
+fn a_pin_costs_the_same_however_much_of_it_is_right() {
+    // So long that a comparison that stops at the first difference shows.
+    let pin = "0123456789abcdef".repeat(24);
+    let with_wrong = |at: usize| {
+        let mut typed = pin.clone().into_bytes();
+        typed[at] = b'x';
+        String::from_utf8(typed).unwrap()
+    };
+    let typed = [0, 1, 100, 200, pin.len() - 1].map(with_wrong);
+    let counts = typed.map(|typed| {
+        let (said, count) = counted("*counted_comparison*", &["pin", &pin, &typed]);
+        assert_eq!(said, "does not fit");
+        count
+    });
+    let (said, right) = counted("*counted_comparison*", &["pin", &pin, &pin]);
+    assert_eq!((said.as_str(), [right; 5]), ("fits", counts));
+}
+
+#[test]
+#[ignore = "needs valgrind: run make test"]
+fn the_hash_of_a_pin_costs_the_same_however_much_of_it_is_right() {
+    // Of "1234", made by mkpasswd.
+    const HASH: &str = "$6$TfZk1HANMvT0Ylbe$SAzhDgUEQQK..yiCmtfp18RFP14vUdH0hPJEeJ4LOI4WWEbqiRgmCVWM2Y1oCpSmK5Yv1PJ2t4HrYHf2fic7m0";
+    let salt = HASH.rfind('$').unwrap();
+    let with_wrong = |at: usize| {
+        let mut hash = HASH.to_owned();
+        hash.replace_range(at..=at, "/");
+        assert_ne!(hash, HASH);
+        hash
+    };
+    let hashes = [salt + 1, salt + 40, HASH.len() - 1].map(with_wrong);
+    let counts = hashes.map(|hash| {
+        let (said, count) = counted("*counted_comparison*", &["pin", &hash, "1234"]);
+        assert_eq!(said, "does not fit");
+        count
+    });
+    let (said, right) = counted("*counted_comparison*", &["pin", HASH, "1234"]);
+    assert_eq!((said.as_str(), [right; 3]), ("fits", counts));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::ExitStatusExt;
 
 use support::codes::Token;
@@ -99,6 +99,10 @@ fn kill_at_every_call(kind: Kind) {
             left_behind.is_empty() || left_behind == [".users.oath.new"],
             "at {call:?}"
         );
+        for name in &left_behind {
+            let mode = fs::metadata(scene.folder().join(name)).unwrap().mode();
+            assert_eq!(mode & 0o007, 0, "others may open {name} at {call:?}");
+        }
         recorded += usize::from(is_recorded);
         leftovers += left_behind.len();
 
@@ -125,6 +129,26 @@ fn calls_of_a_login(scene: &Scene, kind: Kind) -> Vec<Call> {
     let outcome = traced.scene.login("alice").types(kind.code(0));
     assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
     traced.calls_of_the_login()
+}
+
+#[test]
+#[ignore = "needs strace: run `make test`"]
+fn the_new_file_is_never_open_to_group_or_others() {
+    let scene = scene().usersfile(BY_EVENT.usersfile());
+    let calls = calls_of_a_login(&scene, BY_EVENT);
+    let mut seen = 0;
+    for call in &calls {
+        scene.write_usersfile(BY_EVENT.usersfile());
+        let traced = Traced::new(&scene, &[call.but("signal=KILL")]);
+        traced.scene.login("alice").typing(BY_EVENT.code(0)).dies();
+        let new = scene.folder().join(".users.oath.new");
+        if let Ok(metadata) = fs::metadata(&new) {
+            assert_eq!(metadata.mode() & 0o077, 0, "at {call:?}");
+            fs::remove_file(new).unwrap();
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen} were killed while the new file was there");
 }
 
 #[test]

@@ -212,22 +212,25 @@ mod a_usersfile_that_is_a_symbolic_link {
 mod the_mode_of_the_usersfile {
     use super::*;
 
-    fn mode_after_a_login(module: Module) -> u32 {
+    fn mode_after_a_login(module: Module, mode: u32) -> u32 {
         let scene = scene(module);
-        fs::set_permissions(scene.path(), Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(scene.path(), Permissions::from_mode(mode)).unwrap();
         assert_eq!(scene.login("alice").types(code(0)).rc, "SUCCESS");
         fs::metadata(scene.path()).unwrap().permissions().mode() & 0o7777
     }
 
     #[test]
     fn is_kept() {
-        assert_eq!(mode_after_a_login(Module::Ours), 0o640);
+        // Also the bits that some give a file for its backup or its audit.
+        for mode in [0o640, 0o1640, 0o2640] {
+            assert_eq!(mode_after_a_login(Module::Ours, mode), mode);
+        }
     }
 
     #[test]
     #[ignore = "needs the package libpam-oath: run `make test`"]
     fn is_reset_by_the_original() {
-        assert_eq!(mode_after_a_login(Module::Original), 0o600);
+        assert_eq!(mode_after_a_login(Module::Original, 0o640), 0o600);
     }
 }
 
@@ -243,6 +246,10 @@ mod the_access_control_list_of_the_usersfile {
             .status();
         assert!(setfacl.unwrap().success());
         assert_eq!(scene.login("alice").types(code(0)).rc, "SUCCESS");
+        readers(&scene)
+    }
+
+    fn readers(scene: &Scene) -> String {
         let getfacl = Command::new(program("getfacl", "acl"))
             .args(["--numeric", "--omit-header", "--absolute-names"])
             .arg(scene.path())
@@ -255,6 +262,20 @@ mod the_access_control_list_of_the_usersfile {
     fn is_kept() {
         let readers = readers_after_a_login(Module::Ours);
         assert!(readers.contains("user:12345:r--"), "{readers}");
+    }
+
+    #[test]
+    #[ignore = "needs the package acl: run `make test`"]
+    fn is_not_what_the_folder_gives_new_files() {
+        let scene = scene(Module::Ours);
+        let setfacl = Command::new(program("setfacl", "acl"))
+            .args(["--default", "--modify", "user:12345:r"])
+            .arg(scene.folder())
+            .status();
+        assert!(setfacl.unwrap().success());
+        assert_eq!(scene.login("alice").types(code(0)).rc, "SUCCESS");
+        let readers = readers(&scene);
+        assert!(!readers.contains("12345"), "{readers}");
     }
 
     #[test]

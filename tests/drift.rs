@@ -123,6 +123,25 @@ fn of_a_phone_far_off_what_another_time_zone_would_make_of_it_is_open_too() {
     assert_eq!(open_steps(&usersfile, "drift"), expected);
 }
 
+/// Steps that an hour is no multiple of: how far off the phone was can be told to the nearest step
+/// only where the zone has been changed, and that one is open.
+#[test]
+fn a_changed_time_zone_opens_the_nearest_step_where_an_hour_is_no_whole_number_of_steps() {
+    const STEP: u64 = 7;
+    let code = |moment, offset| Token::new(SECRET).code_at(moment, STEP, offset);
+    for ahead in [5, 1, -1, -5] {
+        let (step, last) = (NOON / STEP as i64 + ahead, code(NOON, ahead));
+        // Noon, by the clock of a zone an hour further east.
+        let used = format!("{step}\t{last}\t2026-01-15T13:00:00L");
+        let scene = Scene::new()
+            .usersfile(format!("HOTP/T{STEP}\talice\t-\t{SECRET}\t{used}\n"))
+            .args("drift window=0")
+            .at(NOON + DAY);
+        let outcome = scene.login("alice").types(code(NOON + DAY, ahead));
+        assert_rc(&outcome, "SUCCESS");
+    }
+}
+
 #[test]
 fn the_clock_is_learned_only_from_a_step_that_the_secret_proves() {
     let lines = [

@@ -1,14 +1,14 @@
 //! Whatever the system refuses during a login: it is denied, the file stays as it was, nothing is
 //! left behind, and the log says why.
 
+#[path = "support/small_disk.rs"]
+mod small_disk;
 mod support;
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io;
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
+use small_disk::SmallDisk;
 use support::codes::Token;
 use support::rights::{give_away, rights};
 use support::strace::{Call, Traced};
@@ -157,6 +157,19 @@ fn a_call_that_a_signal_interrupts_is_made_again() {
 }
 
 #[test]
+fn however_few_bytes_the_kernel_copies_at_a_time_every_other_line_is_kept() {
+    let scene = scene().env("SHORT_COPIES", "yes");
+    for n in 0..3 {
+        let outcome = scene.login("alice").types(code(n));
+        assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
+        let line = format!("HOTP\talice\t-\t{SECRET}");
+        let used = format!("{line}\t{n}\t{}\t2026-01-15T12:00:00L", code(n));
+        let expected = usersfile().replace(&line, &used);
+        assert_eq!(scene.usersfile_now().unwrap(), expected);
+    }
+}
+
+#[test]
 #[ignore = "needs strace: run `make test`"]
 fn a_file_system_that_cannot_exchange_two_files_has_the_new_one_renamed_over_the_old() {
     let scene = scene();
@@ -212,65 +225,25 @@ fn on_a_file_server_that_grants_no_lease_and_locks_for_writers_only_logins_work(
     works_from(&scene, true);
 }
 
-/// A file system in memory in the place of the usersfile's folder, for this thread and the
-/// processes it starts.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn over(scene: &Scene, options: &str) -> Mounted {
-        let nothing = None::<&str>;
-        unshare(CloneFlags::CLONE_NEWNS).expect("mounts of one's own take root");
-        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        mount(nothing, "/", nothing, private, nothing).unwrap();
-        let options = format!("mode=755,{options}");
-        let none = MsFlags::empty();
-        mount(
-            nothing,
-            &scene.folder(),
-            Some("tmpfs"),
-            none,
-            Some(options.as_str()),
-        )
-        .unwrap();
-        scene.write_usersfile(usersfile());
-        Mounted(scene.folder())
-    }
-
-    fn set_flags(&self, flags: MsFlags) {
-        let nothing = None::<&str>;
-        mount(
-            nothing,
-            &self.0,
-            nothing,
-            MsFlags::MS_REMOUNT | flags,
-            nothing,
-        )
-        .unwrap();
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        umount2(&self.0, MntFlags::MNT_DETACH).unwrap();
-    }
+/// A small disk for the scene's usersfile.
+fn disk_under(scene: &Scene, limits: &str) -> SmallDisk {
+    let disk = SmallDisk::with(limits, &scene.folder());
+    scene.write_usersfile(usersfile());
+    disk
 }
 
 #[test]
 #[ignore = "needs root: run `make test`"]
 fn on_a_full_disk_a_login_is_denied_until_there_is_room() {
     let scene = scene();
-    let _mounted = Mounted::over(&scene, "size=64k");
-    let filler = scene.folder().join("filler");
-    let mut file = File::create(&filler).unwrap();
-    while file.write_all(&[0; 4096]).is_ok() {}
-    drop(file);
-
+    let disk = disk_under(&scene, "size=64k");
+    disk.fill();
     denied_and_untouched(
         &scene,
         &scene.login("alice").types(code(0)),
         "No space left on device",
     );
-    fs::remove_file(filler).unwrap();
+    disk.make_writable();
     works_from(&scene, false);
 }
 
@@ -278,7 +251,7 @@ fn on_a_full_disk_a_login_is_denied_until_there_is_room() {
 #[ignore = "needs root: run `make test`"]
 fn on_a_disk_without_a_free_inode_a_login_is_denied() {
     let scene = scene();
-    let _mounted = Mounted::over(&scene, "nr_inodes=2");
+    let _disk = disk_under(&scene, "nr_inodes=2");
     denied_and_untouched(
         &scene,
         &scene.login("alice").types(code(0)),
@@ -290,14 +263,14 @@ fn on_a_disk_without_a_free_inode_a_login_is_denied() {
 #[ignore = "needs root: run `make test`"]
 fn on_a_read_only_disk_a_login_is_denied_until_it_can_be_written() {
     let scene = scene();
-    let mounted = Mounted::over(&scene, "size=64k");
-    mounted.set_flags(MsFlags::MS_RDONLY);
+    let disk = disk_under(&scene, "size=64k");
+    disk.make_read_only();
     denied_and_untouched(
         &scene,
         &scene.login("alice").types(code(0)),
         "Read-only file system",
     );
-    mounted.set_flags(MsFlags::empty());
+    disk.make_writable();
     works_from(&scene, false);
 }
 

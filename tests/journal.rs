@@ -226,6 +226,86 @@ fn a_rewrite_of_one_line_clears_no_entry_of_another_with_the_same_secret() {
 
 #[test]
 #[ignore = "needs root: run `make test`"]
+fn a_rewrite_of_one_line_clears_no_entry_of_another_whose_pin_and_secret_read_the_same_together() {
+    let scene = scene();
+    let folder = journal_folder(&scene).display().to_string();
+    let scene = scene.args(&format!("digits=6 readonly_ok={folder}"));
+    // The same characters, with the end of the PIN in another place.
+    let (pin, secret) = ("11", format!("22{SECRET}"));
+    let other_pin = "1122";
+    let usersfile = format!("HOTP\talice\t{pin}\t{secret}\nHOTP\talice\t{other_pin}\t{SECRET}\n");
+    let disk = disk_under(&scene, &usersfile);
+    let typed = |n| format!("{pin}{}", Token::new(&secret).code(n));
+    disk.make_read_only();
+    assert_rc(&scene.login("alice").types(typed(0)), "SUCCESS");
+    disk.make_writable();
+    let other = format!("{other_pin}{}", code(0));
+    assert_rc(&scene.login("alice").types(other), "SUCCESS");
+    assert_rc(&scene.login("alice").types(typed(0)), "AUTH_ERR");
+    assert_rc(&scene.login("alice").types(typed(1)), "SUCCESS");
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_login_to_another_usersfile_makes_no_code_of_the_journal_good_again() {
+    let scene = scene();
+    let other = scene.folder().with_file_name("other.oath");
+    fs::write(&other, line()).unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o600)).unwrap();
+    let elsewhere = scene
+        .twin("elsewhere")
+        .usersfile_option(&format!("usersfile={}", other.display()));
+    let disk = disk_under(&scene, &line());
+    disk.make_read_only();
+    assert_rc(&scene.login("alice").types(code(0)), "SUCCESS");
+    // What is used here says nothing about the same code there.
+    assert_rc(&elsewhere.login("alice").types(code(0)), "SUCCESS");
+    assert_rc(&elsewhere.login("alice").types(code(1)), "SUCCESS");
+    assert_rc(&scene.login("alice").types(code(0)), "AUTH_ERR");
+    assert_rc(&scene.login("alice").types(code(1)), "SUCCESS");
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_code_of_the_journal_is_not_good_again_by_another_path_to_the_same_file() {
+    let scene = scene();
+    let link = scene.folder().with_file_name("link.oath");
+    std::os::unix::fs::symlink(scene.path(), &link).unwrap();
+    let by_link = scene
+        .twin("by-link")
+        .usersfile_option(&format!("usersfile={}", link.display()));
+    let disk = disk_under(&scene, &line());
+    disk.make_read_only();
+    for (n, (one, other)) in [(&scene, &by_link), (&by_link, &scene)].iter().enumerate() {
+        let code = code(n as u64);
+        assert_rc(&one.login("alice").types(&code), "SUCCESS");
+        assert_rc(&other.login("alice").types(&code), "AUTH_ERR");
+        assert_rc(&one.login("alice").types(&code), "AUTH_ERR");
+    }
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn an_earlier_time_step_is_not_good_after_a_later_one_that_the_journal_holds_in_another_length() {
+    let scene = scene();
+    let folder = journal_folder(&scene).display().to_string();
+    let scene = scene.args(&format!("window={WINDOW} digits=8 readonly_ok={folder}"));
+    // A token of six digits, and a service that takes eight.
+    let disk = disk_under(&scene, &format!("HOTP/T30\talice\t-\t{SECRET}\n"));
+    disk.make_read_only();
+    let types = |offset| {
+        let token = Token::new(SECRET).digits(8);
+        scene.login("alice").types(token.code_at(NOON, 30, offset))
+    };
+    assert_rc(&types(2), "SUCCESS");
+    for used in [2, 1, 0, -1] {
+        assert_rc(&types(used), "AUTH_ERR");
+    }
+    assert_rc(&types(3), "SUCCESS");
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
 fn a_line_that_breaks_off_before_the_token_takes_no_record_away_from_the_journal() {
     let usersfile = format!("HOTP\talice\t+\n{}", line());
     let scene = scene();

@@ -22,7 +22,9 @@ const AUTH_ERR: i32 = pam_sys::PAM_AUTH_ERR;
 const SECRET: &[u8] = b"Kq7vXw2ZpL9sTb4NcR8y";
 const SECRET_IN_BASE32: &str = "JNYTO5SYO4ZFU4CMHFZVIYRUJZRVEODZ";
 const NEIGHBOURS_SECRET: &[u8] = b"wG3hYt6JmD1fVe5QxU0a";
-/// Longer than what the allocator overwrites by itself at the start of memory that is given back.
+/// What the allocator overwrites by itself at the start of memory that is given back.
+const OVERWRITTEN: usize = 16;
+/// Much longer than that.
 const PIN: &str = "sesame-Bv8kQz-open-the-door-if-you-please";
 const HASH_OF_PIN: &str = "$6$abcdefgh$SaIhyi0JgWX/BuGeIrt3jQKarQadBqIZ1qTWKjvhT7BiWWjntTd71VHAJ7f2p3pSN7WvT.YyrHbHnJGMViGEP/";
 const NEIGHBOURS_PIN: &str = "joshua-Xj2mWd";
@@ -37,6 +39,10 @@ fn secrets(code: &str) -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("the secret", SECRET.to_vec()),
         ("the secret in hex", hex(SECRET).into_bytes()),
+        (
+            "the end of the secret in hex",
+            hex(SECRET)[OVERWRITTEN..].into(),
+        ),
         ("the secret in base32", SECRET_IN_BASE32.into()),
         ("the secret as HMAC's inner key", padded(0x36)),
         ("the secret as HMAC's outer key", padded(0x5c)),
@@ -84,6 +90,7 @@ fn assert_leaves_nothing(line: &str, arguments: &str, response: &str, expected: 
     // PAM keeps the PIN as PAM_AUTHTOK for as long as the transaction lasts.
     let mut secrets = secrets(&code);
     secrets.push(("the PIN", PIN.into()));
+    secrets.push(("the PIN's end", PIN[OVERWRITTEN..].into()));
     assert_eq!(process.find_in_memory(&secrets), [""; 0], "{line}");
 }
 
@@ -119,6 +126,26 @@ fn no_secret_pin_or_code_is_in_memory_after_a_login_that_is_refused() {
         format!("HOTP/E/8\talice\t{PIN}\t{}\t7\n", secret.repeat(10_000)),
     ] {
         assert_leaves_nothing(&line, "digits=8", &response, AUTH_ERR);
+    }
+}
+
+#[test]
+fn no_pin_of_whatever_length_is_in_memory_after_a_login() {
+    let secret = hex(SECRET);
+    let code = Token::new(&secret).code(7);
+    for length in (2..30).map(|n| n * OVERWRITTEN + 8) {
+        let pin: String = (0..length)
+            .map(|n| char::from(b'a' + (n * n % 23) as u8))
+            .collect();
+        let scene = Scene::new().usersfile(format!("HOTP\talice\t+\t{secret}\t5\n"));
+        let mut process = Bare::new(scene, "usersfile=FOLDER/users.oath digits=6")
+            .one_by_one()
+            .login("alice", &format!("{pin}{code}"))
+            .start();
+        assert_eq!(process.answers["alice"], SUCCESS, "{length}");
+        process.end_transactions();
+        let end = [("the PIN's end", pin.as_bytes()[OVERWRITTEN..].to_vec())];
+        assert_eq!(process.find_in_memory(&end), [""; 0], "{length}");
     }
 }
 

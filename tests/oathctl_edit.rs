@@ -4,13 +4,18 @@ mod support;
 
 #[path = "support/oathctl.rs"]
 mod oathctl;
+#[path = "support/small_disk.rs"]
+mod small_disk;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use oathctl::Tool;
+use pam_oath::usersfile::Usersfile;
 use rexpect::session::PtySession;
+use small_disk::SmallDisk;
 use support::codes::Token;
 use support::program;
 
@@ -79,7 +84,6 @@ fn what_was_edited_is_shown_without_secrets_and_is_in_the_file() {
 
 #[test]
 fn the_copy_is_the_editor_s_alone_and_goes_when_it_is_done() {
-    use std::os::unix::fs::MetadataExt;
     let tool = Tool::new().usersfile(by_event("alice"));
     // As an editor that keeps a backup does.
     let editor = Editor::new("cp \"$1\" \"$1~\"");
@@ -212,4 +216,75 @@ fn under_fire_no_counter_goes_back_no_login_and_no_edit_is_lost() {
         let last = format!("\t{}\t{}\t", used - 1, token.code(used - 1));
         assert!(text.contains(&last), "{text}");
     }
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn an_add_that_fails_on_a_full_disk_leaves_no_file_where_there_was_none() {
+    let tool = Tool::new();
+    let disk = SmallDisk::over(&tool.scene.folder());
+    disk.fill();
+    let add = ["add", "alice", "--force", "--no-confirm"];
+    let said = tool.run(add).fails(1);
+    assert!(said.contains("No space left on device"), "{said}");
+    // An empty file would make every user unknown.
+    assert_eq!(tool.scene.usersfile_now(), None);
+    disk.make_writable();
+    tool.run(add).ok();
+}
+
+/// An error of the tool's own, which does not come from the usersfile.
+#[derive(Debug)]
+struct Failed;
+
+impl From<pam_oath::usersfile::Error> for Failed {
+    fn from(error: pam_oath::usersfile::Error) -> Failed {
+        panic!("{error}")
+    }
+}
+
+#[test]
+fn an_edit_that_fails_takes_away_the_file_it_made_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("users.oath");
+    let fails = || {
+        let usersfile = Usersfile::at(path.clone());
+        let result = usersfile.edit_or_create(|_| Err::<(), _>(Failed));
+        assert!(result.is_err());
+    };
+    fails();
+    assert!(!path.exists());
+    for text in ["", "# users\n"] {
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        fails();
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+}
+
+#[test]
+fn an_edit_that_changes_nothing_leaves_the_very_file_in_its_place() {
+    let tool = Tool::new().usersfile(by_event("alice"));
+    let inode = || fs::metadata(tool.scene.path()).unwrap().ino();
+    let before = inode();
+    let usersfile = Usersfile::at(tool.scene.path());
+    usersfile.edit(|_| Ok::<_, Failed>(())).unwrap();
+    assert_eq!(inode(), before);
+}
+
+#[test]
+fn what_is_no_file_keeps_its_mode_and_is_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("users.oath");
+    let made = Command::new(program("mkfifo", "coreutils"))
+        .args(["-m", "644"])
+        .arg(&path)
+        .status();
+    assert!(made.unwrap().success());
+    let refused = Usersfile::at(path.clone()).make_private().unwrap_err();
+    assert!(
+        refused.to_string().contains("is not a regular file"),
+        "{refused}"
+    );
+    assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o644);
 }

@@ -4,13 +4,14 @@ mod support;
 
 use std::fs::{self, File, Permissions};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use rustix::fs::{FlockOperation, flock};
 use support::codes::Token;
-use support::strace::Traced;
+use support::strace::{Call, Traced};
 use support::{Login, Module, NOON, Outcome, Scene, released_together, released_together_while};
 
 const PROCESSES: usize = 48;
@@ -406,4 +407,97 @@ fn a_new_file_that_is_being_written_is_not_taken_for_a_leftover() {
         });
     });
     everybody_is_in(&scene, &[alice, bob], 0, &[alices, bobs].concat());
+}
+
+/// What an admin does while a login waits for the lock.
+fn while_a_login_waits(scene: &Scene, login: Login, act: impl FnOnce()) -> Outcome {
+    let locked = File::open(scene.path()).unwrap();
+    flock(&locked, FlockOperation::LockExclusive).unwrap();
+    let process = scene.process_id();
+    let mut outcomes = released_together_while([login], || {
+        let is_open = || {
+            fs::read_dir(format!("/proc/{process}/fd"))
+                .unwrap()
+                .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+                .any(|target| target == scene.path())
+        };
+        while !is_open() {
+            sleep(Duration::from_millis(1));
+        }
+        act();
+        flock(&locked, FlockOperation::Unlock).unwrap();
+    });
+    outcomes.remove(0)
+}
+
+#[test]
+fn a_file_that_is_moved_and_linked_to_while_a_login_waits_is_the_one_that_is_replaced() {
+    let alice = User::number(0);
+    let scene = Scene::new().usersfile(alice.line());
+    let moved = scene.folder().join("moved.oath");
+    let login = scene.login(&alice.name).typing(alice.code(0));
+    let outcome = while_a_login_waits(&scene, login, || {
+        fs::rename(scene.path(), &moved).unwrap();
+        symlink(&moved, scene.path()).unwrap();
+    });
+    assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
+    assert!(scene.path().is_symlink());
+    let now = fs::read_to_string(&moved).unwrap();
+    assert!(now.starts_with(&alice.recorded(0)), "{now}");
+    assert_eq!(scene.left_behind(), ["moved.oath"]);
+}
+
+/// Truncated and closed, to be written by the next command: as long as that may go on, a user is
+/// never unknown, which many stacks let pass.
+#[test]
+#[ignore = "needs strace: run `make test`"]
+fn a_user_is_not_unknown_while_the_file_has_just_been_emptied() {
+    let alice = User::number(0);
+    let scene = Scene::new().usersfile("");
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOON as u64);
+    let emptied = File::open(scene.path()).unwrap();
+    emptied.set_modified(now).unwrap();
+    // It waits for the file to have been at rest.
+    let traced = Traced::new(&scene, &["clock_nanosleep:signal=STOP:when=1".into()]);
+    let login = traced.scene.login(&alice.name).typing(alice.code(0));
+    let outcomes = released_together_while([login], || {
+        traced.is_stopped();
+        scene.write_usersfile(alice.line());
+        traced.goes_on();
+    });
+    assert_eq!(accepted(&outcomes), 1, "{}", log_of(&outcomes));
+}
+
+/// Somebody who may write to the folder puts another file under the name of the new file, after
+/// that has been made and before it is written.
+#[test]
+#[ignore = "needs strace: run `make test`"]
+fn a_file_put_in_the_place_of_the_new_file_is_not_written_to() {
+    let alice = User::number(0);
+    let scene = Scene::new().usersfile(alice.line());
+    let traced = Traced::new(&scene, &[]);
+    let login = traced.scene.login(&alice.name).types(alice.code(0));
+    assert_eq!(login.rc, "SUCCESS", "{}", login.log_text());
+    let calls = traced.calls_of_the_login();
+    let opens =
+        |call: &Call| call.is("openat", "\".users.oath.new\"") && call.text.contains("O_WRONLY");
+    let opened = calls.iter().position(opens).expect("opened to write on");
+
+    scene.write_usersfile(alice.line());
+    let other = scene.folder().join("other");
+    fs::write(&other, "not to be written to").unwrap();
+    let traced = Traced::new(&scene, &[calls[opened - 1].but("signal=STOP")]);
+    let login = traced.scene.login(&alice.name).typing(alice.code(0));
+    let outcomes = released_together_while([login], || {
+        traced.is_stopped();
+        let new = scene.folder().join(".users.oath.new");
+        fs::remove_file(&new).unwrap();
+        fs::hard_link(&other, &new).unwrap();
+        traced.goes_on();
+    });
+    assert_eq!(accepted(&outcomes), 1, "{}", log_of(&outcomes));
+    assert_eq!(fs::read_to_string(other).unwrap(), "not to be written to");
+    let now = scene.usersfile_now().unwrap();
+    assert!(now.starts_with(&alice.recorded(0)), "{now}");
+    assert_eq!(scene.left_behind(), ["other"]);
 }

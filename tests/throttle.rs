@@ -108,6 +108,18 @@ fn an_answer_that_is_not_checked_uses_up_no_code_and_does_not_count() {
 }
 
 #[test]
+fn throttle_0_makes_nobody_wait_and_remembers_nothing() {
+    for none in ["throttle=0", "throttle=-5"] {
+        let scene = throttled(none);
+        for _ in 0..3 {
+            assert_checked_and_wrong(&scene.login("alice").types(wrong()));
+        }
+        assert_rc(&scene.login("alice").types(code(0)), "SUCCESS");
+        assert!(!state_folder(&scene).exists());
+    }
+}
+
+#[test]
 fn nobody_waits_longer_than_an_hour() {
     let mut scene = throttled("throttle=4000");
     assert_checked_and_wrong(&scene.login("alice").types(wrong()));
@@ -329,10 +341,11 @@ fn a_name_with_a_line_feed_is_no_users() {
 }
 
 /// What may be wrong with the folder: each with what the log names.
-const WRONG: [(&str, &str); 6] = [
+const WRONG: [(&str, &str); 7] = [
     ("a file", "is not a folder"),
     ("writable by all", "everybody can write"),
     ("writable by all, sticky", "must be root's alone"),
+    ("writable by others, sticky", "must be root's alone"),
     ("writable by its group", "must be root's alone"),
     ("somebody else's", "must be root's alone"),
     ("a folder in the file's place", "is not a regular file"),
@@ -350,6 +363,7 @@ fn make(wrong: &str, scene: &Scene) {
     match wrong {
         "writable by all" => mode(0o777),
         "writable by all, sticky" => mode(0o1777),
+        "writable by others, sticky" => mode(0o1703),
         "writable by its group" => mode(0o770),
         "somebody else's" => chown(&folder, Some(65534), None).expect("run as root"),
         "a folder in the file's place" => fs::create_dir(folder.join("throttle-alice")).unwrap(),
@@ -413,6 +427,7 @@ fn a_folder_that_is_no_absolute_path_denies() {
     for folder in ["", "pam_oath"] {
         let scene = throttled(&format!("throttle_dir={folder}"));
         let outcome = scene.login("alice").types(code(0));
+        assert_rc(&outcome, "AUTH_ERR");
         let log = outcome.log_text();
         assert!(log.contains("must be an absolute path"), "{log}");
     }

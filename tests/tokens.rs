@@ -7,7 +7,7 @@ use std::fs;
 use std::process::Command;
 
 use support::codes::Token;
-use support::{NOON, Outcome, Scene, program};
+use support::{Module, NOON, Outcome, Scene, program};
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
 
@@ -181,6 +181,19 @@ fn a_pin_longer_than_a_hash_can_be_of_is_wrong_and_the_next_line_is_tried() {
 }
 
 #[test]
+#[ignore = "needs the package whois: run `make test`"]
+fn a_hash_may_be_of_a_pin_of_511_bytes() {
+    let pin = "x".repeat(511);
+    let scene = alice("HOTP", &mkpasswd("sha512crypt", &pin), SECRET).args("digits=6");
+    let types = |pin: &str| {
+        let code = Token::new(SECRET).code(0);
+        scene.login("alice").types(format!("{pin}{code}"))
+    };
+    assert_rc(&types(&pin[1..]), "AUTH_ERR");
+    assert_rc(&types(&pin), "SUCCESS");
+}
+
+#[test]
 fn a_hash_made_to_be_slow_denies_at_once_and_the_log_says_why() {
     for hash in [
         "$y$jFT$abcdefgh$0123456789012345678901234567890123456789012",
@@ -284,5 +297,50 @@ fn a_wrong_pin_takes_as_many_instructions_as_a_wrong_code() {
                 "{wrong_pin} and {wrong_code}"
             );
         }
+    }
+}
+
+#[test]
+fn a_line_that_breaks_off_takes_no_record_from_a_token_with_another_pin() {
+    for broken_off in ["HOTP alice 1111", "HOTP alice -", "HOTP alice"] {
+        let scene = Scene::new()
+            .usersfile(format!("{broken_off}\nHOTP\talice\t2222\t{SECRET}\n"))
+            .args("digits=6");
+        let types = |n| {
+            let code = Token::new(SECRET).code(n);
+            scene.login("alice").types(format!("2222{code}"))
+        };
+        assert_rc(&types(0), "SUCCESS");
+        assert_rc(&types(0), "AUTH_ERR");
+        assert_rc(&types(1), "SUCCESS");
+        assert_rc(&types(1), "AUTH_ERR");
+        let usersfile = scene.usersfile_now().unwrap();
+        assert!(usersfile.starts_with(&format!("{broken_off}\n")));
+    }
+}
+
+#[test]
+#[ignore = "needs the package libpam-oath: run `make test`"]
+fn a_line_that_breaks_off_takes_the_record_where_its_pin_would_fit_as_in_the_original() {
+    let recorded = |module: Module, pin: &str| {
+        let scene = Scene::new()
+            .module(module)
+            .usersfile(format!("HOTP alice {pin}\nHOTP\talice\t2222\t{SECRET}\n"))
+            .args("digits=6");
+        let code = Token::new(SECRET).code(0);
+        assert_rc(
+            &scene.login("alice").types(format!("2222{code}")),
+            "SUCCESS",
+        );
+        scene.usersfile_now().unwrap()
+    };
+    for pin in ["+", "2222"] {
+        let code = Token::new(SECRET).code(0);
+        let expected = format!(
+            "HOTP\talice\t{pin}\t-\t0\t{code}\t2026-01-15T12:00:00L\n\
+             HOTP\talice\t2222\t{SECRET}\n"
+        );
+        assert_eq!(recorded(Module::Ours, pin), expected);
+        assert_eq!(recorded(Module::Original, pin), expected);
     }
 }

@@ -577,6 +577,10 @@ mod tests {
             "02026-01-15T12:00:00L",
             "2026-001-15T12:00:00L",
             "2026-+1-15T12:00:00L",
+            "-01-15T12:00:00L",
+            "2026--15T12:00:00L",
+            "2026-01-15T:00:00L",
+            "2026-01-15T12:00:L",
         ] {
             assert!(parse_local_time(bad.as_bytes()).is_none(), "{bad}");
         }
@@ -609,5 +613,32 @@ mod tests {
             entry.with_last_used(7, &code, time).as_slice(),
             b"HOTP/T30\talice\t-\t00\t7\t001234\t2026-01-15T12:00:00L\n"
         );
+    }
+
+    #[test]
+    fn fields_are_apart_by_spaces_tabs_and_carriage_returns_and_by_nothing_else() {
+        let apart = |separator: char| {
+            let line = format!("HOTP{separator}alice");
+            let fields = fields(line.as_bytes()).count();
+            assert_eq!(Entry::parse(line.as_bytes()).is_some(), fields == 2);
+            fields == 2
+        };
+        let separators: String = ('\0'..='\u{ff}').filter(|&byte| apart(byte)).collect();
+        assert_eq!(separators, "\t\r ");
+    }
+
+    #[test]
+    fn a_token_goes_on_with_the_counter_after_the_one_used() {
+        for (used, counter) in [
+            ("", 0),
+            ("7", 7),
+            ("7 123456", 8),
+            ("7 123456 2026-01-15T12:00:00L", 8),
+            ("18446744073709551615 123456", 0),
+        ] {
+            let line = format!("HOTP alice - 00 {used}");
+            let token = Entry::parse(line.as_bytes()).unwrap().token().unwrap();
+            assert_eq!(token.counter, counter, "{used}");
+        }
     }
 }

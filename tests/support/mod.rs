@@ -530,8 +530,8 @@ impl Login<'_> {
         self
     }
 
-    pub fn rhost(mut self, rhost: &str) -> Self {
-        self.request.rhost = Some(rhost.into());
+    pub fn rhost(mut self, rhost: impl AsRef<[u8]>) -> Self {
+        self.request.rhost = Some(rhost.as_ref().to_vec());
         self
     }
 

@@ -5,10 +5,11 @@
 //! standard output and standard error belong to whatever the modules print. It is a process of its
 //! own because a module that crashes takes the process along.
 //!
-//! Three things libpam and the modules ask the C library for, they get from here instead: the time,
-//! which a login may hold still, the system's time zone, and syslog, which a login hands back to
-//! the test. The linker exports a program's own definition of what its libraries use, and the
-//! program comes first when the loader looks for a name.
+//! Four things libpam and the modules ask the C library for, they get from here instead: the time,
+//! which a login may hold still, the system's time zone, syslog, which a login hands back to the
+//! test, and copies of a part of a file, which may be made to stop half-way. The linker exports a
+//! program's own definition of what its libraries use, and the program comes first when the loader
+//! looks for a name.
 
 mod protocol;
 
@@ -94,7 +95,7 @@ fn log_in(login: &Login) -> Outcome {
     let (rc, setcred, authtok) = {
         let pam = Transaction::start(login, &mut conversation);
         pam.set_item(pam_sys::PAM_RHOST, login.rhost.as_deref());
-        pam.set_item(pam_sys::PAM_TTY, login.tty.as_deref());
+        pam.set_item(pam_sys::PAM_TTY, login.tty.as_ref().map(String::as_bytes));
         if let Some(token) = &login.stacked {
             pam.put_env(STACKED_AUTHTOK, token);
         }
@@ -149,7 +150,7 @@ impl Transaction {
         }
     }
 
-    fn set_item(&self, item: c_int, value: Option<&str>) {
+    fn set_item(&self, item: c_int, value: Option<&[u8]>) {
         let Some(value) = value else { return };
         let value = CString::new(value).unwrap();
         // SAFETY: the handle is live and the value a string, which PAM copies.
@@ -287,6 +288,39 @@ extern "C" fn clock_gettime(clock: clockid_t, now: *mut timespec) -> c_int {
         // SAFETY: the system call of the same name, with the arguments as they came.
         _ => unsafe { libc::syscall(libc::SYS_clock_gettime, clock, now) as c_int },
     }
+}
+
+/// In place of the C library's copy_file_range. Where SHORT_COPIES is set, it does what the system
+/// call may do and seldom does: it copies a few bytes, then none (as at the end of a file), a few
+/// bytes, then it is interrupted by a signal.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn copy_file_range(
+    from: c_int,
+    from_position: *mut i64,
+    to: c_int,
+    to_position: *mut i64,
+    length: usize,
+    flags: c_uint,
+) -> isize {
+    thread_local! {
+        static CALLS: Cell<u64> = const { Cell::new(0) };
+    }
+    const FEW: usize = 7;
+    let mut length = length;
+    if std::env::var_os("SHORT_COPIES").is_some() {
+        match CALLS.replace(CALLS.get() + 1) % 4 {
+            1 => return 0,
+            3 => {
+                // SAFETY: the C library's own place for this thread's error.
+                unsafe { *libc::__errno_location() = libc::EINTR };
+                return -1;
+            }
+            _ => length = length.min(FEW),
+        }
+    }
+    let call = libc::SYS_copy_file_range;
+    // SAFETY: the system call of the same name, with the arguments as they came but for the length.
+    unsafe { libc::syscall(call, from, from_position, to, to_position, length, flags) as isize }
 }
 
 /// In place of the C library's time.

@@ -32,7 +32,7 @@ pub struct Login {
     pub conversation: i32,
     /// PAM_AUTHTOK as a module earlier in the stack set it.
     pub stacked: Option<Vec<u8>>,
-    pub rhost: Option<String>,
+    pub rhost: Option<Vec<u8>>,
     pub tty: Option<String>,
     /// The flags of pam_authenticate.
     pub flags: i32,

@@ -1,13 +1,21 @@
-//! The search of one window, for callgrind to count: `search_window HASH CODE`.
+//! What has to take the same time whatever is typed, for callgrind to count: the search of one
+//! window, `search_window HASH CODE`, and the comparison of a PIN, `search_window pin FIELD TYPED`.
 
 use pam_oath::otp::{Algorithm, Code, Key, find};
+use pam_oath::pin;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [hash, code] = &arguments[..] else {
-        panic!("usage: search_window HASH CODE");
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (hash, code) = match arguments[..] {
+        ["pin", field, typed] => {
+            let fits = counted_comparison(field.as_bytes(), typed.as_bytes());
+            return println!("{}", if fits { "fits" } else { "does not fit" });
+        }
+        [hash, code] => (hash, code),
+        _ => panic!("usage: search_window HASH CODE, or search_window pin FIELD TYPED"),
     };
-    let algorithm = match hash.as_str() {
+    let algorithm = match hash {
         "SHA1" => Algorithm::Sha1,
         "SHA256" => Algorithm::Sha256,
         "SHA512" => Algorithm::Sha512,
@@ -26,4 +34,10 @@ fn main() {
 fn counted_search(key: &Key, code: &Code) -> Option<usize> {
     let [position] = find(key, 0..61, [Some(code)]);
     position
+}
+
+/// As `counted_search`.
+#[inline(never)]
+fn counted_comparison(field: &[u8], typed: &[u8]) -> bool {
+    pin::fits(field, typed).expect("a PIN field").into()
 }

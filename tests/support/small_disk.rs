@@ -7,9 +7,15 @@ use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+
+/// How long other processes may take to close what they have open on the disk.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Mounted in a namespace that only this thread and what it starts can see. Takes root.
 pub struct SmallDisk {
@@ -21,12 +27,18 @@ impl SmallDisk {
     /// In the place of this folder, which is made if it is not there. To be mounted before the
     /// scene's first login.
     pub fn over(folder: &Path) -> SmallDisk {
+        SmallDisk::with("size=64k", folder)
+    }
+
+    /// The same with other limits, as mount(8) has them for tmpfs.
+    pub fn with(limits: &str, folder: &Path) -> SmallDisk {
         let nothing = None::<&str>;
         unshare(CloneFlags::CLONE_NEWNS).expect("mounts of one's own take root");
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(nothing, "/", nothing, private, nothing).unwrap();
         fs::create_dir_all(folder).unwrap();
-        let options = Some("mode=755,size=64k");
+        let options = format!("mode=755,{limits}");
+        let options = Some(options.as_str());
         mount(nothing, folder, Some("tmpfs"), MsFlags::empty(), options).unwrap();
         SmallDisk {
             folder: folder.into(),
@@ -64,14 +76,18 @@ impl SmallDisk {
 
     fn remount(&self, flags: MsFlags) {
         let nothing = None::<&str>;
-        mount(
-            nothing,
-            &self.folder,
-            nothing,
-            MsFlags::MS_REMOUNT | flags,
-            nothing,
-        )
-        .unwrap();
+        let flags = MsFlags::MS_REMOUNT | flags;
+        let start = Instant::now();
+        // A process that another test starts at this moment has a copy of every descriptor of
+        // this one until it executes its program, and one of them may be open to write on here.
+        while let Err(error) = mount(nothing, &self.folder, nothing, flags, nothing) {
+            assert!(
+                error == Errno::EBUSY && start.elapsed() < PATIENCE,
+                "{}: {error}",
+                self.folder.display()
+            );
+            sleep(Duration::from_millis(1));
+        }
     }
 }
 

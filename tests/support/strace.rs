@@ -49,6 +49,10 @@ impl Traced {
         let folder = TempDir::new().unwrap();
         let trace = folder.path().join("trace");
         let mut command = vec![
+            // No umask hides a file that is made too open.
+            program("sh", "dash").into_os_string(),
+            "-c".into(),
+            r#"umask 0 && exec "$0" "$@""#.into(),
             program("strace", "strace").into_os_string(),
             // The process that is started is the one that logs in, and strace its grandchild.
             "-D".into(),
