@@ -11,6 +11,7 @@ mod lines;
 mod programs;
 mod services;
 mod sshd;
+pub mod stack;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
