@@ -71,6 +71,7 @@ impl ReturnCode {
         "incomplete",
     ];
 
+    #[allow(dead_code, reason = "for the comparison with libpam")]
     pub fn from_name(name: &str) -> Option<ReturnCode> {
         let number = Self::NAMES.iter().position(|known| *known == name)?;
         Some(ReturnCode(number as u8))
@@ -194,6 +195,8 @@ pub enum Fault {
 #[derive(Clone, Debug, Default)]
 pub struct Stack {
     pub entries: Vec<Entry>,
+    /// The lines that include another file with `include`.
+    pub includes: Vec<Place>,
     /// Why `pam_start` fails: nobody gets in, by whatever module.
     pub broken: Option<(Fault, Place)>,
 }

@@ -50,6 +50,7 @@ impl Configuration<'_> {
             let other = self.own_stack(OTHER);
             if stack.entries.is_empty() {
                 stack.entries = other.entries;
+                stack.includes = other.includes;
             }
             // libpam reads it in any case.
             stack.broken = stack.broken.or(other.broken);
@@ -72,7 +73,7 @@ impl Configuration<'_> {
                 None => Ok(()),
             },
         };
-        parser.stack.broken = broken.err();
+        parser.stack.broken = parser.stack.broken.or(broken.err());
         parser.stack
     }
 
@@ -96,6 +97,14 @@ impl Configuration<'_> {
         self.find(folders, name)
     }
 
+    /// Where the file of a service is.
+    pub fn file_of(&self, service: &str) -> Option<PathBuf> {
+        match &self.root {
+            Root::Folders(folders) => self.find(folders, service).map(|(file, _)| file),
+            Root::File(file) => Some(file.clone()),
+        }
+    }
+
     /// The services that `pam.conf` has lines of.
     pub fn services_in_file(&self) -> Vec<String> {
         let Root::File(file) = &self.root else {
@@ -112,6 +121,20 @@ impl Configuration<'_> {
         services.dedup();
         services
     }
+}
+
+/// Whether a file has lines for more than `auth`: what a program can use as its service, and not
+/// only a part that services include.
+pub fn is_whole_service(text: &[u8]) -> bool {
+    let (lines, _) = logical_lines(text);
+    lines.iter().any(|(_, line)| {
+        Words(line).next().is_some_and(|word| {
+            let kind = word.text.strip_prefix(b"-").unwrap_or(&word.text);
+            ["account", "password", "session"]
+                .iter()
+                .any(|other| is(kind, other))
+        })
+    })
 }
 
 /// The service whose lines stand in for those that a service lacks.
@@ -146,12 +169,14 @@ impl Parser<'_> {
         depth: usize,
     ) -> Result<(), Broken> {
         let (lines, unfinished) = logical_lines(text);
-        for (number, line) in lines {
+        // It stays out of the stack, but where nobody gets in by it what it names is still told.
+        let last = unfinished.as_ref().filter(|_| wanted == Wanted::All);
+        for (number, line) in lines.iter().chain(last) {
             let place = Place {
                 file: file.to_owned(),
-                line: number,
+                line: *number,
             };
-            let mut words = Words(&line);
+            let mut words = Words(line);
             if let Some(service) = service {
                 let named = words.next();
                 if !named.is_some_and(|word| is(&word.text, service)) {
@@ -162,7 +187,7 @@ impl Parser<'_> {
         }
         match unfinished {
             None => Ok(()),
-            Some(line) => Err((
+            Some((line, _)) => Err((
                 Fault::UnfinishedLine,
                 Place {
                     file: file.to_owned(),
@@ -249,7 +274,8 @@ impl Parser<'_> {
         depth: usize,
     ) -> Result<(), Broken> {
         let Some(name) = name.map(|name| text_of(&name.text)) else {
-            return Err((Fault::IncludeOfNothing, entry.place));
+            self.break_with((Fault::IncludeOfNothing, entry.place));
+            return Ok(());
         };
         let mut level = entry.level;
         if include == Include::Substack {
@@ -261,6 +287,9 @@ impl Parser<'_> {
         }
         if depth >= DEEPEST_INCLUDE {
             return Err((Fault::Cycle, entry.place));
+        }
+        if include == Include::Plain {
+            self.stack.includes.push(entry.place.clone());
         }
         let by_at = matches!(include, Include::At(_));
         let wanted = match include {
@@ -279,14 +308,21 @@ impl Parser<'_> {
         };
         match broken {
             None => Ok(()),
-            // These end the process, or would never end.
-            Some(broken @ (Fault::Cycle | Fault::IncludeOfNothing, _)) => Err(broken),
-            Some(broken) if wanted == Wanted::All => Err(broken),
+            Some(broken @ (Fault::Cycle, _)) => Err(broken),
+            Some(broken) if wanted == Wanted::All => {
+                self.break_with(broken);
+                Ok(())
+            }
             Some(_) => {
                 entry.fault = Some(Fault::BadInclude(name));
                 self.add(entry)
             }
         }
+    }
+
+    /// Nobody gets in; what follows is read all the same, for the lines that name the module.
+    fn break_with(&mut self, broken: Broken) {
+        self.stack.broken.get_or_insert(broken);
     }
 
     fn add(&mut self, entry: Entry) -> Result<(), Broken> {
@@ -376,11 +412,14 @@ fn action(text: &str) -> Option<(Action, &str)> {
     (number > 0).then_some((Action::Jump(number), &text[end..]))
 }
 
-/// Lines without comments, those that are continued joined, each with the number of its first; and
-/// where a line begins that the end of the file cuts off.
-fn logical_lines(text: &[u8]) -> (Vec<(usize, Vec<u8>)>, Option<usize>) {
+/// A line, and the number of its first where it is continued.
+type Line = (usize, Vec<u8>);
+
+/// Lines without comments, those that are continued joined; and one that the end of the file cuts
+/// off.
+fn logical_lines(text: &[u8]) -> (Vec<Line>, Option<Line>) {
     let mut lines = Vec::new();
-    let mut begun: Option<(usize, Vec<u8>)> = None;
+    let mut begun: Option<Line> = None;
     for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
         let uncommented = line.split(|&byte| byte == b'#').next().unwrap_or_default();
         if trimmed(uncommented).is_empty() {
@@ -403,7 +442,7 @@ fn logical_lines(text: &[u8]) -> (Vec<(usize, Vec<u8>)>, Option<usize>) {
             }
         }
     }
-    (lines, begun.map(|(number, _)| number))
+    (lines, begun)
 }
 
 /// What keeps words apart.

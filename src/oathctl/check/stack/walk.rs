@@ -114,6 +114,11 @@ impl Run {
         }
     }
 
+    /// The entry that comes next, or the number of entries.
+    pub fn next_entry(&self) -> usize {
+        self.at
+    }
+
     /// What `pam_authenticate` returns when the run is at its end.
     pub fn result(&self) -> ReturnCode {
         match self.state {
