@@ -15,8 +15,10 @@ use std::path::Path;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use stack::judge::{self, WhoGetsIn};
+use stack::modules::{self, Role};
 use stack::parse::{Configuration, Root};
-use stack::{Module, ReturnCode, walk};
+use stack::{Entry, Module, ReturnCode, walk};
 use support::Scene;
 
 /// What `pam_authenticate` returns and which modules were called, in order: by libpam, or by the
@@ -28,13 +30,17 @@ fn by_libpam(scene: &Scene, service: &str) -> Answer {
     Some((rc.to_lowercase(), shown))
 }
 
-fn by_the_walk(scene: &Scene, service: &str) -> Answer {
+fn stack_of(scene: &Scene, service: &str) -> stack::Stack {
     let read = |path: &Path| fs::read(path).ok();
     let configuration = Configuration {
         root: Root::Folders(vec![scene.pam_folder()]),
         read: &read,
     };
-    let stack = configuration.stack(service);
+    configuration.stack(service)
+}
+
+fn by_the_walk(scene: &Scene, service: &str) -> Answer {
+    let stack = stack_of(scene, service);
     if stack.broken.is_some() {
         return None;
     }
@@ -312,4 +318,125 @@ fn files_are_found_in_the_folder_of_the_services_as_libpam_finds_them() {
         );
         assert_eq!(by_the_walk(&scene, "service"), by_libpam, "{text}");
     }
+}
+
+/// Lines as an administrator could write them, with the modules that decide.
+fn plausible_line() -> impl Strategy<Value = String> {
+    let module = prop_oneof![
+        4 => Just("pam_unix.so"),
+        4 => Just("pam_oath.so"),
+        1 => Just("pam_deny.so"),
+        2 => Just("pam_permit.so"),
+        1 => Just("pam_env.so"),
+    ];
+    let value = pick(&["success", "auth_err", "user_unknown", "default", "ignore"]);
+    let action = prop_oneof![
+        6 => pick(&["ok", "done", "bad", "die", "ignore"]),
+        3 => pick(&["1", "2", "3"]),
+        1 => Just("reset".to_owned()),
+    ];
+    let pairs = prop::collection::vec((value, action), 1..4).prop_map(|pairs| {
+        let pairs = pairs
+            .iter()
+            .map(|(value, action)| format!("{value}={action}"));
+        format!("[{}]", pairs.collect::<Vec<_>>().join(" "))
+    });
+    let control = prop_oneof![
+        3 => pick(&["required", "requisite", "sufficient", "optional"]),
+        2 => pairs,
+    ];
+    (control, module).prop_map(|(control, module)| format!("auth {control} {module}"))
+}
+
+/// What the judge says of a stack.
+fn by_the_judge(entries: &[Entry]) -> Option<WhoGetsIn> {
+    let roles: Vec<Role> = entries
+        .iter()
+        .map(|entry| match entry.module() {
+            Some(module) if module.name() == b"pam_oath.so" => Role::Code {
+                without_token: ReturnCode::USER_UNKNOWN,
+                usersfile: Vec::new(),
+                needs_token: false,
+            },
+            Some(module) => modules::role(module),
+            None => Role::Returns(&[ReturnCode::PERM_DENIED]),
+        })
+        .collect();
+    Some(judge::judge(entries, &roles)?.who)
+}
+
+#[test]
+fn whoever_libpam_lets_in_the_judge_names() {
+    let scene = Scene::new();
+    let mut runner = TestRunner::new(Config {
+        cases: 1_000,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let files = prop::collection::vec(prop::collection::vec(plausible_line(), 1..5), 2);
+    let substack = prop::sample::select(vec![None, Some("include"), Some("substack")]);
+    let entered = Cell::new(0);
+    runner
+        .run(&(files, substack, 0..4usize), |(files, how, at)| {
+            let mut lines = files[0].clone();
+            if let Some(how) = how {
+                let included = scene.pam_folder().join("included");
+                let line = format!("auth {how} {}", included.display());
+                lines.insert(at.min(lines.len()), line);
+            }
+            // As it is judged, and as it answers one person.
+            let write = |returned: &dyn Fn(&str) -> Option<&'static str>| {
+                for (name, lines) in [("service", &lines), ("included", &files[1])] {
+                    let lines = lines.iter().map(|line| match line.rsplit_once(' ') {
+                        Some((start, module)) => match returned(module) {
+                            Some(code) => format!("{start} pam_debug.so auth={code}\n"),
+                            None => format!("{line}\n"),
+                        },
+                        None => unreachable!(),
+                    });
+                    scene.write_service(name, lines.collect::<String>());
+                }
+            };
+            write(&|_| None);
+            let Some(who) = by_the_judge(&stack_of(&scene, "service").entries) else {
+                return Ok(());
+            };
+            for (password, code, said) in [
+                ("success", "success", who.everything_right),
+                ("success", "auth_err", who.wrong_code),
+                ("auth_err", "success", who.wrong_password),
+                ("auth_err", "auth_err", who.nothing_right),
+                ("success", "user_unknown", who.without_token),
+            ] {
+                write(&|module| {
+                    Some(match module {
+                        "pam_unix.so" => password,
+                        "pam_oath.so" => code,
+                        "pam_permit.so" => "success",
+                        "pam_deny.so" => "auth_err",
+                        "pam_env.so" => "ignore",
+                        _ => return None,
+                    })
+                });
+                let (rc, _) = by_libpam(&scene, "service").unwrap();
+                entered.set(entered.get() + usize::from(rc == "success"));
+                // The judge also thinks of passwords that one of several modules knows.
+                prop_assert!(
+                    rc != "success" || said,
+                    "password {password}, code {code}: {who:?}"
+                );
+                let passwords = |lines: &Vec<String>| {
+                    lines
+                        .iter()
+                        .filter(|line| line.ends_with("pam_unix.so"))
+                        .count()
+                };
+                if passwords(&files[0]) + passwords(&files[1]) == 0 {
+                    prop_assert_eq!(rc == "success", said, "code {}: {:?}", code, who);
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert!(entered.get() > 500, "{} got in", entered.get());
 }

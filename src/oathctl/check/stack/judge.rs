@@ -142,13 +142,12 @@ pub fn judge(stack: &[Entry], roles: &[Role]) -> Option<Verdict> {
         let failed = logins.iter().flatten();
         let by = failed.into_iter().find_map(|ending| ending.trail.failed);
         verdict.problems.push(Problem::NobodyGetsIn { by });
-        return Some(verdict);
     }
     let asks = |endings: &&Vec<Ending>| {
         let mut good = endings.iter().filter(|ending| ending.gets_in);
         good.any(|ending| ending.trail.asked.is_some())
     };
-    if logins.iter().find(asks).is_none() {
+    if verdict.who.everything_right && logins.iter().find(asks).is_none() {
         let by = logins
             .iter()
             .flatten()
@@ -160,7 +159,9 @@ pub fn judge(stack: &[Entry], roles: &[Role]) -> Option<Verdict> {
     let judged: Vec<&Combination> = combinations
         .iter()
         .zip(&logins)
-        .filter(|(_, endings)| verdict.who.wrong_code || asks(endings))
+        .filter(|(_, endings)| {
+            !verdict.who.everything_right || verdict.who.wrong_code || asks(endings)
+        })
         .map(|(combination, _)| combination)
         .collect();
     let who_enters = |person| -> Option<Option<Trail>> {
