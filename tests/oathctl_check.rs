@@ -726,6 +726,17 @@ fn json_has_every_finding_with_its_place() {
         (&"pam.d/login".into(), &2.into())
     );
     assert_eq!(service["usersfile"], "users.oath");
+    assert_eq!(
+        report["who_gets_in"][0],
+        serde_json::json!({
+            "service": "login",
+            "everything_right": true,
+            "wrong_code": false,
+            "wrong_password": false,
+            "nothing_right": false,
+            "without_token": false,
+        })
+    );
     let finding = &report["findings"][0];
     assert_eq!(finding["severity"], "error");
     assert_eq!(finding["place"], "users.oath");

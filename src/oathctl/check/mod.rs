@@ -47,8 +47,8 @@ use stacks::{Access, Surroundings};
 #[derive(Args)]
 #[command(
     long_about = "Look for what is wrong with the usersfile and with what is around it: every \
-                  line that a login cannot use, rights and owners along the path, the PAM \
-                  services that use the module, the settings of sshd, the clock.",
+                  line that a login cannot use, rights and owners along the path, who gets in by \
+                  the PAM services that use the module, the settings of sshd, the clock.",
     after_help = "Exit codes:\n  \
                   0  nothing is wrong\n  \
                   1  there are warnings, or it could not be done\n  \

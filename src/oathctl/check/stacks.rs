@@ -182,8 +182,9 @@ impl Case<'_> {
                 continue;
             };
             if self.modules.is_missing(module) && (is_ours(module) || !entry.may_be_missing) {
-                is_module_missing |= is_ours(module);
-                told.extend(self.missing_module(entry, module, nobody));
+                let missing = self.missing_module(entry, module, nobody);
+                is_module_missing |= missing.is_some();
+                told.extend(missing);
             }
         }
         // What follows from a line that can't be used is not told a second time.
@@ -253,6 +254,8 @@ impl Case<'_> {
                 has_password: false,
                 ..
             } => None,
+            // To require it is not what was meant.
+            Problem::OtherAlone { .. } => None,
             Problem::AskedTwice { second, .. } => {
                 let edit = Edit::Remove(entries[*second].place.clone());
                 self.is_proven(&edit).then_some((Some(*second), edit))
@@ -380,6 +383,17 @@ impl Case<'_> {
                 "add a line for the password above it, such as: auth required pam_unix.so; a \
                  program that asks for a key or a certificate by itself needs none"
                     .into(),
+            ),
+            Problem::OtherAlone { by } => (
+                Severity::Warning,
+                by,
+                format!(
+                    "{}: {SERVICES} lets in by it alone, without a password and without the code \
+                     of {}",
+                    subject(by),
+                    here(code)
+                ),
+                above,
             ),
             Problem::AskedTwice { first, second } => (
                 Severity::Warning,

@@ -46,6 +46,9 @@ pub enum Problem {
     },
     /// With a wrong password, if the stack has a module for it.
     CodeAlone { code: usize, has_password: bool },
+    /// With a wrong password and a wrong code, if another factor accepts: `by`, which ends the stack
+    /// before the code.
+    OtherAlone { by: usize },
     /// A good login takes two codes of one usersfile.
     AskedTwice { first: usize, second: usize },
 }
@@ -220,6 +223,17 @@ pub fn judge(stack: &[Entry], roles: &[Role]) -> Option<Verdict> {
                 code,
                 has_password: roles.iter().any(|role| matches!(role, Role::Password)),
             });
+        }
+    }
+    // Where every login needs them, they may as well be the password's.
+    if others == REFUSES && !verdict.who.nothing_right && !verdict.who.wrong_code {
+        let other_alone = who_enters(Person {
+            password: false,
+            code: refused,
+            others: ANYTHING,
+        })?;
+        if let Some(by) = other_alone.and_then(|trail| trail.passed_over) {
+            verdict.problems.push(Problem::OtherAlone { by });
         }
     }
     let without_token = |password, others| {
