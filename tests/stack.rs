@@ -154,7 +154,12 @@ fn line(file: usize) -> impl Strategy<Value = String> {
         FILES => module_line.boxed(),
         _ => prop_oneof![9 => module_line, 3 => include, 1 => at_include].boxed(),
     };
-    (line, end).prop_map(|(line, end)| line + &end)
+    (line, end).prop_map(|(line, end)| {
+        // An `@include` that finds no file in a file that is itself included makes libpam 1.5.2 act
+        // on memory that nobody has set: the same stack ends in one way and in another.
+        let names_no_file = line.starts_with('@') && end == "\r";
+        if names_no_file { line } else { line + &end }
+    })
 }
 
 const FILES: usize = 3;
@@ -164,7 +169,7 @@ fn files() -> impl Strategy<Value = Vec<String>> {
     let file = |number| {
         prop::collection::vec(line(number), 0..6).prop_map(|lines| {
             // libpam gives up on a file whose last line is continued: that is another test.
-            lines.join("\n") + "\n#\n"
+            lines.join("\n") + "\naccount required pam_debug.so\n"
         })
     };
     (0..=FILES).map(file).collect::<Vec<_>>()

@@ -313,6 +313,8 @@ impl Parser<'_> {
                 self.break_with(broken);
                 Ok(())
             }
+            // What libpam makes of a failing `@include` in an included file changes from run to run;
+            // the line is told in any case.
             Some(_) => {
                 entry.fault = Some(Fault::BadInclude(name));
                 self.add(entry)
