@@ -44,12 +44,11 @@ impl System {
         }
     }
 
-    /// A PAM service with the module, these arguments and the usersfile.
+    /// A PAM service with a password, the module, these arguments and the usersfile.
     fn service(self, name: &str, args: &str) -> System {
-        System {
-            tool: self.tool.pam(name, args),
-            ..self
-        }
+        let usersfile = self.tool.scene.path().display().to_string();
+        let line = format!("auth required pam_oath.so usersfile={usersfile} {args}\n");
+        self.pam_file(name, &format!("auth required pam_unix.so\n{line}"))
     }
 
     fn pam_file(self, name: &str, text: &str) -> System {
@@ -145,6 +144,38 @@ fn every_mistake_in_a_file_is_named_with_line_and_field_and_what_was_meant() {
                 output.stdout
             );
         }
+        insta::assert_snapshot!(
+            "words",
+            format!("{}exit code {}", output.stdout, output.code)
+        );
+    });
+}
+
+/// Each file below `check/stacks` has the services of one system, apart by `=== NAME`.
+#[test]
+fn every_broken_stack_is_named_with_what_mends_it_and_a_sound_one_is_not() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("check/stacks");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let _bound = settings.bind_to_scope();
+    insta::glob!("check/stacks/*.pam", |path| {
+        let mut system = System::new().usersfile(by_time("root"));
+        let text = fs::read_to_string(path).unwrap();
+        for part in text.split("=== ").skip(1) {
+            let (name, text) = part.split_once('\n').unwrap();
+            let folder = system.tool.pam_dir().join(name);
+            fs::create_dir_all(folder.parent().unwrap()).unwrap();
+            let text = text
+                .replace("USERSFILE", system.tool.scene.path().to_str().unwrap())
+                .replace("FOLDER", system.tool.pam_dir().to_str().unwrap());
+            system = system.pam_file(name, &text);
+        }
+        let output = system.check(["--quiet"]);
+        assert_eq!(output.stderr, "");
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let is_sound = output.code == 0 && output.stdout.is_empty();
+        assert_eq!(is_sound, name.starts_with("sound"), "{name}: {output:?}");
         insta::assert_snapshot!(
             "words",
             format!("{}exit code {}", output.stdout, output.code)
@@ -271,7 +302,7 @@ fn a_file_that_does_not_exist_is_an_error() {
     assert!(
         output
             .stdout
-            .contains("pam.d/login:1: warning: no_usersfile_okay asks nobody for a code"),
+            .contains("pam.d/login:2: warning: no_usersfile_okay asks nobody for a code"),
         "{output:?}"
     );
 }
@@ -306,8 +337,8 @@ fn a_line_of_pam_that_lets_people_in_without_a_code_is_named() {
         ),
         (
             "auth [success=1 default=ignore] pam_oath.so",
-            0,
-            "pam_oath.so",
+            2,
+            "lets nobody in",
         ),
         (
             "auth required pam_oath.so windows=3",
@@ -326,7 +357,8 @@ fn a_line_of_pam_that_lets_people_in_without_a_code_is_named() {
         ),
     ] {
         let system = System::new().usersfile(by_time("root"));
-        let text = format!("# first\n{line} usersfile={}\n", usersfile(&system));
+        let usersfile = usersfile(&system);
+        let text = format!("auth required pam_unix.so\n{line} usersfile={usersfile}\n");
         let system = system
             .pam_file("common-auth", &text)
             .pam_file("login", "@include common-auth\n");
@@ -436,6 +468,165 @@ fn settings_of_sshd_that_keep_the_prompt_away_or_lead_around_it_are_named() {
 }
 
 #[test]
+fn a_configuration_that_sshd_refuses_is_an_error_and_one_that_only_root_can_read_a_note() {
+    for (said, code, told) in [
+        (
+            "/etc/ssh/sshd_config: line 3: Bad configuration option: UsePAn",
+            2,
+            "sshd: error: refuses its configuration, says \"/etc/ssh/sshd_config: line 3: Bad",
+        ),
+        (
+            "Missing privilege separation directory: /run/sshd",
+            0,
+            "sshd: note: cannot tell how sshd is set up",
+        ),
+    ] {
+        let system = System::new()
+            .usersfile(by_time("root"))
+            .service("sshd", "")
+            .program("sshd", &format!("echo '{said}' >&2\nexit 255"));
+        let output = system.check(["--quiet"]);
+        assert_eq!(output.code, code, "{output:?}");
+        assert!(output.stdout.starts_with(told), "{output:?}");
+    }
+}
+
+#[test]
+fn a_key_that_sshd_asks_for_is_a_first_factor_and_another_service_has_none() {
+    let line = |system: &System| {
+        let usersfile = system.tool.scene.path();
+        format!(
+            "auth required pam_oath.so usersfile={}\n",
+            usersfile.display()
+        )
+    };
+    let check = |service: &str, methods: &str| {
+        let system = System::new()
+            .usersfile(by_time("root"))
+            .sshd(&[("authenticationmethods", methods)]);
+        let line = line(&system);
+        system.pam_file(service, &line).check(["--quiet"])
+    };
+    assert_eq!(check("sshd", "publickey,keyboard-interactive:pam").ok(), "");
+    for (service, methods) in [
+        ("sshd", "any"),
+        ("sshd", "keyboard-interactive"),
+        (
+            "sshd",
+            "publickey,keyboard-interactive keyboard-interactive",
+        ),
+        ("login", "publickey,keyboard-interactive:pam"),
+    ] {
+        let output = check(service, methods);
+        assert_eq!(output.code, 1, "{service} {methods}: {output:?}");
+        let told = format!(
+            "pam.d/{service}:1: warning: the code alone is enough for {service}: no line asks"
+        );
+        assert!(output.stdout.starts_with(&told), "{output:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root, to mount: run make test"]
+fn a_file_that_no_login_can_replace_is_an_error() {
+    let mount = |script: &str| {
+        let system = System::new()
+            .usersfile(by_time("root"))
+            .service("login", "");
+        let script = format!(
+            "set -e; file={}; folder={}; pam={}; {script}; exec env PATH={} {} check --quiet \
+             --pam-dir \"$pam\" --now={NOON}",
+            system.tool.scene.path().display(),
+            system.tool.scene.folder().display(),
+            system.tool.pam_dir().display(),
+            system.programs.path().display(),
+            env!("CARGO_BIN_EXE_oathctl"),
+        );
+        let unshare = program("unshare", "util-linux");
+        let output = Command::new(unshare)
+            .args(["--mount", "--propagation", "private", "sh", "-c", &script])
+            .output()
+            .unwrap();
+        assert_eq!(system.shortened(&output.stderr), "");
+        (
+            output.status.code().unwrap(),
+            system.shortened(&output.stdout),
+        )
+    };
+    assert_eq!(mount(":"), (0, String::new()));
+    let read_only = "mount --bind $folder $folder; mount -o remount,ro,bind $folder";
+    for (script, told) in [
+        (
+            "mount --bind $file $file",
+            "users.oath: error: is a file mounted by itself",
+        ),
+        (
+            read_only,
+            "users.oath: error: is on a read-only file system",
+        ),
+    ] {
+        let (code, stdout) = mount(script);
+        assert_eq!(code, 2, "{script}: {stdout}");
+        assert!(stdout.starts_with(told), "{script}: {stdout}");
+    }
+    // What is recorded elsewhere needs no new file.
+    let journal = "sed -i 's/$/ readonly_ok=\\/var\\/lib\\/x/' $pam/login";
+    assert_eq!(
+        mount(&format!("{journal}; {read_only}")),
+        (0, String::new())
+    );
+}
+
+#[test]
+fn the_examples_have_nothing_wrong() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pam.d-examples");
+    for example in fs::read_dir(folder).unwrap() {
+        let example = example.unwrap();
+        let name = example.file_name().into_string().unwrap();
+        if name == "README.md" {
+            continue;
+        }
+        let service = name.split('-').next().unwrap();
+        let service = if service == "screen" {
+            "swaylock"
+        } else {
+            service
+        };
+        let mut system = System::new()
+            .usersfile(by_time("root"))
+            .sshd(&[("authenticationmethods", "publickey,keyboard-interactive")]);
+        let text: String = fs::read_to_string(example.path())
+            .unwrap()
+            .split(' ')
+            .map(|word| match word.starts_with("usersfile=") {
+                true => format!("usersfile={} ", system.tool.scene.path().display()),
+                false => format!("{word} "),
+            })
+            .collect();
+        let common = "auth [success=1 default=ignore] pam_unix.so nullok\n\
+                      auth requisite pam_deny.so\nauth required pam_permit.so\n\
+                      auth optional pam_cap.so\n";
+        for (name, text) in [
+            ("common-auth", common),
+            ("common-account", ""),
+            ("common-session", ""),
+            ("common-session-noninteractive", ""),
+            ("common-password", ""),
+            (
+                "password-auth",
+                "auth sufficient pam_unix.so\nauth required pam_deny.so\n",
+            ),
+            ("postlogin", ""),
+            (service, &text),
+        ] {
+            system = system.pam_file(name, text);
+        }
+        let output = system.check(["--quiet"]);
+        assert_eq!(output.stdout, "", "{name}");
+    }
+}
+
+#[test]
 #[ignore = "needs openssh-server and root: run make test"]
 fn the_settings_are_those_that_the_real_sshd_has_in_force() {
     let sshd = program("sshd", "openssh-server");
@@ -464,6 +655,11 @@ fn the_settings_are_those_that_the_real_sshd_has_in_force() {
             "",
         ),
         ("UsePAM no\n", 2, "UsePAM is no"),
+        (
+            "UsePAM yes\nKbdInteractif yes\n",
+            2,
+            "Bad configuration option: KbdInteractif",
+        ),
     ] {
         fs::write(&config, format!("HostKey {}\n{text}", key.display())).unwrap();
         let script = format!("exec {} -f {} \"$@\"", sshd.display(), config.display());
@@ -527,9 +723,20 @@ fn json_has_every_finding_with_its_place() {
     assert_eq!(service["services"][0], "login");
     assert_eq!(
         (&service["file"], &service["line"]),
-        (&"pam.d/login".into(), &1.into())
+        (&"pam.d/login".into(), &2.into())
     );
     assert_eq!(service["usersfile"], "users.oath");
+    assert_eq!(
+        report["who_gets_in"][0],
+        serde_json::json!({
+            "service": "login",
+            "everything_right": true,
+            "wrong_code": false,
+            "wrong_password": false,
+            "nothing_right": false,
+            "without_token": false,
+        })
+    );
     let finding = &report["findings"][0];
     assert_eq!(finding["severity"], "error");
     assert_eq!(finding["place"], "users.oath");
@@ -574,7 +781,7 @@ fn files_of_each_user_are_looked_at_one_by_one() {
     fs::write(&bad, "HOTP/T30/6 bin\n").unwrap();
     fs::set_permissions(bad, Permissions::from_mode(0o600)).unwrap();
     let line = format!(
-        "auth required pam_oath.so usersfile={}/${{USER}}.oath\n",
+        "auth required pam_unix.so\nauth required pam_oath.so usersfile={}/${{USER}}.oath\n",
         folder.display()
     );
     let system = system.pam_file("login", &line);

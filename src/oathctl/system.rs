@@ -9,9 +9,10 @@ use pam_oath::pam::Options;
 use pam_oath::usersfile::edit::Document;
 use pam_oath::usersfile::{self, Deadline, Usersfile};
 
+use crate::check::stack::parse::Root;
 use crate::error::Error;
 use crate::output;
-use crate::pam_config::{self, Use};
+use crate::pam_config::{self, ServiceStack, Use};
 use crate::terminal;
 use crate::tokens::DisplayName;
 
@@ -36,6 +37,21 @@ impl System {
     /// Every line of the PAM configuration that names the module.
     pub fn uses(&self) -> Result<Vec<Use>, Error> {
         pam_config::uses(self.pam_dir.as_deref())
+    }
+
+    /// Every PAM service, with its stack.
+    pub fn pam_services(&self) -> Result<Vec<ServiceStack>, Error> {
+        pam_config::services(self.pam_dir.as_deref())
+    }
+
+    /// Where PAM services are configured.
+    pub fn pam_root(&self) -> Root {
+        pam_config::root(self.pam_dir.as_deref())
+    }
+
+    /// Whether the services are this system's, so that its modules are theirs.
+    pub fn has_own_pam(&self) -> bool {
+        self.pam_dir.is_none()
     }
 
     /// The lines of the PAM configuration that name the module with this usersfile.

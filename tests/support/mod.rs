@@ -367,6 +367,35 @@ impl Scene {
             .unwrap_or_else(|death| panic!("{death:?}"))
     }
 
+    /// Writes a service of another name as it stands, or a file that one includes.
+    pub fn write_service(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.pam_folder().join(name), text).unwrap();
+    }
+
+    /// Where the services of this scene are.
+    pub fn pam_folder(&self) -> PathBuf {
+        self.folder.path().join("pam.d")
+    }
+
+    /// Authenticates with a service that [`write_service`](Scene::write_service) wrote: what
+    /// `pam_authenticate` returned, and what the modules showed. `None` if it came to nothing,
+    /// because `pam_start` failed or libpam crashed.
+    pub fn authenticate(&self, service: &str) -> Option<(&'static str, Vec<String>)> {
+        let mut login = self.login("root").request;
+        login.service = service.into();
+        let mut process = self.process.borrow_mut();
+        let started = process.get_or_insert_with(|| self.start());
+        started.ask(&protocol::Request {
+            logins: vec![login],
+            gated: false,
+        });
+        let answer = started.answer().inspect_err(|_| *process = None);
+        let (mut outcomes, _) = answer.ok()?;
+        let outcome = outcomes.remove(0);
+        let shown = outcome.prompts.into_iter().map(|prompt| prompt.text);
+        Some((rc_name(outcome.rc), shown.collect()))
+    }
+
     /// The usersfile's folder, for what a test puts there.
     pub fn folder(&self) -> PathBuf {
         self.folder.path().join("users")

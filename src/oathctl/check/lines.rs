@@ -4,7 +4,7 @@
 //! [`Entry`]'s to say; here is only what was probably meant.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -31,12 +31,20 @@ const BEFORE_SECRET: &str = "USER and PIN come before the secret; PIN is - where
 pub struct World<'a> {
     /// Where the text comes from, for the findings.
     pub path: &'a Path,
-    /// Whether an account exists; `None` if nobody can tell.
-    pub has_account: &'a dyn Fn(&OsStr) -> Option<bool>,
+    /// The account of a name; `None` if nobody can tell.
+    pub account: &'a dyn Fn(&OsStr) -> Option<Account>,
     /// Now, in seconds since 1970.
     pub unix_time: u64,
     /// The widest window of the services that use the file.
     pub window: u32,
+}
+
+/// What the account service says of a name.
+#[derive(Clone)]
+pub enum Account {
+    None,
+    /// There is one, whose own name is this.
+    Named(OsString),
 }
 
 /// A token that a login can use.
@@ -84,7 +92,7 @@ struct Doctor<'a> {
     tokens: Vec<Token>,
     /// The line and user that a secret, by its digest, was first seen with.
     secrets: HashMap<[u8; 32], (usize, Vec<u8>)>,
-    accounts: HashMap<Vec<u8>, Option<bool>>,
+    accounts: HashMap<Vec<u8>, Option<Account>>,
 }
 
 struct Line<'a> {
@@ -260,24 +268,41 @@ impl<'a> Line<'a> {
                     .in_field(Field::User),
             );
         }
-        let exists = *doctor
+        let account = doctor
             .accounts
             .entry(entry.user.to_vec())
-            .or_insert_with(|| (world.has_account)(OsStr::from_bytes(entry.user)));
-        (exists == Some(false)).then(|| {
-            let name = printable(entry.user);
-            self.finding(
-                world,
-                Severity::Warning,
+            .or_insert_with(|| (world.account)(OsStr::from_bytes(entry.user)));
+        let (problem, advice) = match account {
+            None => return None,
+            Some(Account::Named(own)) if own.as_bytes() == entry.user => return None,
+            Some(Account::Named(own)) => {
+                let own = printable(own.as_bytes());
+                (
+                    match is_sound {
+                        true => format!(
+                            "names {}, which is another spelling of the account {own}",
+                            printable(entry.user)
+                        ),
+                        false => "is another spelling of an account's name".to_owned(),
+                    },
+                    format!("write {own}: a user has the tokens of the account's own name"),
+                )
+            }
+            Some(Account::None) => (
                 match is_sound {
-                    true => format!("names {name}, who has no account on this system"),
+                    true => format!(
+                        "names {}, who has no account on this system",
+                        printable(entry.user)
+                    ),
                     false => "names nobody who has an account on this system".to_owned(),
                 },
                 "correct the name, or remove the line with oathctl remove; a service with users \
-                 of its own needs no account",
-            )
-            .in_field(Field::User)
-        })
+                 of its own needs no account"
+                    .to_owned(),
+            ),
+        };
+        let finding = self.finding(world, Severity::Warning, problem, advice);
+        Some(finding.in_field(Field::User))
     }
 
     fn check_pin(&self, entry: &Entry, world: &World) -> Option<Finding> {

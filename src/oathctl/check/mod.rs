@@ -1,7 +1,9 @@
 //! `oathctl check`: the doctor.
 //!
 //! - [`lines`]: the usersfile, line by line
+//! - [`replaceable`]: whether a login can put a new file in its place
 //! - [`services`]: the lines of the PAM configuration, and what they make of the tokens
+//! - [`stacks`]: the stack of each service: who gets in with what; [`stack`] knows it
 //! - [`sshd`]: its settings that keep the prompt away, or lead around it
 //! - [`programs`]: what the system's own programs say of sshd and the clock
 //! - [`finding`]: what was found, and how it is told
@@ -9,11 +11,15 @@
 mod finding;
 mod lines;
 mod programs;
+mod replaceable;
 mod services;
 mod sshd;
+pub mod stack;
+mod stacks;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::ops::Range;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -28,20 +34,21 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::output;
-use crate::pam_config::Use;
+use crate::pam_config::{self, Use};
 use crate::system::System;
 use crate::terminal;
 use crate::tokens::user_name;
 use finding::{Finding, Fix, Severity};
-use lines::{Token, World};
+use lines::{Account, Token, World};
 use services::Service;
+use stacks::{Access, Surroundings};
 
 /// Look for what is wrong with the usersfile and with what is around it
 #[derive(Args)]
 #[command(
     long_about = "Look for what is wrong with the usersfile and with what is around it: every \
-                  line that a login cannot use, rights and owners along the path, the PAM \
-                  services that use the module, the settings of sshd, the clock.",
+                  line that a login cannot use, rights and owners along the path, who gets in by \
+                  the PAM services that use the module, the settings of sshd, the clock.",
     after_help = "Exit codes:\n  \
                   0  nothing is wrong\n  \
                   1  there are warnings, or it could not be done\n  \
@@ -71,13 +78,15 @@ pub struct Check {
 #[derive(Serialize)]
 struct Report {
     services: Vec<Service>,
+    who_gets_in: Vec<Access>,
     mended: Vec<String>,
     findings: Vec<Finding>,
 }
 
 impl Check {
     pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let uses = system.uses()?;
+        let pam_services = system.pam_services()?;
+        let uses = pam_config::uses_of(&pam_services);
         let mut findings = Vec::new();
         let subjects = self.subjects(system, &uses, &mut findings)?;
         let now = system.now()?;
@@ -96,7 +105,26 @@ impl Check {
                 .any(|token| matches!(token.token_type.moving_factor, MovingFactor::Time { .. }));
             findings.extend(examined.findings);
         }
-        findings.extend(self.check_sshd(&subjects));
+        let sshd = self.sshd(&subjects);
+        let (who_gets_in, of_stacks) = match system.given_usersfile()? {
+            // One file is asked about, which may be that of no service.
+            Some(_) if subjects.iter().all(|subject| subject.uses.is_empty()) => Default::default(),
+            _ => stacks::check(
+                &pam_services,
+                &Surroundings {
+                    root: system.pam_root(),
+                    has_own_modules: system.has_own_pam(),
+                    // Of an sshd that is not there, or does not start, nothing is said besides.
+                    asks_besides: &|service| {
+                        let settings = sshd.as_ref().map(|settings| settings.as_ref().ok());
+                        let settings = settings.flatten().map(|text| sshd::Settings::parse(text));
+                        service == "sshd" && settings.is_none_or(|it| it.asks_besides())
+                    },
+                },
+            ),
+        };
+        findings.extend(of_stacks);
+        findings.extend(self.check_sshd(&subjects, sshd));
         if by_time {
             findings.extend(programs::check_clock());
         }
@@ -107,6 +135,7 @@ impl Check {
             .collect();
         self.tell(Report {
             services,
+            who_gets_in,
             mended,
             findings,
         })
@@ -174,19 +203,21 @@ impl Check {
         })
     }
 
+    /// The settings of sshd, if it uses the module and is there.
+    fn sshd(&self, subjects: &[Subject]) -> Option<Result<String, Box<Finding>>> {
+        in_sshd(subjects).next()?;
+        programs::sshd_settings()
+    }
+
     /// What sshd makes of the module, if it uses it.
-    fn check_sshd(&self, subjects: &[Subject]) -> Vec<Finding> {
-        let mut in_sshd = subjects
-            .iter()
-            .flat_map(|subject| &subject.uses)
-            .filter(|found| found.services.iter().any(|service| service == "sshd"))
-            .peekable();
-        if in_sshd.peek().is_none() {
-            return Vec::new();
-        }
-        let asks =
-            in_sshd.any(|found| !found.options.use_first_pass && !found.options.try_first_pass);
-        match programs::sshd_settings() {
+    fn check_sshd(
+        &self,
+        subjects: &[Subject],
+        settings: Option<Result<String, Box<Finding>>>,
+    ) -> Vec<Finding> {
+        let asks = in_sshd(subjects)
+            .any(|found| !found.options.use_first_pass && !found.options.try_first_pass);
+        match settings {
             None => Vec::new(),
             Some(Err(finding)) => vec![*finding],
             Some(Ok(text)) => sshd::Settings::parse(&text).check(asks),
@@ -228,6 +259,12 @@ impl Check {
     }
 }
 
+/// The lines that sshd uses.
+fn in_sshd<'a>(subjects: &'a [Subject]) -> impl Iterator<Item = &'a Use> {
+    let uses = subjects.iter().flat_map(|subject| &subject.uses).copied();
+    uses.filter(|found| found.services.iter().any(|service| service == "sshd"))
+}
+
 /// A usersfile, and the lines of the PAM configuration that name it.
 struct Subject<'a> {
     /// The file, or why there is none to look at.
@@ -263,6 +300,9 @@ impl Subject<'_> {
             examined.findings.extend(of_line);
             examined.findings.extend(of_tokens);
         }
+        examined
+            .findings
+            .extend(services::check_together(&self.uses));
         Ok(examined)
     }
 
@@ -280,6 +320,10 @@ impl Subject<'_> {
                     .collect();
                 let (found, tokens) = self.check_lines(&document, path, now);
                 findings.extend(found);
+                let needs_writing = |line: &&Use| line.options.journal_folder.is_none();
+                if self.uses.is_empty() || self.uses.iter().any(needs_writing) {
+                    findings.extend(replaceable::check(path));
+                }
                 Ok(Examined {
                     findings,
                     tokens,
@@ -331,7 +375,10 @@ impl Subject<'_> {
             document,
             &World {
                 path,
-                has_account: &|user| sys::account_by_name(user).ok().map(|found| found.is_some()),
+                account: &|user| {
+                    let found = sys::account_by_name(user).ok()?;
+                    Some(found.map_or(Account::None, |found| Account::Named(found.name)))
+                },
                 unix_time: now,
                 window: windows.max().unwrap_or(default),
             },
@@ -371,28 +418,45 @@ impl Subject<'_> {
     }
 }
 
-/// Puts the fixes of the findings into the document.
+/// Where in a line, and with what.
+type Replacement<'a> = (&'a Range<usize>, &'a [u8]);
+
+/// Puts the fixes of the findings into the document, in one pass over its lines.
 fn mend_lines(document: &mut Document, findings: &[Finding]) -> Vec<String> {
     let mut mended = Vec::new();
-    // From the end of each line to its start, so that what lies before keeps its place.
-    for finding in findings.iter().rev() {
+    let mut fixes: BTreeMap<usize, Vec<Replacement>> = BTreeMap::new();
+    for finding in findings {
         let (Some(number), Some(field), Some(Fix::Replace { span, text, done })) =
             (finding.line, finding.field, &finding.fix)
         else {
             continue;
         };
-        let Some(line) = document.line(number) else {
-            continue;
-        };
-        let parts = [&line.text[..span.start], text, &line.text[span.end..]];
-        let line = Zeroizing::new(parts.concat());
-        document.replace(number, &line);
+        fixes.entry(number).or_default().push((span, text));
         mended.push(format!(
             "{}:{number}: mended: {field} {done}",
             finding.place.display()
         ));
     }
-    mended.reverse();
+    if fixes.is_empty() {
+        return mended;
+    }
+    let added = fixes.values().flatten().map(|(_, text)| text.len());
+    // At its full length: a vector that grows leaves copies behind.
+    let room = document.text().len() + added.sum::<usize>();
+    let mut new = Zeroizing::new(Vec::with_capacity(room));
+    let old = document.text().split_inclusive(|&byte| byte == b'\n');
+    for (number, line) in (1..).zip(old) {
+        let mut copied = 0;
+        let mut of_line = fixes.remove(&number).unwrap_or_default();
+        of_line.sort_by_key(|(span, _)| span.start);
+        for (span, text) in of_line {
+            new.extend_from_slice(&line[copied..span.start]);
+            new.extend_from_slice(text);
+            copied = span.end;
+        }
+        new.extend_from_slice(&line[copied..]);
+    }
+    *document = Document::new(&new);
     mended
 }
 
@@ -414,12 +478,19 @@ fn of_message(severity: Severity, path: &Path, message: &str) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, Instant};
+
     use proptest::prelude::*;
 
     fn check(document: &Document) -> Vec<Finding> {
         let world = World {
             path: Path::new("users.oath"),
-            has_account: &|user| Some(user == "root"),
+            account: &|user| {
+                Some(match user.to_str() {
+                    Some("root" | "ROOT") => Account::Named("root".into()),
+                    _ => Account::None,
+                })
+            },
             unix_time: 1_768_478_400,
             window: 5,
         };
@@ -438,6 +509,33 @@ mod tests {
                 format!("{kind} {user} {pin} {secret}{last_used}{end}")
             },
         )
+    }
+
+    #[test]
+    fn to_mend_a_file_takes_as_long_as_to_read_it() {
+        let line = "HOTP/T30/6 root \u{2013} 3a7bd3e2360a3d29eea436fcfb7e44c735d117c4\n";
+        let lines = (1 << 20) / line.len();
+        let mut document = Document::new(line.repeat(lines).as_bytes());
+        let findings = check(&document);
+        let start = Instant::now();
+        assert_eq!(mend_lines(&mut document, &findings).len(), lines);
+        // Less than a second; with a new copy of the file for each line it was minutes.
+        assert!(start.elapsed() < Duration::from_secs(20));
+        assert!(document.text() == line.replace('\u{2013}', "-").repeat(lines).as_bytes());
+    }
+
+    #[test]
+    fn another_spelling_of_an_account_is_named_with_the_accounts_own() {
+        let line = |user| format!("HOTP/T30/6 {user} - 3a7bd3e2360a3d29eea436fcfb7e44c735d117c4\n");
+        assert!(check(&Document::new(line("root").as_bytes())).is_empty());
+        let findings = check(&Document::new(line("ROOT").as_bytes()));
+        assert_eq!(
+            findings.iter().map(Finding::to_string).collect::<Vec<_>>(),
+            [
+                "users.oath:1: warning: field 2 (USER) names ROOT, which is another spelling of \
+                 the account root\n    write root: a user has the tokens of the account's own name"
+            ]
+        );
     }
 
     proptest! {

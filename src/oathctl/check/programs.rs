@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use super::finding::{Finding, Severity};
 
-/// Runs a program of the system and returns what it printed, or `None` if it is not there or
-/// failed.
+/// Runs a program of the system and returns what it printed, or where it failed, what it
+/// complained of; `None` if it is not there.
 fn output_of(program: &str, arguments: &[&str]) -> Option<Result<String, String>> {
     let output = Command::new(find(program)?)
         .args(arguments)
@@ -20,7 +20,7 @@ fn output_of(program: &str, arguments: &[&str]) -> Option<Result<String, String>
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
         let said = String::from_utf8_lossy(&output.stderr);
-        Err(said.lines().next().unwrap_or("it failed").to_owned())
+        Err(said.into_owned())
     })
 }
 
@@ -35,16 +35,31 @@ fn find(program: &str) -> Option<PathBuf> {
 
 /// The effective settings of sshd; `None` if there is no sshd.
 pub fn sshd_settings() -> Option<Result<String, Box<Finding>>> {
-    output_of("sshd", &["-T"]).map(|output| {
-        output.map_err(|said| {
-            Box::new(Finding::new(
-                Severity::Note,
-                "sshd",
-                format!("cannot tell how sshd is set up: sshd -T says \"{said}\""),
-                "as root, and where sshd is set up, it tells",
-            ))
-        })
-    })
+    output_of("sshd", &["-T"]).map(|output| output.map_err(|said| Box::new(refused(&said))))
+}
+
+/// Why sshd does not tell its settings: because it would not start with them either, or for want of
+/// what only root can read and what its service makes before it starts.
+fn refused(said: &str) -> Finding {
+    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines().next().unwrap_or("it failed");
+    let has = |text: &str| lines().any(|line| line.contains(text));
+    let is_for_root = pam_oath::sys::effective_user() != 0
+        && (has("Permission denied") || has("no hostkeys available"));
+    if is_for_root || has("Missing privilege separation directory") {
+        return Finding::new(
+            Severity::Note,
+            "sshd",
+            format!("cannot tell how sshd is set up: sshd -T says \"{first}\""),
+            "as root, and where sshd is set up, it tells",
+        );
+    }
+    Finding::new(
+        Severity::Error,
+        "sshd",
+        format!("refuses its configuration, says \"{first}\", and does not start again with it"),
+        "run sshd -t, and correct what it names",
+    )
 }
 
 /// Whether something keeps the clock right: codes by time depend on it.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use pam_oath::login::CodeLength;
@@ -17,6 +18,8 @@ use crate::pam_config::Use;
 /// A window that leaves fewer guesses than this for an even chance is too large: one guess a
 /// second is through them within three hours.
 const FEWEST_GUESSES: f64 = 10_000.0;
+
+const HOME: &[u8] = b"${HOME}";
 
 /// A line of the PAM configuration that names the module.
 #[derive(Serialize)]
@@ -93,14 +96,91 @@ pub fn check_line(line: &Use, usersfile_exists: Option<bool>) -> Vec<Finding> {
             );
         }
     }
-    if line.lets_wrong_codes_pass() {
+    let in_home = line.options.usersfile.as_bytes();
+    let in_home = in_home.windows(HOME.len()).any(|part| part == HOME);
+    for (is_set, name) in [
+        (line.options.no_usersfile_okay, "no_usersfile_okay"),
+        (line.options.null_ok, "nullok"),
+    ] {
+        if is_set && in_home {
+            add(
+                Severity::Warning,
+                format!(
+                    "{name} with ${{HOME}} in usersfile= asks for no code while the home \
+                     directory is not mounted"
+                ),
+                "keep the tokens out of the homes: usersfile=/var/lib/oath/${USER}; or remove \
+                 the argument",
+            );
+        }
+    }
+    findings
+}
+
+/// Checks the lines that name one usersfile against each other.
+pub fn check_together(lines: &[&Use]) -> Vec<Finding> {
+    let Some((first, rest)) = lines.split_first() else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    let mut add = |other: &Use, problem: String, advice: &str| {
+        let finding = Finding::new(Severity::Warning, &other.file, problem, advice);
+        findings.push(finding.at_line(other.line));
+    };
+    let place = |line: &Use| format!("{}:{}", line.file.display(), line.line);
+    let written = |name: &str, value: Option<String>| match value {
+        Some(value) => format!("{name}={value}"),
+        None => format!("no {name}="),
+    };
+    let digits = |line: &Use| written("digits", line.options.digits.map(|it| it.to_string()));
+    if let Some(other) = rest
+        .iter()
+        .find(|it| it.options.window != first.options.window)
+    {
         add(
-            Severity::Warning,
+            other,
             format!(
-                "the module is {}: after a wrong code the other lines decide alone",
-                line.control
+                "has window={}, and {} has window={} for the same usersfile, so that a code that \
+                 one service takes is wrong for the other",
+                other.options.window,
+                place(first),
+                first.options.window
             ),
-            "make it required if nobody is to get in without a code",
+            "write the same window= in both",
+        );
+    }
+    if let Some(other) = rest
+        .iter()
+        .find(|it| it.options.digits != first.options.digits)
+    {
+        add(
+            other,
+            format!(
+                "has {}, and {} has {} for the same usersfile, so that what is typed in one \
+                 service is wrong in the other",
+                digits(other),
+                place(first),
+                digits(first)
+            ),
+            "write the same digits= in both",
+        );
+    }
+    let journal = |line: &Use| line.options.journal_folder.clone();
+    if let Some(other) = rest.iter().find(|it| journal(it) != journal(first)) {
+        let (with, without) = match journal(first) {
+            Some(_) => (first, other),
+            None => (other, first),
+        };
+        let folder = journal(with).unwrap_or_default();
+        add(
+            without,
+            format!(
+                "does not have the readonly_ok={} of {} for the same usersfile, so that a code \
+                 that was recorded there alone is good once more here",
+                folder.to_string_lossy(),
+                place(with)
+            ),
+            "write the same readonly_ok= in both",
         );
     }
     findings

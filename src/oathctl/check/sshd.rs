@@ -98,6 +98,19 @@ impl<'a> Settings<'a> {
         findings
     }
 
+    /// Whether everybody who is asked for a code has shown a key or a ticket as well. A password
+    /// that sshd asks for is checked by the same lines of PAM.
+    pub fn asks_besides(&self) -> bool {
+        let methods = self.methods();
+        let shows_more = |list: &&str| {
+            list.split(',').any(|method| {
+                let method = method.split(':').next().unwrap_or_default();
+                ["publickey", "hostbased", "gssapi-with-mic"].contains(&method)
+            })
+        };
+        !methods.is_empty() && methods.iter().all(shows_more)
+    }
+
     /// The alternatives of AuthenticationMethods; none if any method will do.
     fn methods(&self) -> Vec<&'a str> {
         match self.0.get("authenticationmethods") {

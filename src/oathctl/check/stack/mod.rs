@@ -1,0 +1,202 @@
+//! The auth stack of a PAM service: read as libpam reads it ([`parse`]), run as libpam runs it
+//! ([`walk`]), and what follows for who gets in ([`judge`], with the other modules that
+//! [`modules`] knows).
+//!
+//! Nothing here reads a file by itself, and nothing needs more than the standard library:
+//! `tests/stack.rs` takes this folder in by its path and compares its answers with those of the
+//! real libpam.
+
+pub mod judge;
+pub mod modules;
+pub mod parse;
+pub mod walk;
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// What a module returns. The names are those of pam.conf(5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReturnCode(u8);
+
+impl ReturnCode {
+    pub const SUCCESS: ReturnCode = ReturnCode(0);
+    pub const SERVICE_ERR: ReturnCode = ReturnCode(3);
+    pub const SYSTEM_ERR: ReturnCode = ReturnCode(4);
+    pub const BUF_ERR: ReturnCode = ReturnCode(5);
+    pub const PERM_DENIED: ReturnCode = ReturnCode(6);
+    pub const AUTH_ERR: ReturnCode = ReturnCode(7);
+    pub const CRED_INSUFFICIENT: ReturnCode = ReturnCode(8);
+    pub const AUTHINFO_UNAVAIL: ReturnCode = ReturnCode(9);
+    pub const USER_UNKNOWN: ReturnCode = ReturnCode(10);
+    pub const MAXTRIES: ReturnCode = ReturnCode(11);
+    pub const CONV_ERR: ReturnCode = ReturnCode(19);
+    pub const AUTHTOK_ERR: ReturnCode = ReturnCode(20);
+    pub const IGNORE: ReturnCode = ReturnCode(25);
+    pub const ABORT: ReturnCode = ReturnCode(26);
+    pub const MODULE_UNKNOWN: ReturnCode = ReturnCode(28);
+
+    /// In the order of their numbers.
+    const NAMES: [&str; 32] = [
+        "success",
+        "open_err",
+        "symbol_err",
+        "service_err",
+        "system_err",
+        "buf_err",
+        "perm_denied",
+        "auth_err",
+        "cred_insufficient",
+        "authinfo_unavail",
+        "user_unknown",
+        "maxtries",
+        "new_authtok_reqd",
+        "acct_expired",
+        "session_err",
+        "cred_unavail",
+        "cred_expired",
+        "cred_err",
+        "no_module_data",
+        "conv_err",
+        "authtok_err",
+        "authtok_recover_err",
+        "authtok_lock_busy",
+        "authtok_disable_aging",
+        "try_again",
+        "ignore",
+        "abort",
+        "authtok_expired",
+        "module_unknown",
+        "bad_item",
+        "conv_again",
+        "incomplete",
+    ];
+
+    #[allow(dead_code, reason = "for the comparison with libpam")]
+    pub fn from_name(name: &str) -> Option<ReturnCode> {
+        let number = Self::NAMES.iter().position(|known| *known == name)?;
+        Some(ReturnCode(number as u8))
+    }
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES[usize::from(self.0)]
+    }
+}
+
+impl fmt::Display for ReturnCode {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a control makes of a return code (pam.conf(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Ignore,
+    Ok,
+    Done,
+    Bad,
+    Die,
+    Reset,
+    /// Jump over so many modules.
+    Jump(u32),
+}
+
+/// The control of a line: an action for each return code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control([Action; ReturnCode::NAMES.len()]);
+
+impl Control {
+    pub fn action(&self, code: ReturnCode) -> Action {
+        self.0[usize::from(code.0)]
+    }
+}
+
+/// Where a line stands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    pub file: PathBuf,
+    /// Counted from 1; of a line that is continued, its first.
+    pub line: usize,
+}
+
+/// A module as a line names it.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// The path as it is written.
+    pub path: Vec<u8>,
+    pub arguments: Vec<Vec<u8>>,
+}
+
+impl Module {
+    /// The name of its file.
+    pub fn name(&self) -> &[u8] {
+        let parts = self.path.rsplit(|&byte| byte == b'/');
+        parts.into_iter().next().unwrap_or_default()
+    }
+}
+
+/// What stands at one place of a stack.
+#[derive(Clone, Debug)]
+pub enum Call {
+    Module(Module),
+    /// A line that libpam can't use: it returns `perm_denied`.
+    Failure,
+    /// The line that begins a substack, whose entries follow one level deeper. It counts in jumps
+    /// and does nothing else.
+    Substack,
+}
+
+/// One entry of a stack, included files in place.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub call: Call,
+    /// How many substacks it is in.
+    pub level: usize,
+    pub control: Control,
+    /// The control as it is written, with its brackets.
+    pub control_text: String,
+    pub place: Place,
+    /// Whether the type has a `-`: the module may be missing.
+    pub may_be_missing: bool,
+    pub fault: Option<Fault>,
+}
+
+impl Entry {
+    pub fn module(&self) -> Option<&Module> {
+        match &self.call {
+            Call::Module(module) => Some(module),
+            Call::Failure | Call::Substack => None,
+        }
+    }
+}
+
+/// What libpam can't make sense of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// `auht required …` is taken for auth, and fails.
+    UnknownType(String),
+    /// `requierd`, `[success=okay]`: every return code is bad, that of a success too.
+    UnknownControl(String),
+    NoControl,
+    NoModule,
+    /// An include or substack of a file that isn't there, or that can't be read as a whole.
+    BadInclude(String),
+    /// An `@include` of a file that isn't there.
+    MissingFile(String),
+    /// `include`, `substack` or `@include` without a file.
+    IncludeOfNothing,
+    /// Files that include each other.
+    Cycle,
+    /// The last line ends with a backslash.
+    UnfinishedLine,
+}
+
+/// The auth stack of a service.
+#[derive(Clone, Debug, Default)]
+pub struct Stack {
+    pub entries: Vec<Entry>,
+    /// The lines that include another file with `include`.
+    pub includes: Vec<Place>,
+    /// Why `pam_start` fails: nobody gets in, by whatever module.
+    pub broken: Option<(Fault, Place)>,
+}
