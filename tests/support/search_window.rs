@@ -2,7 +2,7 @@
 //! window, `search_window HASH CODE`, and the comparison of a PIN, `search_window pin FIELD TYPED`.
 
 use pam_oath::otp::{Algorithm, Code, Key, find};
-use pam_oath::pin;
+use pam_oath::pin::{self, CheckedHashes};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -39,5 +39,11 @@ fn counted_search(key: &Key, code: &Code) -> Option<usize> {
 /// As `counted_search`.
 #[inline(never)]
 fn counted_comparison(field: &[u8], typed: &[u8]) -> bool {
-    pin::fits(field, typed).expect("a PIN field").into()
+    let mut checked = CheckedHashes::default();
+    if pin::is_hash(field) {
+        checked.check(field, typed);
+    }
+    pin::fits(field, typed, &checked)
+        .expect("a PIN field")
+        .into()
 }
