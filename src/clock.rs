@@ -79,6 +79,14 @@ impl Zone {
         Zone::of_file(Path::new(SYSTEM_ZONE))
     }
 
+    /// Universal time.
+    pub fn universal() -> Zone {
+        Zone {
+            file: PathBuf::new(),
+            rules: OnceCell::from(TimeZone::utc()),
+        }
+    }
+
     /// The zone that a file of the time zone database describes.
     pub fn of_file(file: &Path) -> Zone {
         Zone {

@@ -186,17 +186,21 @@ impl System {
         usersfile: &Usersfile,
         mut change: impl FnMut(&mut Document) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        match self.edit(usersfile, &mut change) {
-            Err(Error::Usersfile(usersfile::Error::Missing(_))) => {}
-            result => return result,
-        }
-        let _waiting = terminal::hold_signals();
-        let (answer, warnings) = usersfile.edit_or_create(|document| {
+        // Also what another oathctl has just created and not begun yet.
+        let mut change = |document: &mut Document| {
             if document.text().is_empty() {
                 *document = Document::new(HEADER.as_bytes());
             }
             change(document)
-        })?;
+        };
+        match self.edit(usersfile, &mut change) {
+            Err(Error::Usersfile(
+                usersfile::Error::Missing(_) | usersfile::Error::DanglingLink { .. },
+            )) => {}
+            result => return result,
+        }
+        let _waiting = terminal::hold_signals();
+        let (answer, warnings) = usersfile.edit_or_create(change)?;
         warnings.iter().for_each(|warning| output::warn(warning));
         Ok(answer)
     }

@@ -26,6 +26,14 @@ pub enum Error {
     /// There is no file, but the folder it should be in.
     #[error("{} does not exist", .0.display())]
     Missing(PathBuf),
+    /// A symbolic link stands for the file, and leads to none: where a disk is not mounted, say.
+    #[error("{} is a symbolic link to {}, which does not exist", link.display(), path.display())]
+    DanglingLink {
+        /// The path as it was given.
+        link: PathBuf,
+        /// Where it leads.
+        path: PathBuf,
+    },
     /// There is not even a folder.
     #[error("the folder {} does not exist", .0.display())]
     MissingFolder(PathBuf),
@@ -104,6 +112,10 @@ impl Error {
     pub fn of_path(self, path: PathBuf) -> Error {
         match self {
             Error::Missing(_) => Error::Missing(path),
+            Error::DanglingLink { .. } => Error::DanglingLink {
+                link: path.clone(),
+                path,
+            },
             Error::MissingFolder(_) => Error::MissingFolder(path),
             Error::Refused { problem, .. } => Error::Refused { path, problem },
             Error::Owner(_) => Error::Owner(path),

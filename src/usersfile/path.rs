@@ -38,6 +38,8 @@ pub struct Place {
     pub path: PathBuf,
     /// What each link on the way made of the path.
     pub through: Vec<PathBuf>,
+    /// Whether the file's name, as it was given, was a link.
+    pub is_link: bool,
     /// The one user besides root whose folder it is.
     pub owner: Option<Account>,
     /// Whether everybody may put files into the folder (its sticky bit is set, then).
@@ -52,6 +54,7 @@ impl Place {
         let mut walk = Walk::start()?;
         let mut ahead = Vec::new();
         let mut through = Vec::new();
+        let mut is_link = false;
         push_components(&mut ahead, path);
         loop {
             let Some(name) = ahead.pop() else {
@@ -72,7 +75,7 @@ impl Place {
             };
             let next = match next {
                 Err(error) if is_last && error.kind() == io::ErrorKind::NotFound => {
-                    return walk.arrive(name, None, through, home_of);
+                    return walk.arrive(name, None, (through, is_link), home_of);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Err(Error::MissingFolder(walk.path.join(name)));
@@ -93,10 +96,11 @@ impl Place {
                     // Only root's own links get here, so there are no rights to carry along.
                     walk = Walk::start()?;
                 }
+                is_link |= is_last;
                 push_components(&mut ahead, &target);
                 through.push(walk.path.join(ahead.iter().rev().collect::<PathBuf>()));
             } else if is_last {
-                return walk.arrive(name, Some(metadata), through, home_of);
+                return walk.arrive(name, Some(metadata), (through, is_link), home_of);
             } else {
                 walk.enter(&name, next, &metadata)?;
             }
@@ -338,7 +342,7 @@ impl Walk {
         self,
         name: OsString,
         found: Option<Metadata>,
-        through: Vec<PathBuf>,
+        (through, is_link): (Vec<PathBuf>, bool),
         home_of: Option<u32>,
     ) -> Result<Place, Error> {
         let path = self.path.join(&name);
@@ -363,6 +367,7 @@ impl Walk {
             found,
             path,
             through,
+            is_link,
             owner: self.owner,
             _rights: self.rights,
         })

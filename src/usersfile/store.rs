@@ -183,7 +183,7 @@ impl Usersfile {
         let io = |action| Error::io(action, &self.path);
         for _ in 0..ATTEMPTS {
             let place = Place::find(&self.path, self.home_of)?;
-            let file = open(&place, deadline)?;
+            let file = open(&self.path, &place, deadline)?;
             let metadata = checked(&place, &file)?;
             let mut look = Look {
                 is_known: false,
@@ -301,7 +301,7 @@ impl Usersfile {
     pub(super) fn lock_within(&self, deadline: &Deadline) -> Result<Held, Error> {
         loop {
             let place = Place::find(&self.path, self.home_of)?;
-            let file = open(&place, deadline)?;
+            let file = open(&self.path, &place, deadline)?;
             if let Some(held) = Held::lock(place, file, deadline)? {
                 return Ok(held);
             }
@@ -339,7 +339,7 @@ pub struct Updated<T> {
 }
 
 /// Opens the file in its place.
-fn open(place: &Place, deadline: &Deadline) -> Result<File, Error> {
+fn open(path: &Path, place: &Place, deadline: &Deadline) -> Result<File, Error> {
     // First what was found as a mere path: opening some devices for reading does something.
     let mut found = place.found.clone();
     if found.is_none() {
@@ -354,9 +354,16 @@ fn open(place: &Place, deadline: &Deadline) -> Result<File, Error> {
             found = look_at(place, &place.name)?;
         }
     }
-    found
-        .ok_or_else(|| Error::Missing(place.path.clone()))
-        .and_then(|found| place.check_file(&found))?;
+    match found {
+        Some(found) => place.check_file(&found)?,
+        None if place.is_link => {
+            return Err(Error::DanglingLink {
+                link: path.to_owned(),
+                path: place.path.clone(),
+            });
+        }
+        None => return Err(Error::Missing(place.path.clone())),
+    }
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
     sys::open_at(&place.folder, &place.name, flags, 0).map_err(Error::io("open", &place.path))
 }

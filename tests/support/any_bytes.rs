@@ -4,7 +4,6 @@
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use pam_oath::clock::{LocalTime, Zone};
 use pam_oath::login::{self, Attempt, Decision, MAX_WINDOW, Now, Undecided, Verdict};
@@ -20,13 +19,9 @@ const USER: &[u8] = b"u";
 
 /// The local time of a machine that keeps universal time.
 fn universal_time(unix_time: u64) -> LocalTime {
-    zone()
+    Zone::universal()
         .local_time(unix_time)
         .expect("a time of the calendar")
-}
-
-fn zone() -> Zone {
-    Zone::of_file(Path::new("/nonexistent/localtime"))
 }
 
 fn lines_of(file: &[u8]) -> Vec<UserLine> {
@@ -137,7 +132,7 @@ pub fn whole_login(bytes: &[u8]) {
         replay_grace: options.replay_grace,
         now: Now {
             unix_time,
-            zone: zone(),
+            zone: Zone::universal(),
         },
     };
     let Some(decision) = decide(&lines, &attempt) else {

@@ -24,11 +24,14 @@ fn output_of(program: &str, arguments: &[&str]) -> Option<Result<String, String>
     })
 }
 
-/// On PATH, or where system programs are that PATH often leaves out.
+/// Where system programs are; on PATH only if they are in none of these. Of root, after su, it may
+/// be another user's.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+    ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(std::env::split_paths(&path))
         .map(|folder| folder.join(OsStr::new(program)))
         .find(|program| program.is_file())
 }

@@ -449,8 +449,11 @@ fn line_of(candidate: &Candidate) -> Zeroizing<Vec<u8>> {
     };
     // The step last used is believed together with its code alone.
     let used = counter.and_then(|step| {
+        // The step counts, whatever the clock on the wall showed.
+        let time = step.checked_mul(period.into())?;
         let time = Zone::system()
-            .local_time(step.checked_mul(period.into())?)
+            .local_time(time)
+            .or_else(|_| Zone::universal().local_time(time))
             .ok()?;
         let code = Key::new(token_type.algorithm, secret).code(step, token_type.digits);
         let entry = Entry::parse(&line)?;
