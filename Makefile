@@ -2,7 +2,7 @@
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 MODULE := $(TARGET)/release/libpam_oath.so
 
-.PHONY: help build test check bench demo install uninstall deb rpm deny fuzz
+.PHONY: help build test check bench demo install uninstall deb rpm deny fuzz mutants
 
 help:
 	@echo 'make build   the module, $(MODULE:$(CURDIR)/%=%)'
@@ -13,6 +13,7 @@ help:
 	@echo 'make install, make uninstall   PREFIX=/usr/local, DESTDIR=, SECURITYDIR= found'
 	@echo 'make deb, make rpm             packages, in $(TARGET:$(CURDIR)/%=%)/packages'
 	@echo 'make deny    licences and sources of the dependencies, with cargo-deny'
+	@echo 'make mutants   whether the tests notice when the change since MUTANTS_SINCE is broken'
 	@echo 'make fuzz    each fuzzer for FUZZ_SECONDS (60); needs nightly Rust, cargo-fuzz and g++'
 	@echo 'cargo test   the tests that need neither root nor more packages'
 
@@ -63,6 +64,15 @@ deb rpm:
 deny:
 	scripts/cargo-tool cargo-deny 0.18.3
 	$(TARGET)/tools/bin/cargo-deny --all-features check bans licenses sources
+
+# Not part of CI: a change of some files takes an hour.
+MUTANTS_SINCE ?= HEAD~1
+mutants:
+	scripts/cargo-tool cargo-mutants 26.0.0
+	@mkdir -p $(TARGET)
+	git diff $(MUTANTS_SINCE) -- src >$(TARGET)/mutants.diff
+	$(TARGET)/tools/bin/cargo-mutants mutants --in-diff $(TARGET)/mutants.diff --output $(TARGET) \
+	    --exclude 'src/oathctl/**' --no-shuffle $(MUTANTS)
 
 FUZZERS := usersfile arguments whole_login
 FUZZ_SECONDS ?= 60

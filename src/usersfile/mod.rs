@@ -1,7 +1,7 @@
-//! The file: what a line means ([`mod@format`]), which lines are a user's ([`scan`]), whose path
-//! it is ([`path`]), how it is locked, read and replaced ([`store`]); and the small files beside
-//! it ([`state`]), such as what was used while it could not be written ([`journal`]). What only the tool does,
-//! which takes whole contents, is in [`edit`].
+//! The file: what a line means ([`mod@format`]), which lines are a user's ([`scan`]), the walk to it
+//! that checks every owner ([`path`]), how it is locked, read and replaced ([`store`]); and the
+//! small files beside it ([`state`]), such as what was used while it could not be written
+//! ([`journal`]). What only the tool does, which takes whole contents, is in [`edit`].
 
 #![forbid(unsafe_code)]
 
