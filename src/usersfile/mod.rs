@@ -70,12 +70,17 @@ pub enum Error {
     NameService(io::Error),
     /// The new file could not be given to the owner of the old one.
     #[error(
-        "cannot give the new file for {path} to the owner of the old one, for want of CAP_CHOWN: \
-         add it to CapabilityBoundingSet= of the service's unit, or let {path} belong to who runs \
-         the service",
-        path = .0.display()
+        "cannot copy owner and rights of {path}: {cause}; for want of CAP_CHOWN? Add it to \
+         CapabilityBoundingSet= of the service's unit, or let the file belong to who runs the \
+         service",
+        path = path.display()
     )]
-    Owner(PathBuf),
+    Owner {
+        /// The usersfile.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// Somebody else held the lock until the time was up.
     #[error(
         "{} stayed locked for {} seconds; find the program that holds it with: fuser -v {}",
@@ -118,7 +123,7 @@ impl Error {
             },
             Error::MissingFolder(_) => Error::MissingFolder(path),
             Error::Refused { problem, .. } => Error::Refused { path, problem },
-            Error::Owner(_) => Error::Owner(path),
+            Error::Owner { cause, .. } => Error::Owner { path, cause },
             Error::Locked(_) => Error::Locked(path),
             Error::Changing(_) => Error::Changing(path),
             Error::Io { action, cause, .. } => Error::Io {

@@ -672,9 +672,10 @@ impl Held {
         let writable = name.open_for_writing(&file)?;
         let Range { start, end } = rewrite.span;
         give_owner(&self.metadata, &file).map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied if self.place.owner.is_none() => {
-                Error::Owner(self.place.path.clone())
-            }
+            io::ErrorKind::PermissionDenied if self.place.owner.is_none() => Error::Owner {
+                path: self.place.path.clone(),
+                cause: error,
+            },
             _ => self.io("copy owner and rights of")(error),
         })?;
         make_like(&self.file, &self.metadata, &file)
