@@ -336,7 +336,9 @@ pub fn decide<'a>(
         };
         return decided(accepted, compared_here);
     }
-    if compared == Compared::NoCode {
+    // Where no PIN can be typed, it is the PIN that is missing.
+    let has_no_pin = refusal == Refusal::WrongPin && attempt.code_length == CodeLength::Whole;
+    if compared == Compared::NoCode && !has_no_pin {
         refusal = Refusal::NoCode;
     }
     Ok(Decision {

@@ -2,6 +2,7 @@
 //! clock.
 
 use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -24,14 +25,18 @@ fn output_of(program: &str, arguments: &[&str]) -> Option<Result<String, String>
     })
 }
 
-/// Where system programs are; on PATH only if they are in none of these. Of root, after su, it may
-/// be another user's.
+/// On PATH, or where system programs are that PATH often leaves out. After su, root's PATH may be
+/// another user's: what others can put there is not run.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]
-        .map(PathBuf::from)
-        .into_iter()
-        .chain(std::env::split_paths(&path))
+    let is_own = |folder: &PathBuf| {
+        let own = [0, pam_oath::sys::effective_user()];
+        let metadata = std::fs::metadata(folder);
+        metadata.is_ok_and(|found| own.contains(&found.uid()) && found.mode() & 0o022 == 0)
+    };
+    std::env::split_paths(&path)
+        .filter(is_own)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
         .map(|folder| folder.join(OsStr::new(program)))
         .find(|program| program.is_file())
 }
