@@ -1,4 +1,4 @@
-//! The door that PAM knocks at: the entry points, and one login from top to bottom.
+//! PAM entry points, and one login from top to bottom.
 
 #![allow(unsafe_code)] // for the entry points below; everything unsafe they do is in `handle`
 
