@@ -19,7 +19,7 @@ use nix::unistd::Pid;
 use setuid::{CALLER, called, called_by, caller_sends, setuid_program};
 use support::codes::Token;
 use support::strace::Traced;
-use support::{NOON, Scene, program};
+use support::{NOON, Scene};
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
 const OTHER_SECRET: &str = "6162636465666768696a6b6c6d6e6f7071727374";
@@ -262,6 +262,8 @@ fn a_caller_who_may_write_no_byte_makes_no_used_code_good_and_keeps_nobody_out()
 
 /// What a signal of the caller's may stop, and how.
 struct Stopped {
+    /// Sent with root's rights, as the kernel does when ^Z is typed, not with the caller's.
+    by_terminal: bool,
     signal: &'static str,
     args: &'static str,
     /// Who logs in by the caller's program, and what is typed there.
@@ -301,7 +303,12 @@ fn a_stopped_login_keeps_nobody_out(stopped: Stopped) {
         assert!(start.elapsed() < PATIENCE && !attack.is_finished(), "no call that waits");
         sleep(Duration::from_millis(1));
     }
-    let may_stop = caller_sends(stopped.signal, process);
+    let may_stop = if stopped.by_terminal {
+        let signal = format!("SIG{}", stopped.signal).parse::<Signal>().unwrap();
+        kill(Pid::from_raw(process as i32), signal).is_ok()
+    } else {
+        caller_sends(stopped.signal, process)
+    };
     let code = |token: &str| Token::new(token).code_at(NOON + 30, 30, 0);
     let good = match stopped.other {
         "alice" => code(SECRET),
@@ -324,8 +331,9 @@ fn a_stopped_login_keeps_nobody_out(stopped: Stopped) {
 #[test]
 #[ignore = "needs root: run `make test`"]
 fn a_caller_who_stops_the_login_keeps_nobody_out() {
-    for signal in ["STOP", "TSTP", "TTIN", "TTOU"] {
+    for signal in ["STOP", "TSTP"] {
         a_stopped_login_keeps_nobody_out(Stopped {
+            by_terminal: false,
             signal,
             args: "window=5",
             attacked: ("alice", code(0)),
@@ -339,6 +347,7 @@ fn a_caller_who_stops_the_login_keeps_nobody_out() {
 fn a_caller_who_stops_a_login_in_the_throttle_does_not_keep_that_user_out() {
     for signal in ["STOP", "TSTP"] {
         a_stopped_login_keeps_nobody_out(Stopped {
+            by_terminal: false,
             signal,
             args: "window=5 throttle=1 throttle_dir=DIR/throttle",
             attacked: ("bob", "000000".into()),
@@ -352,10 +361,89 @@ fn a_caller_who_stops_a_login_in_the_throttle_does_not_keep_that_user_out() {
 fn a_caller_who_stops_a_login_in_the_journal_keeps_nobody_out() {
     for signal in ["STOP", "TSTP"] {
         a_stopped_login_keeps_nobody_out(Stopped {
+            by_terminal: false,
             signal,
             args: "window=5 readonly_ok=DIR/journal",
             attacked: ("alice", code(0)),
             other: "bob",
         });
     }
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_terminal_that_stops_the_login_keeps_nobody_out() {
+    for signal in ["TSTP", "TTIN", "TTOU"] {
+        a_stopped_login_keeps_nobody_out(Stopped {
+            by_terminal: true,
+            signal,
+            args: "window=5",
+            attacked: ("alice", code(0)),
+            other: "bob",
+        });
+    }
+}
+
+/// Users, groups, capabilities and signals of every thread of a process.
+const RIGHTS: &str = "^(Uid|Gid|Groups|SigBlk|SigIgn|SigCgt|CapInh|CapPrm|CapEff|CapBnd|CapAmb)";
+
+fn rights_of(process: &str) -> String {
+    let look = format!("grep -hE '{RIGHTS}' /proc/{process}/task/*/status");
+    let output = Command::new("sh").args(["-c", &look]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn users_and_signals_are_the_program_s_own_at_each_prompt_and_after_each_way_out() {
+    let scene = two_users();
+    let folder = scene.folder();
+    let seen = folder.join("seen");
+    fs::create_dir(&seen).unwrap();
+    // The program's shell has the caller's rights only.
+    fs::set_permissions(&seen, Permissions::from_mode(0o1777)).unwrap();
+    let state = format!(
+        "readonly_ok={0}/journal throttle=60 throttle_dir={0}/throttle try_first_pass",
+        folder.display()
+    );
+    let scene = scene.args(&state);
+    // Waiting for the program: by then it has its own mask of signals back.
+    let look = format!(
+        "until grep -q '^State:.S' /proc/$PPID/status; do :; done; \
+         grep -hE '{RIGHTS}' /proc/$PPID/task/*/status > seen/now; \
+         mv seen/now seen/$(ls seen | grep -vcx now)"
+    );
+    let called = called(&scene, "su");
+    let mut prompts = 0;
+    let mut own = String::new();
+    let mut check = |what: &str, rc: &str, login: support::Login| {
+        let outcome = login.while_asked(&look).run();
+        assert_eq!(outcome.rc, rc, "{what}: {}", outcome.log_text());
+        let after = rights_of(&called.process_id().to_string());
+        assert!(after.contains(&format!("Uid:\t{CALLER}\t0\t0\t0\n")), "{what}: {after}");
+        assert!(after.contains("SigBlk:\t0000000000000000\n"), "{what}: {after}");
+        if own.is_empty() {
+            own.clone_from(&after);
+        }
+        assert_eq!(after, own, "{what}");
+        for prompt in prompts..prompts + outcome.prompts.len() {
+            let at_prompt = fs::read_to_string(seen.join(prompt.to_string())).unwrap();
+            assert_eq!(at_prompt, own, "{what}, at the prompt");
+        }
+        prompts += outcome.prompts.len();
+    };
+    let typing = |code: String| [Some(code)];
+    check("unknown", "USER_UNKNOWN", called.login("carol").answering(typing(code(0))));
+    check("accepted", "SUCCESS", called.login("alice").answering(typing(code(0))));
+    let stacked = called.login("alice").stacked("000000");
+    check("refused twice", "AUTH_ERR", stacked.answering(typing(code(0))));
+    check("too early", "AUTH_ERR", called.login("alice").answering(typing(code(0))));
+    let cancelled = called.login("bob").stacked("000000");
+    let cancelled = cancelled.conversation_fails(pam_sys::PAM_CONV_ERR);
+    check("cancelled", "AUTH_ERR", cancelled);
+    let broken = scene.folder().join("throttle/throttle-bob");
+    fs::remove_file(&broken).unwrap();
+    fs::create_dir(&broken).unwrap();
+    check("error", "AUTH_ERR", called.login("bob").answering(typing(bobs_code())));
+    assert!(prompts >= 4, "{prompts}");
 }
