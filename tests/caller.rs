@@ -1,9 +1,11 @@
 //! A setuid program's caller chooses its environment, its limits and its signals. None of that
 //! makes a used code good or keeps others from logging in.
 
-mod support;
+#[path = "support/bind.rs"]
+mod bind;
 #[path = "support/setuid.rs"]
 mod setuid;
+mod support;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -12,8 +14,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use bind::bind;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use setuid::{CALLER, called, called_by, caller_sends, setuid_program};
@@ -61,7 +62,10 @@ fn no_zone_of_the_callers_makes_a_time_token_s_used_code_good_again() {
         let scene = setuid::scene()
             .usersfile(&line)
             .args("allow_replayed_otp_within=30 window=1000");
-        let outcome = called(&scene, "su").env("TZ", zone).login("alice").types(&used);
+        let outcome = called(&scene, "su")
+            .env("TZ", zone)
+            .login("alice")
+            .types(&used);
         assert_eq!(outcome.rc, "AUTH_ERR", "{zone} {}", outcome.log_text());
         assert_eq!(scene.usersfile_now().unwrap(), line);
     }
@@ -79,7 +83,10 @@ fn no_zone_of_the_callers_makes_an_event_token_s_used_code_good_again() {
         let scene = setuid::scene()
             .usersfile(&line)
             .args("digits=6 window=20 allow_replayed_otp_within=30");
-        let outcome = called(&scene, "su").env("TZ", zone).login("alice").types(&used);
+        let outcome = called(&scene, "su")
+            .env("TZ", zone)
+            .login("alice")
+            .types(&used);
         assert_eq!(outcome.rc, "AUTH_ERR", "{zone} {}", outcome.log_text());
         assert_eq!(scene.usersfile_now().unwrap(), line);
     }
@@ -91,7 +98,8 @@ fn no_zone_of_the_callers_makes_an_old_unused_code_good_with_drift() {
     let week_ago = NOON - 7 * 24 * HOUR;
     let used = Token::new(SECRET).code_at(week_ago, 30, 0);
     let recorded = step(week_ago);
-    let line = format!("HOTP/T30/6\talice\t-\t{SECRET}\t{recorded}\t{used}\t2026-01-08T12:00:00L\n");
+    let line =
+        format!("HOTP/T30/6\talice\t-\t{SECRET}\t{recorded}\t{used}\t2026-01-08T12:00:00L\n");
     let scene = setuid::scene().usersfile(&line).args("drift window=3");
     let scene = called(&scene, "su").env("TZ", "XXX+3");
     let outcome = scene.login("alice").types(code(3 * HOUR));
@@ -132,20 +140,14 @@ fn no_variable_of_the_callers_changes_the_answer_or_the_record() {
         (answers, at_last, scene.usersfile_now())
     };
     let plain = login_with(None);
-    assert_eq!(plain.0.map(|(rc, _)| rc), ["AUTH_ERR", "SUCCESS", "SUCCESS", "AUTH_ERR"]);
+    assert_eq!(
+        plain.0.map(|(rc, _)| rc),
+        ["AUTH_ERR", "SUCCESS", "SUCCESS", "AUTH_ERR"]
+    );
     assert_eq!(plain.1, "AUTH_ERR");
     for variable in variables {
         assert_eq!(login_with(Some(variable)), plain, "{variable:?}");
     }
-}
-
-/// Puts a file in the place of another, for this thread and what it starts.
-fn bind(file: &Path, over: &str) {
-    let nothing = None::<&str>;
-    unshare(CloneFlags::CLONE_NEWNS).expect("mounts of one's own take root");
-    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(nothing, "/", nothing, private, nothing).unwrap();
-    mount(Some(file), over, nothing, MsFlags::MS_BIND, nothing).unwrap();
 }
 
 #[test]
@@ -215,14 +217,20 @@ fn the_caller_s_umask_neither_opens_a_file_nor_keeps_root_out() {
         let scene = two_users();
         let folder = scene.folder();
         let folder = folder.display();
-        let args = format!("readonly_ok={folder}/journal throttle=1 throttle_dir={folder}/throttle");
+        let args =
+            format!("readonly_ok={folder}/journal throttle=1 throttle_dir={folder}/throttle");
         let scene = scene.args(&args);
         let with_umask = format!("umask {umask} && exec \"$0\" \"$@\"");
         let called = called_by(&scene, "su", &["sh", "-c", &with_umask]);
         assert_eq!(called.login("alice").types("000000").rc, "AUTH_ERR");
         let called = called.at(NOON + 30);
         let outcome = called.login("alice").types(code(-30));
-        assert_eq!(outcome.rc, "SUCCESS", "umask {umask} {}", outcome.log_text());
+        assert_eq!(
+            outcome.rc,
+            "SUCCESS",
+            "umask {umask} {}",
+            outcome.log_text()
+        );
         let mut seen = vec![scene.folder()];
         while let Some(folder) = seen.pop() {
             for entry in fs::read_dir(&folder).unwrap() {
@@ -286,7 +294,14 @@ fn a_stopped_login_keeps_nobody_out(stopped: Stopped) {
         let caller = format!("--reuid={CALLER}");
         let group = format!("--regid={CALLER}");
         // A process group whose parent is in another one: ^Z has no effect where there is none.
-        let words = ["perl", "-e", "setpgrp; exec @ARGV", "setpriv", &caller, &group];
+        let words = [
+            "perl",
+            "-e",
+            "setpgrp; exec @ARGV",
+            "setpriv",
+            &caller,
+            &group,
+        ];
         let words = words.into_iter().chain(["--clear-groups"]).map(Into::into);
         words.chain([copy]).collect::<Vec<_>>()
     });
@@ -300,7 +315,10 @@ fn a_stopped_login_keeps_nobody_out(stopped: Stopped) {
     });
     let start = Instant::now();
     while !waits.now() {
-        assert!(start.elapsed() < PATIENCE && !attack.is_finished(), "no call that waits");
+        assert!(
+            start.elapsed() < PATIENCE && !attack.is_finished(),
+            "no call that waits"
+        );
         sleep(Duration::from_millis(1));
     }
     let may_stop = if stopped.by_terminal {
@@ -317,11 +335,19 @@ fn a_stopped_login_keeps_nobody_out(stopped: Stopped) {
     let start = Instant::now();
     let outcome = root.login(stopped.other).types(good);
     let took = start.elapsed();
-    let next = root.login("alice").types(Token::new(SECRET).code_at(NOON + 30, 30, 1)).rc;
+    let next = root
+        .login("alice")
+        .types(Token::new(SECRET).code_at(NOON + 30, 30, 1))
+        .rc;
     // Root may end it in any case, and the next test needs it to be gone.
     kill(Pid::from_raw(process as i32), Signal::SIGCONT).unwrap();
     let (attacked, _traced) = attack.join().unwrap();
-    assert_eq!(outcome.rc, "SUCCESS", "may stop: {may_stop}; {}", outcome.log_text());
+    assert_eq!(
+        outcome.rc,
+        "SUCCESS",
+        "may stop: {may_stop}; {}",
+        outcome.log_text()
+    );
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert_eq!(next, "SUCCESS");
     assert_ne!(attacked.rc, "USER_UNKNOWN");
@@ -420,8 +446,14 @@ fn users_and_signals_are_the_program_s_own_at_each_prompt_and_after_each_way_out
         let outcome = login.while_asked(&look).run();
         assert_eq!(outcome.rc, rc, "{what}: {}", outcome.log_text());
         let after = rights_of(&called.process_id().to_string());
-        assert!(after.contains(&format!("Uid:\t{CALLER}\t0\t0\t0\n")), "{what}: {after}");
-        assert!(after.contains("SigBlk:\t0000000000000000\n"), "{what}: {after}");
+        assert!(
+            after.contains(&format!("Uid:\t{CALLER}\t0\t0\t0\n")),
+            "{what}: {after}"
+        );
+        assert!(
+            after.contains("SigBlk:\t0000000000000000\n"),
+            "{what}: {after}"
+        );
         if own.is_empty() {
             own.clone_from(&after);
         }
@@ -433,17 +465,37 @@ fn users_and_signals_are_the_program_s_own_at_each_prompt_and_after_each_way_out
         prompts += outcome.prompts.len();
     };
     let typing = |code: String| [Some(code)];
-    check("unknown", "USER_UNKNOWN", called.login("carol").answering(typing(code(0))));
-    check("accepted", "SUCCESS", called.login("alice").answering(typing(code(0))));
+    check(
+        "unknown",
+        "USER_UNKNOWN",
+        called.login("carol").answering(typing(code(0))),
+    );
+    check(
+        "accepted",
+        "SUCCESS",
+        called.login("alice").answering(typing(code(0))),
+    );
     let stacked = called.login("alice").stacked("000000");
-    check("refused twice", "AUTH_ERR", stacked.answering(typing(code(0))));
-    check("too early", "AUTH_ERR", called.login("alice").answering(typing(code(0))));
+    check(
+        "refused twice",
+        "AUTH_ERR",
+        stacked.answering(typing(code(0))),
+    );
+    check(
+        "too early",
+        "AUTH_ERR",
+        called.login("alice").answering(typing(code(0))),
+    );
     let cancelled = called.login("bob").stacked("000000");
     let cancelled = cancelled.conversation_fails(pam_sys::PAM_CONV_ERR);
     check("cancelled", "AUTH_ERR", cancelled);
     let broken = scene.folder().join("throttle/throttle-bob");
     fs::remove_file(&broken).unwrap();
     fs::create_dir(&broken).unwrap();
-    check("error", "AUTH_ERR", called.login("bob").answering(typing(bobs_code())));
+    check(
+        "error",
+        "AUTH_ERR",
+        called.login("bob").answering(typing(bobs_code())),
+    );
     assert!(prompts >= 4, "{prompts}");
 }

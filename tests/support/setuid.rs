@@ -25,7 +25,10 @@ pub fn setuid_program(scene: &Scene) -> PathBuf {
         // Not written by this process: what another test starts meanwhile would have the copy open
         // to write, and a file that is open to write cannot be executed.
         let mut install = Command::new(program("install", "coreutils"));
-        install.args(["-m", "4755"]).arg(example("pam_login")).arg(&copy);
+        install
+            .args(["-m", "4755"])
+            .arg(example("pam_login"))
+            .arg(&copy);
         assert!(install.status().unwrap().success(), "{install:?}");
     }
     copy
