@@ -105,7 +105,14 @@ impl Error {
         match self {
             Error::Missing(_) => Error::Missing(path),
             Error::MissingFolder(_) => Error::MissingFolder(path),
-            Error::Refused { problem, .. } => Error::Refused { path, problem },
+            Error::Refused { path: old, problem } => {
+                // What to do about it may name the path once more.
+                let names = [&old, &path].map(|path| path.display().to_string());
+                Error::Refused {
+                    problem: problem.replace(&names[0], &names[1]),
+                    path,
+                }
+            }
             Error::Owner(_) => Error::Owner(path),
             Error::Locked(_) => Error::Locked(path),
             Error::Changing(_) => Error::Changing(path),
