@@ -206,6 +206,21 @@ fn with_few_descriptors_no_used_code_is_good_and_no_user_with_a_token_is_unknown
         }
     }
     assert!(answered > 40, "{answered}");
+    // What it takes to load the module is more than the module itself takes to begin, so the limit
+    // comes after that here.
+    for count in 3..=12 {
+        let scene = scene.twin(&format!("late{count}"));
+        let limit = format!("prlimit --pid $PPID --nofile={count}:{count}");
+        let login = scene.unnamed_login().while_asked(&limit);
+        let typed = [Some("alice".into()), Some(code(0))];
+        let rc = login.answering(typed).rc_if_it_lives();
+        // At the second prompt the application's shell may lack what it takes to start, and libpam
+        // itself denies a login of which it cannot tell the kernel's audit.
+        assert!(
+            matches!(rc, None | Some("AUTH_ERR" | "SYSTEM_ERR")),
+            "{rc:?} with {count} descriptors"
+        );
+    }
     assert_eq!(scene.usersfile_now(), used);
     assert_eq!(scene.login("bob").types(bobs_code()).rc, "SUCCESS");
 }
@@ -255,9 +270,16 @@ fn a_caller_who_may_write_no_byte_makes_no_used_code_good_and_keeps_nobody_out()
     assert_eq!(scene.login("alice").types(code(0)).rc, "SUCCESS");
     let used = scene.usersfile_now();
     let journal = format!("readonly_ok={}/journal", scene.folder().display());
-    for (service, args) in [("su", ""), ("sudo", &*journal)] {
+    // The signal that goes with the limit ends the program, unless its caller has it ignored.
+    let ignored = r#"trap '' XFSZ; exec "$0" "$@""#;
+    let starters = [vec![], vec!["sh", "-c", ignored]];
+    let ways = starters.iter().enumerate().flat_map(|(n, starter)| {
+        ["", &journal].map(|args| (format!("su{n}{}", args.len()), starter, args))
+    });
+    for (service, starter, args) in ways {
         let scene = scene.twin(&format!("{service}-others")).args(args);
-        let limited = called_by(&scene, service, &["prlimit", "--fsize=0:0", "--core=0:0"]);
+        let limit = ["prlimit", "--fsize=0:0", "--core=0:0"];
+        let limited = called_by(&scene, &service, &[&starter[..], &limit].concat());
         for typed in [code(0), code(-30)] {
             let rc = limited.login("alice").typing(&typed).rc_if_it_lives();
             assert!(matches!(rc, None | Some("AUTH_ERR")), "{typed}: {rc:?}");
