@@ -122,7 +122,14 @@ impl Error {
                 path,
             },
             Error::MissingFolder(_) => Error::MissingFolder(path),
-            Error::Refused { problem, .. } => Error::Refused { path, problem },
+            Error::Refused { path: old, problem } => {
+                // What to do about it may name the path once more.
+                let names = [&old, &path].map(|path| path.display().to_string());
+                Error::Refused {
+                    problem: problem.replace(&names[0], &names[1]),
+                    path,
+                }
+            }
             Error::Owner { cause, .. } => Error::Owner { path, cause },
             Error::Locked(_) => Error::Locked(path),
             Error::Changing(_) => Error::Changing(path),

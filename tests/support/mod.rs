@@ -626,6 +626,16 @@ impl Login<'_> {
             .remove(0)
     }
 
+    /// What pam_authenticate returned; `None` if the process died before. For a process that may
+    /// lack even what it takes to load the module.
+    pub fn rc_if_it_lives(self) -> Option<&'static str> {
+        self.scene.ask(vec![self.request], false);
+        let mut process = self.scene.process.borrow_mut();
+        let answer = process.as_mut().expect("who was asked").answer();
+        let (outcomes, _) = answer.inspect_err(|_| *process = None).ok()?;
+        Some(rc_name(outcomes[0].rc))
+    }
+
     /// Logs in with a module that takes the process along.
     pub fn dies(self) -> Death {
         match self.scene.run(vec![self.request]) {

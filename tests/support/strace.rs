@@ -1,5 +1,6 @@
 //! A login whose system calls are watched, and one of them disturbed, by strace.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::thread::sleep;
@@ -19,6 +20,18 @@ pub struct Traced {
     pub scene: Scene,
     trace: PathBuf,
     _folder: TempDir,
+}
+
+/// See [`Traced::waits`].
+pub struct Waits(PathBuf);
+
+impl Waits {
+    /// strace shows the beginning of a call when it is entered, the rest when it returns.
+    pub fn now(&self) -> bool {
+        let trace = fs::read_to_string(&self.0).unwrap_or_default();
+        let last = trace.lines().last().unwrap_or_default();
+        last.starts_with("fsync(") || last.starts_with("fdatasync(")
+    }
 }
 
 /// A system call.
@@ -46,6 +59,15 @@ impl Traced {
     /// A process for one login in which these things go wrong, in strace's own terms
     /// (`fsync:error=EIO:when=1`).
     pub fn new(scene: &Scene, wrong: &[String]) -> Traced {
+        Traced::started_by(scene, wrong, [])
+    }
+
+    /// The same for a process that this program, with its arguments, becomes.
+    pub fn started_by(
+        scene: &Scene,
+        wrong: &[String],
+        program_and_arguments: impl IntoIterator<Item = OsString>,
+    ) -> Traced {
         let folder = TempDir::new().unwrap();
         let trace = folder.path().join("trace");
         let mut command = vec![
@@ -61,6 +83,7 @@ impl Traced {
             trace.clone().into(),
         ];
         command.extend(wrong.iter().map(|wrong| format!("--inject={wrong}").into()));
+        command.extend(program_and_arguments);
         Traced {
             scene: scene.twin("traced").started_by(command),
             trace,
@@ -83,6 +106,11 @@ impl Traced {
             });
         }
         calls
+    }
+
+    /// For a look from another thread whether the process waits in a call that is delayed.
+    pub fn waits(&self) -> Waits {
+        Waits(self.trace.clone())
     }
 
     /// Waits until strace shows that the process has been stopped, by `signal=STOP`.

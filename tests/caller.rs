@@ -1,0 +1,523 @@
+//! A setuid program's caller chooses its environment, its limits and its signals. None of that
+//! makes a used code good or keeps others from logging in.
+
+#[path = "support/bind.rs"]
+mod bind;
+#[path = "support/setuid.rs"]
+mod setuid;
+mod support;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use bind::bind;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use setuid::{CALLER, called, called_by, caller_sends, setuid_program};
+use support::codes::Token;
+use support::strace::Traced;
+use support::{NOON, Scene};
+
+const SECRET: &str = "3132333435363738393031323334353637383930";
+const OTHER_SECRET: &str = "6162636465666768696a6b6c6d6e6f7071727374";
+
+const HOUR: i64 = 3600;
+
+fn step(moment: i64) -> i64 {
+    moment / 30
+}
+
+/// The code of a token by time, shown this many seconds before noon.
+fn code(seconds_ago: i64) -> String {
+    Token::new(SECRET).code_at(NOON - seconds_ago, 30, 0)
+}
+
+fn bobs_code() -> String {
+    Token::new(OTHER_SECRET).code_at(NOON, 30, 0)
+}
+
+/// Alice and bob, neither of whom has logged in so far.
+fn two_users() -> Scene {
+    setuid::scene().usersfile(format!(
+        "HOTP/T30/6\talice\t-\t{SECRET}\nHOTP/T30/6\tbob\t-\t{OTHER_SECRET}\n"
+    ))
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn no_zone_of_the_callers_makes_a_time_token_s_used_code_good_again() {
+    // TZ that moves the time of the last login to just now, and how long ago that was.
+    for (zone, local, seconds) in [
+        ("XXX+3:09:56", "2026-01-15T08:50:04L", 3 * HOUR + 596),
+        ("XXX+24:59:56", "2026-01-14T11:00:04L", 25 * HOUR - 4),
+        ("XXX-5", "2026-01-15T17:00:00L", 3 * HOUR),
+    ] {
+        let used = code(seconds);
+        let recorded = step(NOON - seconds);
+        let line = format!("HOTP/T30/6\talice\t-\t{SECRET}\t{recorded}\t{used}\t{local}\n");
+        let scene = setuid::scene()
+            .usersfile(&line)
+            .args("allow_replayed_otp_within=30 window=1000");
+        let outcome = called(&scene, "su")
+            .env("TZ", zone)
+            .login("alice")
+            .types(&used);
+        assert_eq!(outcome.rc, "AUTH_ERR", "{zone} {}", outcome.log_text());
+        assert_eq!(scene.usersfile_now().unwrap(), line);
+    }
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn no_zone_of_the_callers_makes_an_event_token_s_used_code_good_again() {
+    for (zone, local) in [
+        ("XXX+3:09:56", "2026-01-15T08:50:04L"),
+        ("XXX+24:59:56", "2026-01-14T11:00:04L"),
+    ] {
+        let used = Token::new(SECRET).code(7);
+        let line = format!("HOTP\talice\t-\t{SECRET}\t7\t{used}\t{local}\n");
+        let scene = setuid::scene()
+            .usersfile(&line)
+            .args("digits=6 window=20 allow_replayed_otp_within=30");
+        let outcome = called(&scene, "su")
+            .env("TZ", zone)
+            .login("alice")
+            .types(&used);
+        assert_eq!(outcome.rc, "AUTH_ERR", "{zone} {}", outcome.log_text());
+        assert_eq!(scene.usersfile_now().unwrap(), line);
+    }
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn no_zone_of_the_callers_makes_an_old_unused_code_good_with_drift() {
+    let week_ago = NOON - 7 * 24 * HOUR;
+    let used = Token::new(SECRET).code_at(week_ago, 30, 0);
+    let recorded = step(week_ago);
+    let line =
+        format!("HOTP/T30/6\talice\t-\t{SECRET}\t{recorded}\t{used}\t2026-01-08T12:00:00L\n");
+    let scene = setuid::scene().usersfile(&line).args("drift window=3");
+    let scene = called(&scene, "su").env("TZ", "XXX+3");
+    let outcome = scene.login("alice").types(code(3 * HOUR));
+    assert_eq!(outcome.rc, "AUTH_ERR", "{}", outcome.log_text());
+    assert_eq!(scene.usersfile_now().unwrap(), line);
+    assert_eq!(scene.login("alice").types(code(0)).rc, "SUCCESS");
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn no_variable_of_the_callers_changes_the_answer_or_the_record() {
+    let home = tempfile::tempdir().unwrap();
+    let empty = home.path().to_str().unwrap();
+    let variables = [
+        ("LC_ALL", "ar_SA.UTF-8"),
+        ("LC_ALL", "tr_TR.UTF-8"),
+        ("TZ", "Asia/Kolkata"),
+        ("TZ", "XXX-11"),
+        ("TZDIR", empty),
+        ("LOCPATH", empty),
+        ("HOME", empty),
+        ("RUST_BACKTRACE", "full"),
+        ("MALLOC_PERTURB_", "165"),
+        ("POSIXLY_CORRECT", "1"),
+    ];
+    let login_with = |variable: Option<(&str, &str)>| {
+        let scene = two_users().args("allow_replayed_otp_within=30");
+        let mut called = called(&scene, "su");
+        if let Some((name, value)) = variable {
+            called = called.env(name, value);
+        }
+        let answers = ["000000", &code(0), &code(0), &code(30)].map(|typed| {
+            let outcome = called.login("alice").types(typed);
+            (outcome.rc, outcome.prompts.len())
+        });
+        let later = called.at(NOON + 60);
+        let at_last = later.login("alice").types(code(0)).rc;
+        (answers, at_last, scene.usersfile_now())
+    };
+    let plain = login_with(None);
+    assert_eq!(
+        plain.0.map(|(rc, _)| rc),
+        ["AUTH_ERR", "SUCCESS", "SUCCESS", "AUTH_ERR"]
+    );
+    assert_eq!(plain.1, "AUTH_ERR");
+    for variable in variables {
+        assert_eq!(login_with(Some(variable)), plain, "{variable:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_login_is_recorded_in_the_zone_of_etc_localtime_whatever_tz_says() {
+    let zone = Path::new("/usr/share/zoneinfo/Asia/Kolkata");
+    assert!(zone.exists(), "install the package tzdata");
+    bind(zone, "/etc/localtime");
+    for tz in ["XXX+3:09:56", "UTC", "America/New_York", ":/dev/null", ""] {
+        let scene = two_users();
+        let own_clock = called_by(&scene, "su", &["env", "-u", "PAM_LOGIN_LOCALTIME"]);
+        let outcome = own_clock.env("TZ", tz).login("alice").types(code(0));
+        assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
+        let now = scene.usersfile_now().unwrap();
+        assert!(now.contains("\t2026-01-15T17:30:00L\n"), "TZ={tz}: {now}");
+    }
+}
+
+/// One after another from as few as a program can be started with.
+const DESCRIPTORS: std::ops::RangeInclusive<usize> = 3..=40;
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn with_few_descriptors_no_used_code_is_good_and_no_user_with_a_token_is_unknown() {
+    let scene = two_users();
+    let accounts = scene.pam_folder().join("accounts");
+    let home = scene.folder();
+    let account = format!("alice:x:0:0::{}:/bin/sh\n", home.display());
+    fs::write(&accounts, format!("root:x:0:0::/root:/bin/sh\n{account}")).unwrap();
+    bind(&accounts, "/etc/passwd");
+    assert_eq!(scene.login("alice").types(code(0)).rc, "SUCCESS");
+    let used = scene.usersfile_now();
+    let journal = scene.folder().join("journal");
+    let throttle = scene.folder().join("throttle");
+    let mut answered = 0;
+    for args in [
+        String::new(),
+        "nullok no_usersfile_okay".into(),
+        "usersfile=${HOME}/users.oath nullok".into(),
+        format!("readonly_ok={}", journal.display()),
+        format!("throttle=1 throttle_dir={}", throttle.display()),
+    ] {
+        for count in DESCRIPTORS {
+            let limit = format!("--nofile={count}:{count}");
+            let scene = scene.twin("login").args(&args);
+            let limited = called_by(&scene, &format!("su{count}"), &["prlimit", &limit]);
+            let Some(rc) = limited.login("alice").typing(code(0)).rc_if_it_lives() else {
+                continue;
+            };
+            // Too few for libpam to load the module are an answer of libpam's.
+            assert!(
+                ["AUTH_ERR", "MODULE_UNKNOWN"].contains(&rc),
+                "{rc} with {count} descriptors, {args}"
+            );
+            answered += usize::from(rc == "AUTH_ERR");
+        }
+    }
+    assert!(answered > 40, "{answered}");
+    // What it takes to load the module is more than the module itself takes to begin, so the limit
+    // comes after that here.
+    for count in 3..=12 {
+        let scene = scene.twin(&format!("late{count}"));
+        let limit = format!("prlimit --pid $PPID --nofile={count}:{count}");
+        let login = scene.unnamed_login().while_asked(&limit);
+        let typed = [Some("alice".into()), Some(code(0))];
+        let rc = login.answering(typed).rc_if_it_lives();
+        // At the second prompt the application's shell may lack what it takes to start, and libpam
+        // itself denies a login of which it cannot tell the kernel's audit.
+        assert!(
+            matches!(rc, None | Some("AUTH_ERR" | "SYSTEM_ERR")),
+            "{rc:?} with {count} descriptors"
+        );
+    }
+    assert_eq!(scene.usersfile_now(), used);
+    assert_eq!(scene.login("bob").types(bobs_code()).rc, "SUCCESS");
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn the_caller_s_umask_neither_opens_a_file_nor_keeps_root_out() {
+    for umask in ["0", "777"] {
+        let scene = two_users();
+        let folder = scene.folder();
+        let folder = folder.display();
+        let args =
+            format!("readonly_ok={folder}/journal throttle=1 throttle_dir={folder}/throttle");
+        let scene = scene.args(&args);
+        let with_umask = format!("umask {umask} && exec \"$0\" \"$@\"");
+        let called = called_by(&scene, "su", &["sh", "-c", &with_umask]);
+        assert_eq!(called.login("alice").types("000000").rc, "AUTH_ERR");
+        let called = called.at(NOON + 30);
+        let outcome = called.login("alice").types(code(-30));
+        assert_eq!(
+            outcome.rc,
+            "SUCCESS",
+            "umask {umask} {}",
+            outcome.log_text()
+        );
+        let mut seen = vec![scene.folder()];
+        while let Some(folder) = seen.pop() {
+            for entry in fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                let metadata = path.symlink_metadata().unwrap();
+                let mode = metadata.permissions().mode() & 0o7777;
+                let expected = if metadata.is_dir() { 0o700 } else { 0o600 };
+                assert_eq!(mode, expected, "{} with umask {umask}", path.display());
+                if metadata.is_dir() {
+                    seen.push(path);
+                }
+            }
+        }
+        assert_eq!(scene.login("bob").types(bobs_code()).rc, "SUCCESS");
+    }
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_caller_who_may_write_no_byte_makes_no_used_code_good_and_keeps_nobody_out() {
+    let scene = two_users();
+    assert_eq!(scene.login("alice").types(code(0)).rc, "SUCCESS");
+    let used = scene.usersfile_now();
+    let journal = format!("readonly_ok={}/journal", scene.folder().display());
+    // The signal that goes with the limit ends the program, unless its caller has it ignored.
+    let ignored = r#"trap '' XFSZ; exec "$0" "$@""#;
+    let starters = [vec![], vec!["sh", "-c", ignored]];
+    let ways = starters.iter().enumerate().flat_map(|(n, starter)| {
+        ["", &journal].map(|args| (format!("su{n}{}", args.len()), starter, args))
+    });
+    for (service, starter, args) in ways {
+        let scene = scene.twin(&format!("{service}-others")).args(args);
+        let limit = ["prlimit", "--fsize=0:0", "--core=0:0"];
+        let limited = called_by(&scene, &service, &[&starter[..], &limit].concat());
+        for typed in [code(0), code(-30)] {
+            let rc = limited.login("alice").typing(&typed).rc_if_it_lives();
+            assert!(matches!(rc, None | Some("AUTH_ERR")), "{typed}: {rc:?}");
+        }
+        assert_eq!(scene.usersfile_now(), used);
+        assert_eq!(scene.login("alice").types(code(0)).rc, "AUTH_ERR");
+    }
+    assert_eq!(scene.login("bob").types(bobs_code()).rc, "SUCCESS");
+}
+
+/// What a signal of the caller's may stop, and how.
+struct Stopped {
+    /// Sent with root's rights, as the kernel does when ^Z is typed, not with the caller's.
+    by_terminal: bool,
+    signal: &'static str,
+    args: &'static str,
+    /// Who logs in by the caller's program, and what is typed there.
+    attacked: (&'static str, String),
+    /// Whose good code is typed in another process meanwhile.
+    other: &'static str,
+}
+
+/// The caller's program stands in the middle of a login when the caller sends it the signal.
+fn a_stopped_login_keeps_nobody_out(stopped: Stopped) {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    /// For the first call that waits for the disk: a lock is held by then.
+    const PAUSE: &str = "fsync,fdatasync:delay_enter=2000000:when=1";
+    let scene = two_users();
+    let folder = scene.folder();
+    let args = stopped.args.replace("DIR", folder.to_str().unwrap());
+    let scene = scene.args(&args);
+    let traced = Traced::started_by(&scene, &[PAUSE.into()], {
+        let copy = setuid_program(&scene).into_os_string();
+        let caller = format!("--reuid={CALLER}");
+        let group = format!("--regid={CALLER}");
+        // A process group whose parent is in another one: ^Z has no effect where there is none.
+        let words = [
+            "perl",
+            "-e",
+            "setpgrp; exec @ARGV",
+            "setpriv",
+            &caller,
+            &group,
+        ];
+        let words = words.into_iter().chain(["--clear-groups"]).map(Into::into);
+        words.chain([copy]).collect::<Vec<_>>()
+    });
+    let process = traced.scene.process_id();
+    let root = scene.twin("root").at(NOON + 30);
+    let (user, typed) = stopped.attacked;
+    let waits = traced.waits();
+    let attack = std::thread::spawn(move || {
+        let outcome = traced.scene.login(user).types(typed);
+        (outcome, traced)
+    });
+    let start = Instant::now();
+    while !waits.now() {
+        assert!(
+            start.elapsed() < PATIENCE && !attack.is_finished(),
+            "no call that waits"
+        );
+        sleep(Duration::from_millis(1));
+    }
+    let may_stop = if stopped.by_terminal {
+        let signal = format!("SIG{}", stopped.signal).parse::<Signal>().unwrap();
+        kill(Pid::from_raw(process as i32), signal).is_ok()
+    } else {
+        caller_sends(stopped.signal, process)
+    };
+    let code = |token: &str| Token::new(token).code_at(NOON + 30, 30, 0);
+    let good = match stopped.other {
+        "alice" => code(SECRET),
+        _ => code(OTHER_SECRET),
+    };
+    let start = Instant::now();
+    let outcome = root.login(stopped.other).types(good);
+    let took = start.elapsed();
+    let next = root
+        .login("alice")
+        .types(Token::new(SECRET).code_at(NOON + 30, 30, 1))
+        .rc;
+    // Root may end it in any case, and the next test needs it to be gone.
+    kill(Pid::from_raw(process as i32), Signal::SIGCONT).unwrap();
+    let (attacked, _traced) = attack.join().unwrap();
+    assert_eq!(
+        outcome.rc,
+        "SUCCESS",
+        "may stop: {may_stop}; {}",
+        outcome.log_text()
+    );
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(next, "SUCCESS");
+    assert_ne!(attacked.rc, "USER_UNKNOWN");
+    assert_eq!(root.login("bob").types(bobs_code()).rc, "AUTH_ERR");
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_caller_who_stops_the_login_keeps_nobody_out() {
+    for signal in ["STOP", "TSTP"] {
+        a_stopped_login_keeps_nobody_out(Stopped {
+            by_terminal: false,
+            signal,
+            args: "window=5",
+            attacked: ("alice", code(0)),
+            other: "bob",
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_caller_who_stops_a_login_in_the_throttle_does_not_keep_that_user_out() {
+    for signal in ["STOP", "TSTP"] {
+        a_stopped_login_keeps_nobody_out(Stopped {
+            by_terminal: false,
+            signal,
+            args: "window=5 throttle=1 throttle_dir=DIR/throttle",
+            attacked: ("bob", "000000".into()),
+            other: "bob",
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_caller_who_stops_a_login_in_the_journal_keeps_nobody_out() {
+    for signal in ["STOP", "TSTP"] {
+        a_stopped_login_keeps_nobody_out(Stopped {
+            by_terminal: false,
+            signal,
+            args: "window=5 readonly_ok=DIR/journal",
+            attacked: ("alice", code(0)),
+            other: "bob",
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_terminal_that_stops_the_login_keeps_nobody_out() {
+    for signal in ["TSTP", "TTIN", "TTOU"] {
+        a_stopped_login_keeps_nobody_out(Stopped {
+            by_terminal: true,
+            signal,
+            args: "window=5",
+            attacked: ("alice", code(0)),
+            other: "bob",
+        });
+    }
+}
+
+/// Users, groups, capabilities and signals of every thread of a process.
+const RIGHTS: &str = "^(Uid|Gid|Groups|SigBlk|SigIgn|SigCgt|CapInh|CapPrm|CapEff|CapBnd|CapAmb)";
+
+fn rights_of(process: &str) -> String {
+    let look = format!("grep -hE '{RIGHTS}' /proc/{process}/task/*/status");
+    let output = Command::new("sh").args(["-c", &look]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn users_and_signals_are_the_program_s_own_at_each_prompt_and_after_each_way_out() {
+    let scene = two_users();
+    let folder = scene.folder();
+    let seen = folder.join("seen");
+    fs::create_dir(&seen).unwrap();
+    // The program's shell has the caller's rights only.
+    fs::set_permissions(&seen, Permissions::from_mode(0o1777)).unwrap();
+    let state = format!(
+        "readonly_ok={0}/journal throttle=60 throttle_dir={0}/throttle try_first_pass",
+        folder.display()
+    );
+    let scene = scene.args(&state);
+    // Waiting for the program: by then it has its own mask of signals back.
+    let look = format!(
+        "until grep -q '^State:.S' /proc/$PPID/status; do :; done; \
+         grep -hE '{RIGHTS}' /proc/$PPID/task/*/status > seen/now; \
+         mv seen/now seen/$(ls seen | grep -vcx now)"
+    );
+    let called = called(&scene, "su");
+    let mut prompts = 0;
+    let mut own = String::new();
+    let mut check = |what: &str, rc: &str, login: support::Login| {
+        let outcome = login.while_asked(&look).run();
+        assert_eq!(outcome.rc, rc, "{what}: {}", outcome.log_text());
+        let after = rights_of(&called.process_id().to_string());
+        assert!(
+            after.contains(&format!("Uid:\t{CALLER}\t0\t0\t0\n")),
+            "{what}: {after}"
+        );
+        assert!(
+            after.contains("SigBlk:\t0000000000000000\n"),
+            "{what}: {after}"
+        );
+        if own.is_empty() {
+            own.clone_from(&after);
+        }
+        assert_eq!(after, own, "{what}");
+        for prompt in prompts..prompts + outcome.prompts.len() {
+            let at_prompt = fs::read_to_string(seen.join(prompt.to_string())).unwrap();
+            assert_eq!(at_prompt, own, "{what}, at the prompt");
+        }
+        prompts += outcome.prompts.len();
+    };
+    let typing = |code: String| [Some(code)];
+    check(
+        "unknown",
+        "USER_UNKNOWN",
+        called.login("carol").answering(typing(code(0))),
+    );
+    check(
+        "accepted",
+        "SUCCESS",
+        called.login("alice").answering(typing(code(0))),
+    );
+    let stacked = called.login("alice").stacked("000000");
+    check(
+        "refused twice",
+        "AUTH_ERR",
+        stacked.answering(typing(code(0))),
+    );
+    check(
+        "too early",
+        "AUTH_ERR",
+        called.login("alice").answering(typing(code(0))),
+    );
+    let cancelled = called.login("bob").stacked("000000");
+    let cancelled = cancelled.conversation_fails(pam_sys::PAM_CONV_ERR);
+    check("cancelled", "AUTH_ERR", cancelled);
+    let broken = scene.folder().join("throttle/throttle-bob");
+    fs::remove_file(&broken).unwrap();
+    fs::create_dir(&broken).unwrap();
+    check(
+        "error",
+        "AUTH_ERR",
+        called.login("bob").answering(typing(bobs_code())),
+    );
+    assert!(prompts >= 4, "{prompts}");
+}
