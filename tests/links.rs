@@ -46,3 +46,24 @@ fn a_code_used_before_kubernetes_switches_the_folder_is_refused_after_it() {
     assert_rc(&scene.login("alice").types(code(0)), "AUTH_ERR");
     assert_rc(&scene.login("alice").types(code(1)), "SUCCESS");
 }
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn one_usersfile_by_two_paths_shares_what_is_used() {
+    let scene = Scene::new().usersfile("");
+    let journal = scene.folder().with_file_name("journal");
+    let scene = scene.args(&format!("window=5 readonly_ok={}", journal.display()));
+    let disk = SmallDisk::over(&scene.folder());
+    scene.write_usersfile(format!("HOTP\talice\t-\t{SECRET}\n"));
+    disk.make_read_only();
+    let link = scene.folder().with_file_name("link.oath");
+    symlink(scene.path(), &link).unwrap();
+    let dots = scene.folder().join("../users/users.oath");
+    let code = Token::new(SECRET).code(0);
+    assert_rc(&scene.login("alice").types(&code), "SUCCESS");
+    for (name, path) in [("link", link), ("dots", dots)] {
+        let option = format!("usersfile={}", path.display());
+        let other = scene.twin(name).usersfile_option(&option);
+        assert_rc(&other.login("alice").types(&code), "AUTH_ERR");
+    }
+}
