@@ -471,3 +471,68 @@ fn not_throttled(scene: &Scene) {
     }
     assert_rc(&scene.login("alice").types(code(0)), "SUCCESS");
 }
+
+/// Of 20 wrong codes in a row the first is checked, and no other.
+#[track_caller]
+fn assert_only_the_first_is_checked(lines: &str) {
+    let scene = throttled("");
+    scene.write_usersfile(format!("HOTP\talice\t-\t{SECRET}\n{lines}"));
+    scene.login("alice").types(wrong());
+    for _ in 1..20 {
+        assert_too_early(&scene.login("alice").types(wrong()));
+    }
+}
+
+#[test]
+fn a_malformed_line_below_a_good_one_leaves_the_throttle_on() {
+    assert_only_the_first_is_checked("HOTP\talice\t-\tno-secret\n");
+}
+
+#[test]
+fn more_hashed_pins_than_a_login_computes_leave_the_throttle_on() {
+    let hash = "$6$rounds=1000$salt$";
+    let more = format!("HOTP\talice\t{hash}\t{SECRET}\n").repeat(9);
+    assert_only_the_first_is_checked(&more);
+}
+
+#[test]
+fn nothing_is_remembered_after_a_success() {
+    let scene = throttled("");
+    assert_checked_and_wrong(&scene.login("alice").types(wrong()));
+    assert_ne!(state(&scene), Vec::<String>::new());
+    let scene = scene.at(NOON + SECONDS);
+    assert_rc(&scene.login("alice").types(code(0)), "SUCCESS");
+    assert_eq!(state(&scene), Vec::<String>::new());
+}
+
+#[test]
+fn invented_names_leave_nothing_behind_whatever_the_usersfile_is() {
+    let usable = |_: &Scene| ();
+    let open_to_all =
+        |scene: &Scene| fs::set_permissions(scene.path(), Permissions::from_mode(0o666)).unwrap();
+    let missing = |scene: &Scene| fs::remove_file(scene.path()).unwrap();
+    let a_folder = |scene: &Scene| {
+        fs::remove_file(scene.path()).unwrap();
+        fs::create_dir(scene.path()).unwrap();
+    };
+    let states: [&dyn Fn(&Scene); 4] = [&usable, &open_to_all, &missing, &a_folder];
+    for make in states {
+        let scene = throttled("");
+        let journal = scene.folder().with_file_name("journal");
+        let throttle = state_folder(&scene);
+        let scene = scene.args(&format!(
+            "throttle={SECONDS} throttle_dir={} readonly_ok={}",
+            throttle.display(),
+            journal.display()
+        ));
+        make(&scene);
+        for n in 0..20 {
+            let outcome = scene.login(format!("invented{n}")).types(wrong());
+            assert_ne!(outcome.rc, "SUCCESS");
+        }
+        for folder in [throttle, journal] {
+            let left = fs::read_dir(&folder).map_or(0, Iterator::count);
+            assert_eq!(left, 0, "{}", folder.display());
+        }
+    }
+}
