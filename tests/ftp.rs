@@ -13,7 +13,7 @@ use std::fs;
 
 use example::Example;
 use machine::Machine;
-use oathtool::{SECRET, totp, wrong_code};
+use oathtool::{SECRET, hotp, totp, wrong_code};
 
 const PASSWORD: &str = "correct horse";
 
@@ -90,19 +90,20 @@ fn an_ftp_client_opens_its_connections_with_one_code_for_five_minutes() {
         log()
     );
 
-    // Five minutes later: what was recorded is as old as that.
-    let usersfile = machine.path("/etc/users.oath");
-    let text = fs::read_to_string(&usersfile).expect("the usersfile");
-    let recorded = text.trim_end().rsplit('\t').next().expect("LAST-TIME");
-    let older = machine.run(
-        "date",
-        [
-            "--date",
-            &format!("{} 301 seconds ago", recorded.trim_end_matches('L')),
-            "+%FT%TL",
-        ],
-    );
-    let text = text.replace(recorded, older.trim());
-    machine.install("/etc/users.oath", text, 0o600);
-    assert_eq!(connect(&both(&code)), refused_twice, "{}", log());
+    // What a login so many seconds ago has recorded, and the code it was with.
+    let record_login = |seconds_ago: u64| {
+        let text = fs::read_to_string(machine.path("/etc/users.oath")).expect("the usersfile");
+        let fields: Vec<&str> = text.trim_end().split('\t').collect();
+        let past = format!("{seconds_ago} seconds ago");
+        let time = machine.run("date", ["--date", &past, "+%s%t%FT%TL"]);
+        let (unix_time, last_time) = time.trim_end().split_once('\t').expect("two fields");
+        let step = unix_time.parse::<u64>().expect("a number") / 30;
+        let code = hotp(SECRET, step);
+        let token = fields[..4].join("\t");
+        let text = format!("{token}\t{step}\t{code}\t{last_time}\n");
+        machine.install("/etc/users.oath", text, 0o600);
+        both(&code)
+    };
+    assert_eq!(connect(&record_login(240)), in_twice, "{}", log());
+    assert_eq!(connect(&record_login(301)), refused_twice, "{}", log());
 }
