@@ -1,6 +1,8 @@
 //! A user who controls a home directory and wants something of root's read, changed, replaced or
 //! held up. And what is fine, which must work.
 
+#[path = "support/bind.rs"]
+mod bind;
 mod support;
 
 #[path = "support/bare.rs"]
@@ -18,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use bare::Bare;
+use bind::bind;
 use homes::{Home, LINE, account, code, memory, peak_memory, reset_peak_memory};
 use rustix::fs::{
     CWD, FileType, FlockOperation, Mode, RenameFlags, flock, makedev, mknodat, renameat_with,
@@ -1048,4 +1051,129 @@ fn logins_in_many_threads_at_once_have_each_the_rights_of_their_own_folder() {
         assert_eq!(file.uid(), account(owner_of(n)).uid, "{user}");
     }
     assert_eq!(process.changed_credentials, [""; 0]);
+}
+
+// --- A home that is not there.
+
+/// What gives a user without a usersfile the say to other modules, or lets her in.
+const WITHOUT_USERSFILE: [&str; 2] = ["nullok", "no_usersfile_okay"];
+
+fn in_her_home_with(args: &str) -> Home {
+    let mut home = in_her_home("alice", "daemon");
+    home.scene = home.scene.args(args);
+    home
+}
+
+#[test]
+#[ignore = "needs root and libnss-wrapper: run `make test`"]
+fn an_empty_folder_of_somebody_elses_is_no_home_without_a_usersfile() {
+    for args in WITHOUT_USERSFILE {
+        let home = in_her_home_with(args);
+        chown(&home.folder, Some(0), Some(0)).unwrap();
+        assert_denied(
+            &home.login().types(code(0)),
+            "is the home directory mounted?",
+        );
+        // Hers, or with something in it, it is a home.
+        for with in ["hers", "root's, with a file"] {
+            if with != "hers" {
+                fs::write(home.join("README"), "").unwrap();
+            }
+            let owner = if with == "hers" { home.owner.uid } else { 0 };
+            chown(&home.folder, Some(owner), None).unwrap();
+            let outcome = home.login().types(code(0));
+            assert_ne!(outcome.rc, "AUTH_ERR", "{args}, {with}: {outcome:#?}");
+            assert!(outcome.prompts.is_empty(), "{args}, {with}");
+            chown(&home.folder, Some(0), None).unwrap();
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root and libnss-wrapper: run `make test`"]
+fn a_home_on_a_file_system_of_fstab_that_is_not_mounted_is_none_without_a_usersfile() {
+    let fstab = tempfile::NamedTempFile::new().unwrap();
+    bind(fstab.path(), "/etc/fstab");
+    for args in WITHOUT_USERSFILE {
+        let home = in_her_home_with(args);
+        let above = home.folder.parent().unwrap().display().to_string();
+        let lines = format!("# homes\nserver:/home\t{above} nfs defaults 0 0\n");
+        for (lines, is_denied) in [("", false), (lines.as_str(), true)] {
+            fs::write(fstab.path(), lines).unwrap();
+            let outcome = home.login().types(code(0));
+            if is_denied {
+                assert_denied(&outcome, "nothing is mounted there");
+            } else {
+                assert_ne!(outcome.rc, "AUTH_ERR", "{args}: {outcome:#?}");
+            }
+        }
+        let nothing = None::<&str>;
+        nix::mount::mount(
+            Some(above.as_str()),
+            above.as_str(),
+            nothing,
+            nix::mount::MsFlags::MS_BIND | nix::mount::MsFlags::MS_REC,
+            nothing,
+        )
+        .unwrap();
+        // Another process: one that is there already has another view of what is mounted.
+        let outcome = home.scene.twin("mounted").login("alice").types(code(0));
+        assert_ne!(outcome.rc, "AUTH_ERR", "{args}: {outcome:#?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and libnss-wrapper: run `make test`"]
+fn root_held_down_passes_a_folder_by_the_users_own_group() {
+    let mut home = in_her_home("alice", "daemon");
+    let above = home.scene.folder().join("staff");
+    let hers = above.join("alice");
+    fs::create_dir_all(&hers).unwrap();
+    fs::write(hers.join("users.oath"), LINE).unwrap();
+    home.give(&hers.join("users.oath"), 0o600);
+    home.give(&hers, 0o700);
+    let passwd = home.scene.folder().join("passwd");
+    let accounts = fs::read_to_string(&passwd).unwrap();
+    let moved = accounts.replace(home.folder.to_str().unwrap(), hers.to_str().unwrap());
+    fs::write(&passwd, moved).unwrap();
+    chown(&above, Some(0), Some(home.owner.gid)).unwrap();
+    set_mode(&above, 0o070);
+    let none = "-dac_override,-dac_read_search";
+    home.scene = home
+        .scene
+        .started_by(["setpriv", "--bounding-set", none, "--inh-caps", none]);
+    let outcome = home.login().types(code(0));
+    assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_usersfile_that_is_mounted_by_itself_is_denied_with_what_helps() {
+    let scene = Scene::new().usersfile(LINE);
+    let file = scene.folder().join("elsewhere");
+    fs::write(&file, LINE).unwrap();
+    set_mode(&file, 0o600);
+    bind(&file, scene.path().to_str().unwrap());
+    assert_denied(
+        &scene.login("alice").types(code(0)),
+        "mount the folder it is in",
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), LINE);
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_service_that_may_give_no_file_away_is_denied_with_what_it_lacks() {
+    let scene = Scene::new().usersfile(LINE);
+    let daemon = account("daemon");
+    chown(scene.path(), Some(daemon.uid), Some(daemon.gid)).unwrap();
+    let scene = scene.started_by([
+        "setpriv",
+        "--bounding-set",
+        "-chown",
+        "--inh-caps",
+        "-chown",
+    ]);
+    assert_denied(&scene.login("alice").types(code(0)), "CAP_CHOWN");
+    assert_eq!(fs::read_to_string(scene.path()).unwrap(), LINE);
 }
