@@ -26,6 +26,7 @@ use rustix::fs::{
     CWD, FileType, FlockOperation, Mode, RenameFlags, flock, makedev, mknodat, renameat_with,
 };
 use support::codes::Token;
+use support::strace::Traced;
 use support::{Outcome, Scene};
 
 /// What no login may use, and none that isn't waiting for a lock may take.
@@ -559,6 +560,43 @@ fn a_lock_taken_again_and_again() -> Duration {
         assert_denied(&outcome, "users.oath");
         taken
     })
+}
+
+/// Eight tokens with hashed PINs, of which the last fits, in a file that somebody touches all the
+/// while: each touch makes a login begin anew.
+#[test]
+#[ignore = "needs root and strace: run `make test`"]
+fn no_hash_is_computed_twice_in_one_login_however_often_the_file_is_touched() {
+    const HASH: &str = "$y$j9T$NaGQ5K7F6q7viArcGsqR3/$OOShpijx/yyGeBTTG4AoPpwJGs/Ry3NdP7s.aOfKXV";
+    let line = |end: char| format!("HOTP\talice\t{HASH}{end}\t{}\n", "00".repeat(20));
+    let lines: String = "ABCDEFG1".chars().map(line).collect();
+    let scene = Scene::new()
+        .usersfile(&lines)
+        .args("digits=6")
+        .in_real_time();
+    let traced = Traced::new(&scene, &[]);
+    let typed = format!("1234{}", Token::new(&"00".repeat(20)).code(0));
+    let (is_over, path) = (AtomicBool::new(false), scene.path());
+    let outcome = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let now = SystemTime::now();
+                let _ = File::open(&path).and_then(|file| file.set_modified(now));
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let outcome = traced.scene.login("alice").types(&typed);
+        is_over.store(true, Ordering::Relaxed);
+        outcome
+    });
+    assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
+    let calls = traced.calls();
+    // The library is loaded anew for each hash.
+    let is_loaded = |text: &str| text.contains("/libcrypt.so") && !text.contains("ENOENT");
+    let loaded = calls
+        .iter()
+        .filter(|call| call.name == "openat" && is_loaded(&call.text));
+    assert_eq!(loaded.count(), 8);
 }
 
 #[test]

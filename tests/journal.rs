@@ -5,7 +5,7 @@ mod small_disk;
 mod support;
 
 use std::cell::RefCell;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use proptest::test_runner::{Config, TestRunner};
 use small_disk::SmallDisk;
 use support::codes::Token;
 use support::strace::{Call, Traced};
-use support::{NOON, Outcome, Scene};
+use support::{NOON, Outcome, Scene, released_together_while};
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
 const WINDOW: u64 = 10;
@@ -663,4 +663,50 @@ fn in_any_order_of_events_no_code_is_good_twice_and_no_good_one_is_refused() {
         events.iter().try_for_each(|event| world.happens(event))
     });
     result.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
+#[ignore = "needs root and strace: run `make test`"]
+fn a_login_refused_because_an_editor_came_in_between_clears_nothing() {
+    let scene = scene();
+    let disk = disk_under(&scene, &line());
+    disk.make_read_only();
+    assert_rc(&scene.login("alice").types(code(5)), "SUCCESS");
+    disk.make_writable();
+    let before = journal(&scene);
+
+    let calls = calls_of_a_login(&scene, 7);
+    // As if that login had not been.
+    let file = journals(&scene).pop();
+    assert!(file.is_none(), "the login has brought the file up to date");
+    scene.write_usersfile(line());
+    disk.make_read_only();
+    assert_rc(&scene.login("alice").types(code(5)), "SUCCESS");
+    disk.make_writable();
+    assert_eq!(journal(&scene), before);
+
+    let replaced = calls
+        .iter()
+        .rposition(|call| call.name == "renameat2" && call.text.contains("users.oath"));
+    let before_that = &calls[replaced.unwrap() - 1];
+    let traced = Traced::new(&scene, &[before_that.but("signal=STOP")]);
+    let login = traced.scene.login("alice").typing(code(7));
+    let outcomes = released_together_while([login], || {
+        traced.is_stopped();
+        let other = scene.folder().join("new");
+        fs::write(&other, format!("{}\tno number\n", line().trim_end())).unwrap();
+        fs::set_permissions(&other, Permissions::from_mode(0o600)).unwrap();
+        fs::rename(&other, scene.path()).unwrap();
+        traced.goes_on();
+    });
+    assert_rc(&outcomes[0], "AUTH_ERR");
+    assert!(
+        outcomes[0].log_text().contains("field 5 (COUNTER)"),
+        "{}",
+        outcomes[0].log_text()
+    );
+    assert_eq!(journal(&scene), before);
+    scene.write_usersfile(line());
+    assert_rc(&scene.login("alice").types(code(5)), "AUTH_ERR");
+    assert_rc(&scene.login("alice").types(code(7)), "SUCCESS");
 }
