@@ -54,6 +54,20 @@ mod usersfile {
         assert_rc(&outcome, "AUTH_ERR");
     }
 
+    #[test]
+    fn written_as_for_a_shell_is_denied_with_the_way_to_write_it() {
+        for path in ["~/users.oath", "$HOME/users.oath"] {
+            let scene = hotp("-").usersfile_option(&format!("usersfile={path}"));
+            let outcome = scene.login("alice").types(token().code(0));
+            assert_rc(&outcome, "AUTH_ERR");
+            let log = outcome.log_text();
+            assert!(
+                log.contains("write ${HOME} for the home directory"),
+                "{log}"
+            );
+        }
+    }
+
     /// Never "unknown", which many stacks let pass.
     #[test]
     fn with_user_in_the_path_denies_a_name_that_would_lead_to_another_folder() {
@@ -554,4 +568,17 @@ mod forward_pass {
         assert_eq!(outcome.prompts.len(), 1);
         assert_eq!(outcome.authtok.as_deref(), Some("s3cret"));
     }
+}
+
+#[test]
+fn a_code_with_a_space_in_it_is_named_as_no_code_and_not_as_a_wrong_pin() {
+    let scene = hotp("-").args("digits=6");
+    let code = token().code(0);
+    let spaced = format!("{} {}", &code[..3], &code[3..]);
+    let outcome = scene.login("alice").types(&spaced);
+    assert_rc(&outcome, "AUTH_ERR");
+    let log = outcome.log_text();
+    assert!(log.contains("does not end in 6 to 8 digits"), "{log}");
+    assert!(!log.contains("wrong PIN"), "{log}");
+    assert_rc(&scene.login("alice").types(&code), "SUCCESS");
 }

@@ -881,6 +881,23 @@ fn a_file_that_its_group_can_write_is_used_with_a_warning() {
 
 #[test]
 #[ignore = "needs root: run make test"]
+fn a_file_of_roots_in_her_home_is_refused_and_a_folder_of_roots_named_first() {
+    let home = Home::new();
+    let path = home.write("users.oath", LINE);
+    chown(&path, Some(0), Some(0)).unwrap();
+    let log = home.login().types(code(0)).log_text();
+    let place = |text: &str| {
+        log.find(text)
+            .unwrap_or_else(|| panic!("no {text:?} in {log}"))
+    };
+    assert!(
+        place("keep it in a folder of root's") < place("chown daemon"),
+        "{log}"
+    );
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
 fn a_file_that_root_put_into_a_home_is_used_whatever_group_it_has() {
     let home = Home::new();
     let path = home.write("users.oath", LINE);
