@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use tz::datetime::FoundDateTimeKind;
+use tz::timezone::TransitionRule;
 use tz::{DateTime, TimeZone};
 
 /// The file that holds the system's time zone (localtime(5)), in the format of RFC 8536.
@@ -150,7 +151,9 @@ impl Zone {
             return Ok(rules);
         }
         let rules = match self.read() {
-            Ok(bytes) => TimeZone::from_tz_data(&bytes).unwrap_or_else(|_| TimeZone::utc()),
+            Ok(bytes) => TimeZone::from_tz_data(&bytes)
+                .and_then(endless)
+                .unwrap_or_else(|_| TimeZone::utc()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => TimeZone::utc(),
             Err(error) => {
                 return Err(Error::Zone {
@@ -171,6 +174,24 @@ impl Zone {
         file.take(MAX_ZONE_FILE).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
+}
+
+/// The same zone, with the last local time it names going on for ever, where the file has no rule
+/// for what follows its table: one of version 1, or of a system whose clock counts leap seconds
+/// (`right/`). The C library reads such a file so.
+fn endless(rules: TimeZone) -> Result<TimeZone, tz::TzError> {
+    let zone = rules.as_ref();
+    let (Some(last), None) = (zone.transitions().last(), zone.extra_rule()) else {
+        return Ok(rules);
+    };
+    let types = zone.local_time_types();
+    let last_type = types[last.local_time_type_index()];
+    TimeZone::new(
+        zone.transitions().to_vec(),
+        types.to_vec(),
+        zone.leap_seconds().to_vec(),
+        Some(TransitionRule::Fixed(last_type)),
+    )
 }
 
 /// Now, in seconds since 1970.
@@ -223,6 +244,35 @@ mod tests {
         assert!(times("2026-03-29T02:30:00").is_empty());
         assert_eq!(times("2026-10-25T02:30:00"), [1_792_888_200, 1_792_891_800]);
         assert!(times("2026-02-31T12:00:00").is_empty());
+    }
+
+    #[test]
+    fn a_file_without_a_rule_for_the_future_goes_on_as_its_table_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        // RFC 8536 section 3.2, version 1: from 1970 on one hour ahead of universal time.
+        let mut version_1 = b"TZif\0".to_vec();
+        version_1.extend([0; 15]);
+        for count in [0u32, 0, 0, 1, 2, 8] {
+            version_1.extend(count.to_be_bytes());
+        }
+        version_1.extend(0u32.to_be_bytes());
+        version_1.push(1);
+        for (offset, name) in [(0u32, 0u8), (3600, 4)] {
+            version_1.extend(offset.to_be_bytes());
+            version_1.extend([0, name]);
+        }
+        version_1.extend(b"UTC\0CET\0");
+        let file = folder.path().join("version-1");
+        std::fs::write(&file, version_1).unwrap();
+        let time = Zone::of_file(&file).local_time(4_102_444_800).unwrap();
+        assert_eq!(time.to_string(), "2100-01-01T01:00:00L");
+        let right = Path::new("/usr/share/zoneinfo/right/Europe/Berlin");
+        for zone in [Zone::of_file(&file), Zone::of_file(right)] {
+            for unix_time in [1_795_714_054, 2_145_916_800, 4_102_444_800] {
+                let time = zone.local_time(unix_time).unwrap();
+                assert_eq!(zone.unix_times(time).unwrap(), [unix_time]);
+            }
+        }
     }
 
     #[test]
