@@ -163,7 +163,9 @@ impl<'a> Attempts<'a> {
             return self.check(user, response, warnings);
         };
         let (mut throttle, before) = match self.count_failure(user, seconds) {
-            Err(Error::Throttle(error)) if sys::effective_user() != 0 => {
+            Err(Error::Throttle(error))
+                if sys::effective_user() != 0 && error.is_want_of_rights() =>
+            {
                 warnings.push(format!("not throttled, for want of root's rights: {error}"));
                 return self.check(user, response, warnings);
             }

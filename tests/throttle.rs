@@ -447,7 +447,11 @@ fn a_process_that_is_not_root_and_cannot_write_there_is_warned_and_not_throttled
     let of_root = throttled("");
     fs::create_dir(state_folder(&of_root)).unwrap();
     not_throttled(&of_nobody(of_root));
+}
 
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_process_that_is_not_root_is_denied_where_something_else_than_rights_is_missing() {
     let on_a_full_disk = throttled("");
     let folder = state_folder(&on_a_full_disk);
     let disk = SmallDisk::over(&folder);
@@ -456,7 +460,14 @@ fn a_process_that_is_not_root_and_cannot_write_there_is_warned_and_not_throttled
         let _ = File::create_new(&path);
         chown(path, Some(65534), Some(65534)).unwrap();
     }
-    not_throttled(&of_nobody(on_a_full_disk));
+    let scene = of_nobody(on_a_full_disk);
+    for answer in [wrong(), code(0)] {
+        let outcome = scene.login("alice").types(answer);
+        assert_rc(&outcome, "AUTH_ERR");
+        let log = outcome.log_text();
+        assert!(!log.contains("not throttled"), "{log}");
+        assert!(log.contains("throttle: cannot"), "{log}");
+    }
 }
 
 fn not_throttled(scene: &Scene) {

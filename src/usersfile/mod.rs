@@ -113,6 +113,14 @@ impl Error {
         }
     }
 
+    /// Whether it is for want of rights, and for nothing that a crowd or a limit brings about.
+    pub fn is_want_of_rights(&self) -> bool {
+        match self {
+            Error::Io { cause, .. } => cause.kind() == io::ErrorKind::PermissionDenied,
+            _ => false,
+        }
+    }
+
     /// The same, said of another path: where the path has a name in it that is not to be logged.
     pub fn of_path(self, path: PathBuf) -> Error {
         match self {

@@ -319,6 +319,13 @@ impl Usersfile {
             let flags = libc::O_RDONLY | libc::O_CREAT | libc::O_NONBLOCK | libc::O_NOCTTY;
             let file = sys::open_at(&place.folder, &place.name, flags, 0o600)
                 .map_err(Error::io("create", &place.path))?;
+            // Whatever umask the caller of a setuid program has chosen: a service without
+            // CAP_DAC_OVERRIDE is to open it, too.
+            let io = |action| Error::io(action, &place.path);
+            if file.metadata().map_err(io("look at"))?.mode() & 0o700 != 0o600 {
+                file.set_permissions(Permissions::from_mode(0o600))
+                    .map_err(io("set the mode of"))?;
+            }
             if let Some(held) = Held::lock(place, file, deadline)? {
                 return Ok(held);
             }
