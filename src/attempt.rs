@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use crate::clock::{self, Zone};
 use crate::login::{self, Compared, MAX_HASHES, Now, Refusal, Undecided, Verdict};
 use crate::pam::Options;
@@ -107,6 +109,16 @@ struct Checked<'r> {
     compared: Compared,
 }
 
+/// What one pass over the user's lines came to.
+enum Pass<'r> {
+    Checked(Checked<'r>),
+    /// The hash of a PIN has to be computed first, while no lock is held.
+    Hash {
+        hash: Zeroizing<Vec<u8>>,
+        typed: &'r [u8],
+    },
+}
+
 /// Why a look at the lines did not lead to a decision.
 enum Stop<'r> {
     Usersfile(usersfile::Error),
@@ -157,8 +169,27 @@ impl<'a> Attempts<'a> {
         origin: Origin,
         warnings: &mut Vec<String>,
     ) -> Result<Checked<'r>, Error> {
-        // From here on others may wait for a lock of this thread.
-        let _guard = StopGuard::begin().map_err(Error::StopGuard)?;
+        loop {
+            // From here on others may wait for a lock of this thread.
+            let guard = StopGuard::begin().map_err(Error::StopGuard)?;
+            let pass = self.pass(user, response, origin, warnings)?;
+            drop(guard);
+            match pass {
+                Pass::Checked(checked) => return Ok(checked),
+                // No lock is held, and what is decided is decided anew after it.
+                Pass::Hash { hash, typed } => self.check_hash(&hash, typed)?,
+            }
+        }
+    }
+
+    /// One pass, which ends where the hash of a PIN has to be computed first.
+    fn pass<'r>(
+        &mut self,
+        user: &Known,
+        response: &'r [u8],
+        origin: Origin,
+        warnings: &mut Vec<String>,
+    ) -> Result<Pass<'r>, Error> {
         let Some(seconds) = self.options.throttle else {
             return self.check(user, response, warnings);
         };
@@ -171,17 +202,40 @@ impl<'a> Attempts<'a> {
             }
             counted => counted?,
         };
-        let checked = self.check(user, response, warnings);
-        let after = match &checked {
-            Ok(checked) if checked.result.is_ok() => Failures::default(),
-            Ok(checked) if origin.counts(checked.compared) => throttle.failures(),
+        let pass = self.check(user, response, warnings);
+        let after = match &pass {
+            Ok(Pass::Checked(checked)) if checked.result.is_ok() => Failures::default(),
+            Ok(Pass::Checked(checked)) if origin.counts(checked.compared) => throttle.failures(),
             _ => before,
         };
         throttle
             .set(after, self.deadline)
             .map_err(Error::Throttle)?;
-        self.counted = Some(after);
-        checked
+        if let Ok(Pass::Checked(_)) = pass {
+            self.counted = Some(after);
+        }
+        pass
+    }
+
+    /// Computes the hash of a PIN, as long as there is time.
+    fn check_hash(&mut self, hash: &[u8], typed: &[u8]) -> Result<(), Error> {
+        if self.deadline.is_over() || self.hashes.count() >= 2 * MAX_HASHES {
+            return Err(Error::TooLong);
+        }
+        self.hashes.check(hash, typed);
+        Ok(())
+    }
+
+    /// Refuses an answer for which the user has to wait. What this login has counted itself does
+    /// not make it wait.
+    fn not_too_early(&self, before: Failures, seconds: u64, now: u64) -> Result<(), Error> {
+        match before.wait(seconds, now) {
+            wait if wait > 0 && self.counted != Some(before) => Err(Error::TooEarly {
+                failures: before.count,
+                wait,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Counts a failure before the check begins, so that nothing that stops the check makes a
@@ -196,17 +250,7 @@ impl<'a> Attempts<'a> {
         // Not earlier: others may have failed while this one waited for the lock.
         let now = clock::unix_time()?;
         let before = throttle.failures();
-        if self.counted != Some(before) {
-            match before.wait(seconds, now) {
-                0 => {}
-                wait => {
-                    return Err(Error::TooEarly {
-                        failures: before.count,
-                        wait,
-                    });
-                }
-            }
-        }
+        self.not_too_early(before, seconds, now)?;
         throttle
             .set(before.record_at(now), self.deadline)
             .map_err(Error::Throttle)?;
@@ -219,69 +263,63 @@ impl<'a> Attempts<'a> {
         user: &Known,
         response: &'r [u8],
         warnings: &mut Vec<String>,
-    ) -> Result<Checked<'r>, Error> {
-        let now = Now {
-            unix_time: clock::unix_time()?,
-            zone: Zone::system(),
-        };
-        let attempt = self.options.attempt(response, now);
-        loop {
-            let mut journal = match &self.options.journal_folder {
-                Some(folder) => {
-                    let folder = Path::new(folder);
-                    let journal = Journal::lock(folder, &user.usersfile, &user.name, self.deadline);
-                    Some(journal?)
-                }
-                None => None,
-            };
-            let updated =
-                user.usersfile
-                    .update(&user.name, Some(&user.look), self.deadline, |lines| {
-                        let decision =
-                            login::decide(lines, journal.as_ref(), &attempt, &self.hashes)
-                                .map_err(Stop::Undecided)?;
-                        let (result, record) = match decision.verdict {
-                            Verdict::Accepted { line, record } => (Ok(line), record),
-                            Verdict::Refused(refusal) => (Err(refusal), None),
-                        };
-                        let checked = Checked {
-                            result,
-                            pin: decision.pin,
-                            compared: decision.compared,
-                        };
-                        Ok((checked, record))
-                    });
-            let updated = match updated {
-                Ok(updated) => updated,
-                Err(Stop::Undecided(Undecided::Hash { hash, typed })) => {
-                    // Nobody waits for a hash, and what is decided is decided anew after it.
-                    drop(journal);
-                    if self.deadline.is_over() || self.hashes.count() >= 2 * MAX_HASHES {
-                        return Err(Error::TooLong);
-                    }
-                    self.hashes.check(&hash, typed);
-                    continue;
-                }
-                Err(Stop::Undecided(Undecided::Clock(error))) => return Err(error.into()),
-                Err(Stop::Usersfile(error)) => return Err(error.into()),
-            };
-            warnings.extend(updated.warnings);
-            match (updated.rewrite, updated.failure, &mut journal) {
-                (Some(record), Some(error), Some(journal)) => {
-                    journal.record(&record.text, self.deadline)?;
-                    let path = journal.path().display();
-                    warnings.push(format!("recorded in {path} only: {error}"));
-                }
-                (_, Some(error), _) => return Err(error.into()),
-                (Some(record), None, Some(journal)) => {
-                    // What stays in it is behind the file from now on and does no harm.
-                    if let Err(error) = journal.clear(&record.text, self.deadline) {
-                        warnings.push(error.to_string());
-                    }
-                }
-                _ => {}
+    ) -> Result<Pass<'r>, Error> {
+        let attempt = self.options.attempt(response, now()?);
+        let mut journal = match &self.options.journal_folder {
+            Some(folder) => {
+                let folder = Path::new(folder);
+                let journal = Journal::lock(folder, &user.usersfile, &user.name, self.deadline);
+                Some(journal?)
             }
-            return Ok(updated.answer);
+            None => None,
+        };
+        let updated = user
+            .usersfile
+            .update(&user.name, Some(&user.look), self.deadline, |lines| {
+                let decision = login::decide(lines, journal.as_ref(), &attempt, &self.hashes)
+                    .map_err(Stop::Undecided)?;
+                let (result, record) = match decision.verdict {
+                    Verdict::Accepted { line, record } => (Ok(line), record),
+                    Verdict::Refused(refusal) => (Err(refusal), None),
+                };
+                let checked = Checked {
+                    result,
+                    pin: decision.pin,
+                    compared: decision.compared,
+                };
+                Ok((checked, record))
+            });
+        let updated = match updated {
+            Ok(updated) => updated,
+            Err(Stop::Undecided(Undecided::Hash { hash, typed })) => {
+                return Ok(Pass::Hash { hash, typed });
+            }
+            Err(Stop::Undecided(Undecided::Clock(error))) => return Err(error.into()),
+            Err(Stop::Usersfile(error)) => return Err(error.into()),
+        };
+        warnings.extend(updated.warnings);
+        match (updated.rewrite, updated.failure, &mut journal) {
+            (Some(record), Some(error), Some(journal)) => {
+                journal.record(&record.text, self.deadline)?;
+                let path = journal.path().display();
+                warnings.push(format!("recorded in {path} only: {error}"));
+            }
+            (_, Some(error), _) => return Err(error.into()),
+            (Some(record), None, Some(journal)) => {
+                // What stays in it is behind the file from now on and does no harm.
+                if let Err(error) = journal.clear(&record.text, self.deadline) {
+                    warnings.push(error.to_string());
+                }
+            }
+            _ => {}
         }
+        Ok(Pass::Checked(updated.answer))
     }
+}
+
+fn now() -> Result<Now, Error> {
+    Ok(Now {
+        unix_time: clock::unix_time()?,
+        zone: Zone::system(),
+    })
 }

@@ -547,3 +547,33 @@ fn invented_names_leave_nothing_behind_whatever_the_usersfile_is() {
         }
     }
 }
+
+/// While a hash is computed, others of this user's logins need not wait for the throttle's lock.
+#[test]
+#[ignore = "needs strace: run `make test`"]
+fn the_hash_of_a_pin_is_computed_while_the_lock_is_free() {
+    const HASH: &str = "$y$j9T$NaGQ5K7F6q7viArcGsqR3/$OOShpijx/yyGeBTTG4AoPpwJGs/Ry3NdP7s.aOfKXV1";
+    let scene = throttled("digits=6").usersfile(format!("HOTP\talice\t{HASH}\t{SECRET}\n"));
+    let traced = Traced::new(&scene, &[]);
+    let typed = format!("1234{}", code(0));
+    assert_rc(&traced.scene.login("alice").types(typed), "SUCCESS");
+    let calls = traced.calls();
+    let is_loaded = |text: &str| text.contains("/libcrypt.so") && !text.contains("ENOENT");
+    let hashed = calls
+        .iter()
+        .position(|call| call.name == "openat" && is_loaded(&call.text))
+        .expect("a hash is computed");
+    // What a login has nothing in is taken away before its lock is given back.
+    let files = calls[..hashed].iter().rev();
+    let last = files
+        .filter(|call| call.text.contains("/throttle-alice"))
+        .find(|call| ["openat", "unlinkat", "close", "flock"].contains(&call.name.as_str()));
+    let last = last.expect("a failure is counted first");
+    assert!(last.name == "unlinkat" || last.name == "close", "{last:?}");
+    let counted = calls[hashed..].iter();
+    let counted = counted.filter(|call| call.is("openat", ".throttle-alice.new"));
+    assert!(
+        counted.count() > 0,
+        "a failure is counted again before the check"
+    );
+}
