@@ -114,6 +114,8 @@ fn no_variable_of_the_callers_changes_the_answer_or_the_record() {
     let home = tempfile::tempdir().unwrap();
     let empty = home.path().to_str().unwrap();
     let variables = [
+        ("LANG", "tr_TR.UTF-8"),
+        ("LC_TIME", "fa_IR.UTF-8"),
         ("LC_ALL", "ar_SA.UTF-8"),
         ("LC_ALL", "tr_TR.UTF-8"),
         ("TZ", "Asia/Kolkata"),
@@ -122,7 +124,13 @@ fn no_variable_of_the_callers_changes_the_answer_or_the_record() {
         ("LOCPATH", empty),
         ("HOME", empty),
         ("RUST_BACKTRACE", "full"),
+        ("RUST_MIN_STACK", "1"),
         ("MALLOC_PERTURB_", "165"),
+        ("MALLOC_ARENA_MAX", "1"),
+        ("MALLOC_MMAP_THRESHOLD_", "0"),
+        ("GLIBC_TUNABLES", "glibc.malloc.perturb=165"),
+        ("TMPDIR", empty),
+        ("PATH", empty),
         ("POSIXLY_CORRECT", "1"),
     ];
     let login_with = |variable: Option<(&str, &str)>| {
@@ -223,6 +231,49 @@ fn with_few_descriptors_no_used_code_is_good_and_no_user_with_a_token_is_unknown
     }
     assert_eq!(scene.usersfile_now(), used);
     assert_eq!(scene.login("bob").types(bobs_code()).rc, "SUCCESS");
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn with_few_descriptors_the_zone_is_not_taken_for_universal_time() {
+    let zone = Path::new("/usr/share/zoneinfo/Asia/Kolkata");
+    assert!(zone.exists(), "install the package tzdata");
+    bind(zone, "/etc/localtime");
+    let used = Token::new(SECRET).code(7);
+    // Half past six UTC; in universal time it would be noon, which is now.
+    let line = format!("HOTP\talice\t-\t{SECRET}\t7\t{used}\t2026-01-15T12:00:00L\n");
+    let scene = setuid::scene().usersfile(&line);
+    let scene = scene.args("digits=6 window=20 allow_replayed_otp_within=30");
+    let mut answered = 0;
+    let own_clock = ["env", "-u", "TZ", "-u", "PAM_LOGIN_LOCALTIME"];
+    // From the start, and from the prompt on, when libpam has all the descriptors it needs.
+    for at_prompt in [false, true] {
+        for count in DESCRIPTORS {
+            let limit = format!("--nofile={count}:{count}");
+            let service = format!("su{count}{at_prompt}");
+            let limited = if at_prompt {
+                scene.twin(&service).started_by(own_clock)
+            } else {
+                let prlimit = ["prlimit", &limit];
+                called_by(&scene, &service, &[&own_clock[..], &prlimit].concat())
+            };
+            let mut login = limited.login("alice").typing(&used);
+            if at_prompt {
+                login = login.while_asked(&format!("prlimit --pid $PPID {limit}"));
+            }
+            let rc = login.rc_if_it_lives();
+            assert!(
+                matches!(
+                    rc,
+                    None | Some("AUTH_ERR" | "MODULE_UNKNOWN" | "SYSTEM_ERR")
+                ),
+                "{rc:?} with {count} descriptors"
+            );
+            answered += usize::from(rc == Some("AUTH_ERR"));
+        }
+    }
+    assert!(answered > 20, "{answered}");
+    assert_eq!(scene.usersfile_now().unwrap(), line);
 }
 
 #[test]
