@@ -46,6 +46,9 @@ pub enum Error {
         Deadline::LIMIT.as_secs()
     )]
     TooLong,
+    /// The process may not have the memory that a login takes.
+    #[error("not enough memory for a login: {0}; is there a limit (RLIMIT_AS, RLIMIT_DATA)?")]
+    Memory(std::io::Error),
     /// The process could not be protected against being stopped while it holds the lock.
     #[error("cannot keep other users from stopping this process: {0}")]
     StopGuard(std::io::Error),
@@ -170,6 +173,7 @@ impl<'a> Attempts<'a> {
         warnings: &mut Vec<String>,
     ) -> Result<Checked<'r>, Error> {
         loop {
+            sys::check_memory().map_err(Error::Memory)?;
             // From here on others may wait for a lock of this thread.
             let guard = StopGuard::begin().map_err(Error::StopGuard)?;
             let pass = self.pass(user, response, origin, warnings)?;
