@@ -3,24 +3,30 @@
 
 #[path = "support/bind.rs"]
 mod bind;
+#[path = "support/machine.rs"]
+mod machine;
 #[path = "support/setuid.rs"]
 mod setuid;
 mod support;
+#[path = "support/terminal.rs"]
+mod terminal;
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use bind::bind;
+use machine::Machine;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use setuid::{CALLER, called, called_by, caller_sends, setuid_program};
 use support::codes::Token;
 use support::strace::Traced;
 use support::{NOON, Scene};
+use terminal::Terminal;
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
 const OTHER_SECRET: &str = "6162636465666768696a6b6c6d6e6f7071727374";
@@ -106,6 +112,34 @@ fn no_zone_of_the_callers_makes_an_old_unused_code_good_with_drift() {
     assert_eq!(outcome.rc, "AUTH_ERR", "{}", outcome.log_text());
     assert_eq!(scene.usersfile_now().unwrap(), line);
     assert_eq!(scene.login("alice").types(code(0)).rc, "SUCCESS");
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn su_takes_no_used_code_whatever_zone_its_caller_chooses() {
+    const SERVICE: &str = "auth required pam_oath.so usersfile=/etc/users.oath digits=6 \
+                           allow_replayed_otp_within=600\n\
+                           account required pam_permit.so\nsession required pam_permit.so\n";
+    let machine = Machine::start();
+    machine.add_user("alice", "correct horse");
+    machine.install("/etc/pam.d/su", SERVICE, 0o644);
+    let three_hours_ago = machine.run("date", ["-d", "3 hours ago", "+%FT%TL"]);
+    let used = Token::new(SECRET).code(7);
+    let line = format!("HOTP\troot\t-\t{SECRET}\t7\t{used}\t{three_hours_ago}");
+    machine.install("/etc/users.oath", &line, 0o600);
+    let become_root = |zone: &str, code: &str| {
+        let words = [zone, "su", "-c", "id --user --name"];
+        let mut su = Terminal::of(&machine, "alice", "env", words);
+        su.answer("One-time password (OATH) for `root': ", code);
+        su.rest()
+    };
+    for zone in ["TZ=XXX+3", "TZ=XXX+3:00:20"] {
+        let shown = become_root(zone, &used);
+        assert_eq!(shown, "\r\nsu: Authentication failure\r\n", "{zone}");
+    }
+    assert_eq!(machine.read("/etc/users.oath"), line);
+    let next = Token::new(SECRET).code(8);
+    assert_eq!(become_root("TZ=XXX+3", &next), "\r\nroot\r\n");
 }
 
 #[test]
@@ -341,6 +375,84 @@ fn a_caller_who_may_write_no_byte_makes_no_used_code_good_and_keeps_nobody_out()
     assert_eq!(scene.login("bob").types(bobs_code()).rc, "SUCCESS");
 }
 
+/// What else a caller can leave a program with: each as the shell's words before it starts.
+const LEGACIES: [&str; 13] = [
+    "exec >&- 2>&-",
+    "gone=$(mktemp -d) && cd $gone && rmdir $gone",
+    "trap '' HUP INT QUIT PIPE ALRM URG XFSZ CHLD TERM",
+    "with='env --block-signal=HUP,PIPE,ALRM,URG,XFSZ,CHLD,TERM,IO'",
+    "with='env --ignore-signal=TSTP,TTIN,TTOU --block-signal=TSTP,TTIN,TTOU'",
+    "with='nice -n 19'",
+    "with='chrt --idle 0'",
+    "with='ionice -c 3'",
+    "with='prlimit --nproc=0:0'",
+    "with='prlimit --memlock=0:0 --msgqueue=0:0 --rtprio=0:0'",
+    "with='prlimit --sigpending=0:0'",
+    "with='prlimit --locks=0:0'",
+    "with='prlimit --core=0:0 --fsize=20:20'",
+];
+
+/// Memory that ends before, during and after a login: how much, in KiB, in steps of how much.
+const MEMORY: [(&str, std::ops::Range<usize>, usize); 3] = [
+    ("as", 4096..6144, 96),
+    ("data", 336..768, 48),
+    ("stack", 64..256, 16),
+];
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn whatever_a_caller_leaves_the_program_with_no_used_code_is_good_and_nobody_is_kept_out() {
+    let scene = two_users();
+    assert_eq!(scene.login("alice").types(code(0)).rc, "SUCCESS");
+    let used = scene.usersfile_now().unwrap();
+    let state = |name: &str| scene.folder().with_file_name(name);
+    let args = format!(
+        "throttle=1 throttle_dir={} readonly_ok={}",
+        state("throttle").display(),
+        state("journal").display()
+    );
+    let mut let_in = 0;
+    let memory = MEMORY.into_iter().flat_map(|(limit, sizes, step)| {
+        let sizes = sizes.step_by(step).map(|size| size << 10);
+        sizes.map(move |size| format!("with='prlimit --core=0:0 --{limit}={size}:{size}'"))
+    });
+    let legacies = LEGACIES.into_iter().map(String::from).chain(memory);
+    for (n, legacy) in legacies.enumerate() {
+        scene.write_usersfile(&used);
+        for name in ["throttle", "journal"] {
+            let _ = fs::remove_dir_all(state(name));
+        }
+        let scene = scene.twin(&format!("others{n}")).args(&args);
+        let starter = format!(r#"{legacy}; exec $with "$0" "$@""#);
+        let called = called_by(&scene, &format!("su{n}"), &["sh", "-c", &starter]);
+        let rc = called.login("alice").typing(code(0)).rc_if_it_lives();
+        let denied = [None, Some("AUTH_ERR"), Some("MODULE_UNKNOWN")];
+        assert!(denied.contains(&rc), "{rc:?}: {legacy}");
+        assert_eq!(scene.usersfile_now().unwrap(), used, "{legacy}");
+
+        let called = called.at(NOON + 30);
+        let rc = called.login("alice").typing(code(-30)).rc_if_it_lives();
+        assert!(
+            rc == Some("SUCCESS") || denied.contains(&rc),
+            "{rc:?}: {legacy}"
+        );
+        let_in += usize::from(rc == Some("SUCCESS"));
+        let scene = scene.at(NOON + 60);
+        if rc == Some("SUCCESS") {
+            let outcome = scene.login("alice").types(code(-30));
+            assert_eq!(outcome.rc, "AUTH_ERR", "{legacy}");
+        }
+        let now = scene.usersfile_now().unwrap();
+        assert_eq!(now.lines().count(), 2, "{legacy}: {now}");
+        let outcome = scene
+            .login("bob")
+            .types(Token::new(OTHER_SECRET).code_at(NOON + 60, 30, 0));
+        assert_eq!(outcome.rc, "SUCCESS", "{legacy}: {}", outcome.log_text());
+        assert!(scene.left_behind().is_empty(), "{legacy}");
+    }
+    assert!(let_in >= 12, "{let_in}");
+}
+
 /// What a signal of the caller's may stop, and how.
 struct Stopped {
     /// Sent with root's rights, as the kernel does when ^Z is typed, not with the caller's.
@@ -483,6 +595,59 @@ fn a_terminal_that_stops_the_login_keeps_nobody_out() {
     }
 }
 
+/// Starts a program whose standard error is a pipe that nobody reads and that is full.
+const FULL_PIPE: &str = r#"
+    use Fcntl;
+    pipe(my $read, my $write);
+    fcntl($write, F_SETFL, O_NONBLOCK);
+    while (syswrite($write, "x")) {}
+    fcntl($write, F_SETFL, 0);
+    fcntl($read, F_SETFD, 0);
+    open(STDERR, ">&", $write);
+    exec @ARGV;
+"#;
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_caller_who_limits_memory_and_takes_no_error_message_keeps_nobody_out() {
+    const SIZES: std::ops::Range<usize> = 3 << 20..12 << 20;
+    let scene = setuid::scene().args("window=1000 drift");
+    let last = step(NOON - HOUR / 2);
+    let used = code(HOUR / 2);
+    let lines = format!(
+        "HOTP/T30/6\talice\t-\t{SECRET}\t{last}\t{used}\t2026-01-15T11:30:10L\n\
+         HOTP/T30/6\tbob\t-\t{OTHER_SECRET}\n"
+    );
+    scene.write_usersfile(&lines);
+    let root = scene.twin("root");
+    assert_eq!(root.login("carol").types("000000").rc, "USER_UNKNOWN");
+    let mut answers = Vec::new();
+    for size in SIZES.step_by(64 << 10) {
+        scene.write_usersfile(&lines);
+        let limit = format!("--as={size}:{size}");
+        let starter = ["perl", "-e", FULL_PIPE, "prlimit", "--core=0:0", &limit];
+        let limited = called_by(&scene, &format!("su{size}"), &starter);
+        let process = Pid::from_raw(limited.process_id() as i32);
+        let attack =
+            std::thread::spawn(move || limited.login("alice").typing(code(0)).rc_if_it_lives());
+        let start = Instant::now();
+        while !attack.is_finished() && start.elapsed() < Duration::from_secs(1) {
+            sleep(Duration::from_millis(1));
+        }
+        let is_stuck = !attack.is_finished();
+        let outcome = root.login("bob").types(bobs_code());
+        if is_stuck {
+            kill(process, Signal::SIGKILL).unwrap();
+        }
+        answers.extend(attack.join().unwrap());
+        let log = outcome.log_text();
+        assert_eq!(outcome.rc, "SUCCESS", "limit of {size} bytes: {log}");
+    }
+    // Too little to load the module, too little for a login, enough.
+    answers.dedup();
+    assert_eq!(answers, ["MODULE_UNKNOWN", "AUTH_ERR", "SUCCESS"]);
+}
+
 /// Users, groups, capabilities and signals of every thread of a process.
 const RIGHTS: &str = "^(Uid|Gid|Groups|SigBlk|SigIgn|SigCgt|CapInh|CapPrm|CapEff|CapBnd|CapAmb)";
 
@@ -495,15 +660,28 @@ fn rights_of(process: &str) -> String {
 #[test]
 #[ignore = "needs root: run `make test`"]
 fn users_and_signals_are_the_program_s_own_at_each_prompt_and_after_each_way_out() {
-    let scene = two_users();
-    let folder = scene.folder();
-    let seen = folder.join("seen");
-    fs::create_dir(&seen).unwrap();
-    // The program's shell has the caller's rights only.
-    fs::set_permissions(&seen, Permissions::from_mode(0o1777)).unwrap();
+    // In a folder of a service account's a login has that account's rights over files besides.
+    const SERVICE_ACCOUNT: u32 = 1;
+    for owner in [0, SERVICE_ACCOUNT] {
+        let scene = two_users();
+        let seen = scene.folder().join("seen");
+        fs::create_dir(&seen).unwrap();
+        // The program's shell has the caller's rights only.
+        fs::set_permissions(&seen, Permissions::from_mode(0o1777)).unwrap();
+        for path in [scene.folder(), scene.path()] {
+            chown(path, Some(owner), Some(owner)).unwrap();
+        }
+        users_and_signals_are_given_back(scene);
+    }
+}
+
+fn users_and_signals_are_given_back(scene: Scene) {
+    let seen = scene.folder().join("seen");
+    let throttle = scene.folder().with_file_name("throttle");
     let state = format!(
-        "readonly_ok={0}/journal throttle=60 throttle_dir={0}/throttle try_first_pass",
-        folder.display()
+        "readonly_ok={} throttle=60 throttle_dir={} try_first_pass",
+        scene.folder().with_file_name("journal").display(),
+        throttle.display()
     );
     let scene = scene.args(&state);
     // Waiting for the program: by then it has its own mask of signals back.
@@ -513,12 +691,13 @@ fn users_and_signals_are_the_program_s_own_at_each_prompt_and_after_each_way_out
          mv seen/now seen/$(ls seen | grep -vcx now)"
     );
     let called = called(&scene, "su");
+    let process = called.process_id().to_string();
     let mut prompts = 0;
     let mut own = String::new();
     let mut check = |what: &str, rc: &str, login: support::Login| {
         let outcome = login.while_asked(&look).run();
         assert_eq!(outcome.rc, rc, "{what}: {}", outcome.log_text());
-        let after = rights_of(&called.process_id().to_string());
+        let after = rights_of(&process);
         assert!(
             after.contains(&format!("Uid:\t{CALLER}\t0\t0\t0\n")),
             "{what}: {after}"
@@ -562,7 +741,7 @@ fn users_and_signals_are_the_program_s_own_at_each_prompt_and_after_each_way_out
     let cancelled = called.login("bob").stacked("000000");
     let cancelled = cancelled.conversation_fails(pam_sys::PAM_CONV_ERR);
     check("cancelled", "AUTH_ERR", cancelled);
-    let broken = scene.folder().join("throttle/throttle-bob");
+    let broken = throttle.join("throttle-bob");
     fs::remove_file(&broken).unwrap();
     fs::create_dir(&broken).unwrap();
     check(
@@ -570,5 +749,13 @@ fn users_and_signals_are_the_program_s_own_at_each_prompt_and_after_each_way_out
         "AUTH_ERR",
         called.login("bob").answering(typing(bobs_code())),
     );
-    assert!(prompts >= 4, "{prompts}");
+    // The standard library panics where there is no clock, here with the throttle's lock held.
+    fs::remove_dir(&broken).unwrap();
+    let called = called.without_a_clock();
+    check(
+        "panic",
+        "AUTH_ERR",
+        called.login("bob").answering(typing(bobs_code())),
+    );
+    assert!(prompts >= 5, "{prompts}");
 }
