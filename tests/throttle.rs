@@ -507,6 +507,40 @@ fn more_hashed_pins_than_a_login_computes_leave_the_throttle_on() {
 }
 
 #[test]
+fn more_tokens_than_a_login_tries_leave_the_throttle_on() {
+    let scene = throttled("window=1000 drift");
+    scene.write_usersfile(format!("HOTP\talice\t-\t{SECRET}\n").repeat(90));
+    let outcome = scene.login("alice").types("000000");
+    let log = outcome.log_text();
+    assert!(
+        log.contains("has more tokens than a login can try"),
+        "{log}"
+    );
+    for _ in 1..20 {
+        assert_too_early(&scene.login("alice").types("000000"));
+    }
+}
+
+#[test]
+fn forty_eight_logins_of_one_user_with_good_codes_at_once_all_come_to_an_end() {
+    let scene = throttled("window=60");
+    let scenes: Vec<Scene> = (0..48).map(|n| scene.twin(&format!("login{n}"))).collect();
+    let logins = scenes.iter().zip(0..);
+    let outcomes = released_together(logins.map(|(scene, n)| scene.login("alice").typing(code(n))));
+    let accepted: Vec<_> = (0..48).filter(|&n| outcomes[n].rc == "SUCCESS").collect();
+    assert!(!accepted.is_empty(), "{outcomes:#?}");
+    for n in accepted {
+        let later = scenes[n]
+            .twin(&format!("later{n}"))
+            .at(NOON + 7200 * (n as i64 + 1));
+        assert_ne!(later.login("alice").types(code(n as u64)).rc, "SUCCESS");
+    }
+    let scene = scene.twin("next").at(NOON + 7200 * 50);
+    assert_rc(&scene.login("alice").types(code(50)), "SUCCESS");
+    assert_eq!(state(&scene), Vec::<String>::new());
+}
+
+#[test]
 fn nothing_is_remembered_after_a_success() {
     let scene = throttled("");
     assert_checked_and_wrong(&scene.login("alice").types(wrong()));
