@@ -110,3 +110,71 @@ fn our_own_filter_counts_each_refused_code_of_any_service_and_nothing_that_a_cal
     assert_eq!(failures(&machine, &log, "pam_oath"), refused, "{log}");
     assert!(!log.contains(" rhost=192.0.2.7"), "{log}");
 }
+
+/// The pattern that SECURITY.md calls safe.
+fn pattern_of_security_md() -> String {
+    let page = Example::file("SECURITY.md");
+    let (_, from_pattern) = page.text().split_once("`; user=").expect("a pattern");
+    let (pattern, _) = from_pattern.split_once('`').expect("its end");
+    format!("; user={pattern}")
+}
+
+#[test]
+#[ignore = "needs root, pamtester, fail2ban, oathtool: run make test"]
+fn no_name_hides_the_host_from_a_filter_or_puts_another_in_its_place() {
+    support::program("pamtester", "pamtester");
+    let machine = Machine::start();
+    machine.install(
+        "/etc/pam.d/vault",
+        "auth required pam_oath.so usersfile=/etc/users.oath\n",
+        0o644,
+    );
+    let filter = Example::file("contrib/fail2ban/pam_oath.conf");
+    machine.install("/etc/fail2ban/filter.d/pam_oath.conf", filter.text(), 0o644);
+    let bad_ends = [
+        "; user=root rhost=192.0.2.7",
+        ";\u{a0}user=root\u{a0}rhost=192.0.2.7",
+        "\u{2028}user=root\u{2028}rhost=192.0.2.7",
+        ";user=root;rhost=192.0.2.7;line=1",
+        "",
+    ];
+    let names: Vec<String> = [1, 120, 500, 1000, 8000]
+        .into_iter()
+        .flat_map(|length| bad_ends.map(|end| "x".repeat(length) + end))
+        .collect();
+    // A name with a space cannot have a line.
+    let has_line = |name: &str| !name.contains(' ');
+    let lines = names.iter().filter(|name| has_line(name));
+    let lines: String = lines
+        .map(|name| format!("HOTP {name} - {SECRET}\n"))
+        .collect();
+    machine.install("/etc/users.oath", lines, 0o600);
+
+    let wrong = wrong_code(SECRET);
+    let (mut guesses, mut all) = (Vec::new(), Vec::new());
+    for (number, name) in (1..).zip(&names) {
+        let address = format!("198.51.100.{number}");
+        let mut client = machine.command("sh");
+        client.args(["-c", "echo \"$0\" | pamtester \"$@\"", &wrong]);
+        client.args([
+            "-I",
+            &format!("rhost={address}"),
+            "vault",
+            name,
+            "authenticate",
+        ]);
+        assert!(!client.output().expect("nsenter starts").status.success());
+        if has_line(name) {
+            guesses.push(address.clone());
+        }
+        all.push(address);
+    }
+    let log = auth_log(&machine);
+    assert_eq!(failures(&machine, &log, "pam_oath"), guesses, "{log}");
+    assert_eq!(
+        failures(&machine, &log, &pattern_of_security_md()),
+        all,
+        "{log}"
+    );
+    assert_eq!(log.matches("; user=? rhost=").count(), 5, "{log}");
+}
