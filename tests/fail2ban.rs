@@ -178,3 +178,28 @@ fn no_name_hides_the_host_from_a_filter_or_puts_another_in_its_place() {
     );
     assert_eq!(log.matches("; user=? rhost=").count(), 5, "{log}");
 }
+
+#[test]
+#[ignore = "needs root, pamtester, fail2ban: run make test"]
+fn no_name_of_8_kib_makes_a_line_that_is_cut_off_end_like_another() {
+    const END: &str = "; user=root rhost=192.0.2.7";
+    support::program("pamtester", "pamtester");
+    let machine = Machine::start();
+    machine.install(
+        "/etc/pam.d/vault",
+        "auth required pam_oath.so usersfile=/etc/${USER}.oath\n",
+        0o644,
+    );
+    // Wherever the line is cut off, it is after one of these ends.
+    for shift in 0..END.len() {
+        let name = "x".repeat(shift) + &END.repeat(8 * 1024 / END.len());
+        let mut client = machine.command("sh");
+        client.args(["-c", "echo 000000 | pamtester \"$@\"", "sh"]);
+        client.args(["vault", &name, "authenticate"]);
+        assert!(!client.output().expect("nsenter starts").status.success());
+    }
+    let log = auth_log(&machine);
+    let none: [&str; 0] = [];
+    assert_eq!(failures(&machine, &log, &pattern_of_security_md()), none);
+    assert_eq!(log.matches("; user=?\n").count(), END.len(), "{log}");
+}
