@@ -112,9 +112,10 @@ struct Checked<'r> {
     compared: Compared,
 }
 
-/// What one pass over the user's lines came to.
-enum Pass<'r> {
-    Checked(Checked<'r>),
+/// Why a pass over the user's lines ended without a decision.
+enum Stop<'r> {
+    /// The login is refused.
+    Error(Error),
     /// The hash of a PIN has to be computed first, while no lock is held.
     Hash {
         hash: Zeroizing<Vec<u8>>,
@@ -122,15 +123,18 @@ enum Pass<'r> {
     },
 }
 
-/// Why a look at the lines did not lead to a decision.
-enum Stop<'r> {
-    Usersfile(usersfile::Error),
-    Undecided(Undecided<'r>),
+impl<E: Into<Error>> From<E> for Stop<'_> {
+    fn from(error: E) -> Self {
+        Stop::Error(error.into())
+    }
 }
 
-impl From<usersfile::Error> for Stop<'_> {
-    fn from(error: usersfile::Error) -> Self {
-        Stop::Usersfile(error)
+impl<'r> From<Undecided<'r>> for Stop<'r> {
+    fn from(undecided: Undecided<'r>) -> Self {
+        match undecided {
+            Undecided::Hash { hash, typed } => Stop::Hash { hash, typed },
+            Undecided::Clock(error) => Stop::Error(error.into()),
+        }
     }
 }
 
@@ -148,20 +152,47 @@ impl<'a> Attempts<'a> {
     /// Checks one response of `user`, unless it comes too early; a good code is recorded.
     pub fn attempt<'r>(&mut self, user: &Known, response: &'r [u8], origin: Origin) -> Answer<'r> {
         let mut warnings = Vec::new();
-        let answer = match self.throttled(user, response, origin, &mut warnings) {
-            Ok(checked) => Answer {
-                result: checked.result.map_err(Error::from),
-                pin: checked.pin,
-                warnings: Vec::new(),
-            },
-            Err(error) => Answer::error(error, response, self.options),
+        let (result, pin) = match self.decided(user, response, origin, &mut warnings) {
+            Ok(checked) => (checked.result.map_err(Error::from), checked.pin),
+            Err(error) => {
+                let Answer { result, pin, .. } = Answer::error(error, response, self.options);
+                (result, pin)
+            }
         };
-        Answer { warnings, ..answer }
+        Answer {
+            result,
+            pin,
+            warnings,
+        }
     }
 
     /// What the login may still wait and compute.
     pub fn deadline(&self) -> &'a Deadline {
         self.deadline
+    }
+
+    /// Passes over the user's lines until there is a decision. Nothing of a pass outlives it but
+    /// the hashes that were computed.
+    fn decided<'r>(
+        &mut self,
+        user: &Known,
+        response: &'r [u8],
+        origin: Origin,
+        warnings: &mut Vec<String>,
+    ) -> Result<Checked<'r>, Error> {
+        loop {
+            warnings.clear();
+            sys::check_memory().map_err(Error::Memory)?;
+            // From here on others may wait for a lock of this thread.
+            let guard = StopGuard::begin().map_err(Error::StopGuard)?;
+            let checked = self.throttled(user, response, origin, warnings);
+            drop(guard);
+            match checked {
+                Ok(checked) => return Ok(checked),
+                Err(Stop::Error(error)) => return Err(error),
+                Err(Stop::Hash { hash, typed }) => self.check_hash(&hash, typed)?,
+            }
+        }
     }
 
     /// Checks a response if the user need not wait.
@@ -171,29 +202,7 @@ impl<'a> Attempts<'a> {
         response: &'r [u8],
         origin: Origin,
         warnings: &mut Vec<String>,
-    ) -> Result<Checked<'r>, Error> {
-        loop {
-            sys::check_memory().map_err(Error::Memory)?;
-            // From here on others may wait for a lock of this thread.
-            let guard = StopGuard::begin().map_err(Error::StopGuard)?;
-            let pass = self.pass(user, response, origin, warnings)?;
-            drop(guard);
-            match pass {
-                Pass::Checked(checked) => return Ok(checked),
-                // No lock is held, and what is decided is decided anew after it.
-                Pass::Hash { hash, typed } => self.check_hash(&hash, typed)?,
-            }
-        }
-    }
-
-    /// One pass, which ends where the hash of a PIN has to be computed first.
-    fn pass<'r>(
-        &mut self,
-        user: &Known,
-        response: &'r [u8],
-        origin: Origin,
-        warnings: &mut Vec<String>,
-    ) -> Result<Pass<'r>, Error> {
+    ) -> Result<Checked<'r>, Stop<'r>> {
         let Some(seconds) = self.options.throttle else {
             return self.check(user, response, warnings);
         };
@@ -206,19 +215,19 @@ impl<'a> Attempts<'a> {
             }
             counted => counted?,
         };
-        let pass = self.check(user, response, warnings);
-        let after = match &pass {
-            Ok(Pass::Checked(checked)) if checked.result.is_ok() => Failures::default(),
-            Ok(Pass::Checked(checked)) if origin.counts(checked.compared) => throttle.failures(),
+        let checked = self.check(user, response, warnings);
+        let after = match &checked {
+            Ok(checked) if checked.result.is_ok() => Failures::default(),
+            Ok(checked) if origin.counts(checked.compared) => throttle.failures(),
             _ => before,
         };
         throttle
             .set(after, self.deadline)
             .map_err(Error::Throttle)?;
-        if let Ok(Pass::Checked(_)) = pass {
+        if checked.is_ok() {
             self.counted = Some(after);
         }
-        pass
+        checked
     }
 
     /// Computes the hash of a PIN, as long as there is time.
@@ -267,7 +276,7 @@ impl<'a> Attempts<'a> {
         user: &Known,
         response: &'r [u8],
         warnings: &mut Vec<String>,
-    ) -> Result<Pass<'r>, Error> {
+    ) -> Result<Checked<'r>, Stop<'r>> {
         let attempt = self.options.attempt(response, now()?);
         let mut journal = match &self.options.journal_folder {
             Some(folder) => {
@@ -277,30 +286,21 @@ impl<'a> Attempts<'a> {
             }
             None => None,
         };
-        let updated = user
-            .usersfile
-            .update(&user.name, Some(&user.look), self.deadline, |lines| {
-                let decision = login::decide(lines, journal.as_ref(), &attempt, &self.hashes)
-                    .map_err(Stop::Undecided)?;
-                let (result, record) = match decision.verdict {
-                    Verdict::Accepted { line, record } => (Ok(line), record),
-                    Verdict::Refused(refusal) => (Err(refusal), None),
-                };
-                let checked = Checked {
-                    result,
-                    pin: decision.pin,
-                    compared: decision.compared,
-                };
-                Ok((checked, record))
-            });
-        let updated = match updated {
-            Ok(updated) => updated,
-            Err(Stop::Undecided(Undecided::Hash { hash, typed })) => {
-                return Ok(Pass::Hash { hash, typed });
-            }
-            Err(Stop::Undecided(Undecided::Clock(error))) => return Err(error.into()),
-            Err(Stop::Usersfile(error)) => return Err(error.into()),
-        };
+        let updated =
+            user.usersfile
+                .update(&user.name, Some(&user.look), self.deadline, |lines| {
+                    let decision = login::decide(lines, journal.as_ref(), &attempt, &self.hashes)?;
+                    let (result, record) = match decision.verdict {
+                        Verdict::Accepted { line, record } => (Ok(line), record),
+                        Verdict::Refused(refusal) => (Err(refusal), None),
+                    };
+                    let checked = Checked {
+                        result,
+                        pin: decision.pin,
+                        compared: decision.compared,
+                    };
+                    Ok::<_, Stop>((checked, record))
+                })?;
         warnings.extend(updated.warnings);
         match (updated.rewrite, updated.failure, &mut journal) {
             (Some(record), Some(error), Some(journal)) => {
@@ -317,7 +317,7 @@ impl<'a> Attempts<'a> {
             }
             _ => {}
         }
-        Ok(Pass::Checked(updated.answer))
+        Ok(updated.answer)
     }
 }
 

@@ -641,8 +641,8 @@ impl Token {
         Ok(latest)
     }
 
-    /// Whether the code of the time step `last` may be accepted again. LAST-TIME tells when it
-    /// was, and the step itself bounds that: it was in the window then.
+    /// Whether the code of a `record`, of the time step `step` if that is known, may be accepted
+    /// again. LAST-TIME tells when it was, and the step bounds that: it was in the window then.
     fn is_in_grace(
         &self,
         record: &Last,

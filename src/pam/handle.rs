@@ -60,19 +60,10 @@ impl Handle<'_> {
         Ok(OsStr::from_bytes(user.to_bytes()).to_owned())
     }
 
-    /// The name of the user, if PAM knows it by now; nobody is asked.
-    pub fn known_user(&self) -> Option<OsString> {
-        self.name(pam_sys::PAM_USER)
-    }
-
     /// The host the user comes from, as the application names it.
     pub fn remote_host(&self) -> Option<OsString> {
-        self.name(pam_sys::PAM_RHOST)
-    }
-
-    fn name(&self, item: c_int) -> Option<OsString> {
-        let name = self.item(item).ok()??;
-        Some(OsStr::from_bytes(name.to_bytes()).to_owned())
+        let host = self.item(pam_sys::PAM_RHOST).ok()??;
+        Some(OsStr::from_bytes(host.to_bytes()).to_owned())
     }
 
     /// What a module before this one left as PAM_AUTHTOK.
