@@ -62,14 +62,8 @@ fn the_stock_sshd_filter_counts_each_refused_code_once_and_no_login_that_was_let
 #[test]
 #[ignore = "needs root, pamtester, fail2ban, oathtool: run make test"]
 fn our_own_filter_counts_each_refused_code_of_any_service_and_nothing_that_a_caller_makes_up() {
-    support::program("pamtester", "pamtester");
-    let machine = Machine::start();
+    let machine = machine_with_a_vault("/etc/users.oath");
     machine.add_user("alice", PASSWORD);
-    machine.install(
-        "/etc/pam.d/vault",
-        "auth required pam_oath.so usersfile=/etc/users.oath\n",
-        0o644,
-    );
     machine.install(
         "/etc/users.oath",
         format!("HOTP alice - {SECRET}\nHOTP bob 1234 {SECRET}\n"),
@@ -111,6 +105,18 @@ fn our_own_filter_counts_each_refused_code_of_any_service_and_nothing_that_a_cal
     assert!(!log.contains(" rhost=192.0.2.7"), "{log}");
 }
 
+/// A machine with a service that asks for a code alone, and with what logs in to it.
+fn machine_with_a_vault(usersfile: &str) -> Machine {
+    support::program("pamtester", "pamtester");
+    let machine = Machine::start();
+    machine.install(
+        "/etc/pam.d/vault",
+        &format!("auth required pam_oath.so usersfile={usersfile}\n"),
+        0o644,
+    );
+    machine
+}
+
 /// The pattern that SECURITY.md calls safe.
 fn pattern_of_security_md() -> String {
     let page = Example::file("SECURITY.md");
@@ -122,13 +128,7 @@ fn pattern_of_security_md() -> String {
 #[test]
 #[ignore = "needs root, pamtester, fail2ban, oathtool: run make test"]
 fn no_name_hides_the_host_from_a_filter_or_puts_another_in_its_place() {
-    support::program("pamtester", "pamtester");
-    let machine = Machine::start();
-    machine.install(
-        "/etc/pam.d/vault",
-        "auth required pam_oath.so usersfile=/etc/users.oath\n",
-        0o644,
-    );
+    let machine = machine_with_a_vault("/etc/users.oath");
     let filter = Example::file("contrib/fail2ban/pam_oath.conf");
     machine.install("/etc/fail2ban/filter.d/pam_oath.conf", filter.text(), 0o644);
     let bad_ends = [
@@ -183,13 +183,7 @@ fn no_name_hides_the_host_from_a_filter_or_puts_another_in_its_place() {
 #[ignore = "needs root, pamtester, fail2ban: run make test"]
 fn no_name_of_8_kib_makes_a_line_that_is_cut_off_end_like_another() {
     const END: &str = "; user=root rhost=192.0.2.7";
-    support::program("pamtester", "pamtester");
-    let machine = Machine::start();
-    machine.install(
-        "/etc/pam.d/vault",
-        "auth required pam_oath.so usersfile=/etc/${USER}.oath\n",
-        0o644,
-    );
+    let machine = machine_with_a_vault("/etc/${USER}.oath");
     // Wherever the line is cut off, it is after one of these ends.
     for shift in 0..END.len() {
         let name = "x".repeat(shift) + &END.repeat(8 * 1024 / END.len());

@@ -68,24 +68,8 @@ impl Attack {
         self.home.write(".google_authenticator", text)
     }
 
-    /// Runs the tool in 512 MiB of memory. What takes longer than a minute is killed: that long is
-    /// for ever.
     fn run(&self, args: &[&OsStr]) -> Output {
-        let inner = self.tool.command(args);
-        let mut command = Command::new(program("timeout", "coreutils"));
-        command
-            .args(["--signal=KILL", "60"])
-            .arg(program("prlimit", "util-linux"))
-            .arg("--as=536870912")
-            .arg(inner.get_program())
-            .args(inner.get_args());
-        for (name, value) in inner.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        let output = command.output().unwrap();
+        let output = limited(&self.tool.command(args)).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Output {
             code: output.status.code().unwrap_or(-1),
@@ -238,19 +222,31 @@ fn a_huge_file_is_refused_unread_whosever_it_is() {
 #[test]
 fn standard_input_without_end_is_not_read_for_ever() {
     let tool = Tool::new();
-    let inner = tool.command(["import", "-", "--user", "root"]);
+    let mut command = limited(&tool.command(["import", "-", "--user", "root"]));
+    command.stdin(File::open("/dev/zero").unwrap());
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("16 MiB"), "{said}");
+}
+
+/// The same command in 512 MiB of memory. What takes longer than a minute is killed: that long is
+/// for ever.
+fn limited(inner: &Command) -> Command {
     let mut command = Command::new(program("timeout", "coreutils"));
     command
         .args(["--signal=KILL", "60"])
         .arg(program("prlimit", "util-linux"))
         .arg("--as=536870912")
         .arg(inner.get_program())
-        .args(inner.get_args())
-        .stdin(File::open("/dev/zero").unwrap());
-    let output = command.output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("16 MiB"), "{said}");
+        .args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
 }
 
 /// Set when the attack is over, also when it fails the test: the thread that disturbs ends then.

@@ -13,8 +13,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use pam_oath::sys::{self, FileId};
-use pam_oath::usersfile;
 use pam_oath::usersfile::path::Place;
+use pam_oath::usersfile::{self, is_trusted};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -25,11 +25,6 @@ use crate::tokens::DisplayName;
 /// with the square of its length.
 const MAX_TRUSTED: (u64, &str) = (16 << 20, "16 MiB");
 const MAX_OF_USER: (u64, &str) = (128 << 10, "128 KiB");
-
-/// Whether what belongs to a user is as good as root's: root's own, and that of who runs the tool.
-pub fn is_trusted(uid: u32) -> bool {
-    uid == 0 || uid == sys::effective_user()
-}
 
 /// What a file holds, and the user it belongs to.
 pub struct Contents {

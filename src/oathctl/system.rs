@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use clap::Args;
 use pam_oath::pam::Options;
 use pam_oath::usersfile::edit::Document;
-use pam_oath::usersfile::{self, Deadline, Usersfile};
+use pam_oath::usersfile::{self, Deadline, Template, Usersfile};
 
 use crate::check::stack::parse::Root;
 use crate::error::Error;
@@ -104,9 +104,7 @@ impl System {
     /// `/etc/users.oath`. A name with `${USER}` or `${HOME}` in it needs to know for whom.
     pub fn usersfile(&self, user: Option<&OsStr>) -> Result<Usersfile, Error> {
         let template = self.template()?;
-        let per_user = ["${USER}", "${HOME}"]
-            .iter()
-            .any(|part| template.to_string_lossy().contains(part));
+        let per_user = Template::new(&template).is_per_user();
         match user {
             Some(user) => Ok(Usersfile::named(&template, user)?),
             None if per_user => Err(Error::usage(format!(

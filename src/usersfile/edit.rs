@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::Error;
 use super::format::Entry;
 use super::path::Place;
-use super::store::{Deadline, Rewrite, Usersfile, is_named};
+use super::store::{Deadline, Rewrite, Usersfile};
 use crate::sys;
 
 /// The contents of a usersfile, wiped when done with.
@@ -213,9 +213,8 @@ impl Usersfile {
     /// has written to it. That this fails is no news to whoever is told what failed before.
     fn remove_if_empty(&self) {
         if let Ok(held) = self.lock_within(&Deadline::begin()) {
-            let empty = held.metadata.len() == 0;
-            if empty && is_named(&held.place, &held.place.name, &held.metadata).unwrap_or(false) {
-                let _ = sys::unlink_at(&held.place.folder, &held.place.name);
+            if held.metadata.len() == 0 {
+                let _ = held.remove();
             }
         }
     }

@@ -12,6 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use super::format::fields;
 use crate::sys::Account;
 
 /// What is to be mounted, fstab(5), and the place of the mount point in a line.
@@ -53,14 +54,8 @@ fn mount_points((file, place): (&str, usize)) -> Vec<PathBuf> {
     let text = fs::read(file).unwrap_or_default();
     text.split(|&byte| byte == b'\n')
         .filter(|line| !line.trim_ascii_start().starts_with(b"#"))
-        .filter_map(|line| {
-            let mut fields = line.split(u8::is_ascii_whitespace);
-            let field = fields
-                .by_ref()
-                .filter(|field| !field.is_empty())
-                .nth(place)?;
-            Some(PathBuf::from(unescaped(field)))
-        })
+        .filter_map(|line| fields(line).nth(place))
+        .map(|field| PathBuf::from(unescaped(field)))
         .collect()
 }
 

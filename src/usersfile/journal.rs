@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 
 use super::Error;
 use super::format::{Entry, LastUsed, MovingFactor, fields};
-use super::state::{self, StateFile};
+use super::state::{self, StateFile, hex};
 use super::store::{Deadline, Usersfile};
 
 /// What the names of journals begin with.
@@ -160,10 +160,6 @@ impl Digests {
     fn are_of_line(&self, line: &[u8]) -> bool {
         fields(line).nth(1) == Some(self.line.as_bytes())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -172,6 +172,6 @@ impl Error {
 
 /// Whether what belongs to a user is as good as root's: root's own, and for a process that is not
 /// root its own user's.
-fn is_trusted(uid: u32) -> bool {
+pub fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == crate::sys::effective_user()
 }

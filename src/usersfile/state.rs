@@ -25,8 +25,6 @@ const LONGEST_NAME: usize = 64;
 pub struct StateFile {
     held: Held,
     text: Zeroizing<Vec<u8>>,
-    /// The length of the file, in bytes: not that of the text once that is empty.
-    length: u64,
 }
 
 impl StateFile {
@@ -52,8 +50,7 @@ impl StateFile {
         drop(place);
         let held = Usersfile::at(path).lock_or_create(deadline)?;
         let text = held.read_all()?;
-        let length = text.len() as u64;
-        Ok(StateFile { held, text, length })
+        Ok(StateFile { held, text })
     }
 
     /// Where it is.
@@ -71,11 +68,11 @@ impl StateFile {
     pub fn replace(&mut self, text: Zeroizing<Vec<u8>>, deadline: &Deadline) -> Result<(), Error> {
         if text != self.text && !text.is_empty() {
             let rewrite = Rewrite {
-                span: 0..self.length,
+                // Of the file: the text is empty already where the file is to go.
+                span: 0..self.held.metadata.len(),
                 text: text.clone(),
             };
             self.held.replace(&rewrite, deadline)?;
-            self.length = text.len() as u64;
         }
         self.text = text;
         Ok(())
@@ -98,11 +95,7 @@ pub fn file_name(prefix: &str, user: &OsStr) -> OsString {
     let user = user.as_bytes();
     let mut name = String::from(prefix);
     if user.len() > LONGEST_NAME {
-        name.push('%');
-        for byte in Sha256::digest(user) {
-            name += &format!("{byte:02x}");
-        }
-        return name.into();
+        return (name + "%" + &hex(&Sha256::digest(user))).into();
     }
     for &byte in user {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
@@ -129,6 +122,11 @@ pub fn user_of(prefix: &str, name: &OsStr) -> Option<OsString> {
         }
     }
     (file_name(prefix, &user) == name).then_some(user)
+}
+
+/// A digest in hexadecimal.
+pub(super) fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn make_folder(folder: &Path) -> Result<(), Error> {

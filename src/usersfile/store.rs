@@ -89,6 +89,11 @@ impl<'a> Template<'a> {
         contains(self.0.as_bytes(), Self::HOME)
     }
 
+    /// Whether each user has a file of their own.
+    pub fn is_per_user(&self) -> bool {
+        self.names_user() || self.names_home()
+    }
+
     /// The usersfile of `user`, whose account has to be given where [`names_home`] says so.
     ///
     /// # Errors

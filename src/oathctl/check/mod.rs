@@ -28,7 +28,7 @@ use pam_oath::pam::Options;
 use pam_oath::sys;
 use pam_oath::usersfile::edit::Document;
 use pam_oath::usersfile::format::MovingFactor;
-use pam_oath::usersfile::{self, Usersfile};
+use pam_oath::usersfile::{self, Template, Usersfile};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -176,10 +176,7 @@ impl Check {
     }
 
     fn usersfile(&self, template: &OsStr) -> Result<Usersfile, Box<Finding>> {
-        let text = template.to_string_lossy();
-        let is_per_user = ["${USER}", "${HOME}"]
-            .iter()
-            .any(|part| text.contains(part));
+        let is_per_user = Template::new(template).is_per_user();
         let user = match &self.user {
             None if is_per_user => {
                 let finding = Finding::new(

@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use pam_oath::usersfile::is_trusted;
+
 use super::finding::{Finding, Severity};
 
 /// Runs a program of the system and returns what it printed, or where it failed, what it
@@ -30,9 +32,8 @@ fn output_of(program: &str, arguments: &[&str]) -> Option<Result<String, String>
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_own = |folder: &PathBuf| {
-        let own = [0, pam_oath::sys::effective_user()];
         let metadata = std::fs::metadata(folder);
-        metadata.is_ok_and(|found| own.contains(&found.uid()) && found.mode() & 0o022 == 0)
+        metadata.is_ok_and(|found| is_trusted(found.uid()) && found.mode() & 0o022 == 0)
     };
     std::env::split_paths(&path)
         .filter(is_own)

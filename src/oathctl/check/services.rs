@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use pam_oath::login::CodeLength;
+use pam_oath::usersfile::Template;
 use pam_oath::usersfile::format::MovingFactor;
 
 use serde::Serialize;
@@ -18,8 +18,6 @@ use crate::pam_config::Use;
 /// A window that leaves fewer guesses than this for an even chance is too large: one guess a
 /// second is through them within three hours.
 const FEWEST_GUESSES: f64 = 10_000.0;
-
-const HOME: &[u8] = b"${HOME}";
 
 /// A line of the PAM configuration that names the module.
 #[derive(Serialize)]
@@ -96,8 +94,7 @@ pub fn check_line(line: &Use, usersfile_exists: Option<bool>) -> Vec<Finding> {
             );
         }
     }
-    let in_home = line.options.usersfile.as_bytes();
-    let in_home = in_home.windows(HOME.len()).any(|part| part == HOME);
+    let in_home = Template::new(&line.options.usersfile).names_home();
     for (is_set, name) in [
         (line.options.no_usersfile_okay, "no_usersfile_okay"),
         (line.options.null_ok, "nullok"),

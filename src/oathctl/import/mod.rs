@@ -20,12 +20,12 @@ use pam_oath::otp::Key;
 use pam_oath::sys;
 use pam_oath::usersfile::edit::Document;
 use pam_oath::usersfile::format::{self, Entry, MovingFactor};
-use pam_oath::usersfile::{self, Usersfile};
+use pam_oath::usersfile::{self, Usersfile, is_trusted};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::files::{self, is_trusted};
+use crate::files;
 use crate::output::{self, printable};
 use crate::system::System;
 use crate::tokens::user_name;
