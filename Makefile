@@ -34,9 +34,9 @@ test:
 
 check:
 	@scripts/install-deps build
-	cargo fmt --check
-	cargo clippy --locked --all-targets --all-features -- --deny warnings
-	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --all-features -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --no-deps --document-private-items
 
 # BENCH='--million --json' for more users, or for a program that reads the figures.
 bench:
@@ -70,9 +70,9 @@ MUTANTS_SINCE ?= HEAD~1
 mutants:
 	scripts/cargo-tool cargo-mutants 26.0.0
 	@mkdir -p $(TARGET)
-	git diff $(MUTANTS_SINCE) -- src >$(TARGET)/mutants.diff
+	git diff $(MUTANTS_SINCE) -- src crates/oath-core >$(TARGET)/mutants.diff
 	$(TARGET)/tools/bin/cargo-mutants mutants --in-diff $(TARGET)/mutants.diff --output $(TARGET) \
-	    --exclude 'src/oathctl/**' --no-shuffle $(MUTANTS)
+	    --no-shuffle $(MUTANTS)
 
 FUZZERS := usersfile arguments whole_login
 FUZZ_SECONDS ?= 60

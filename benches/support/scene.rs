@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use pam_oath::otp::{Algorithm, Key, time_step};
+use oath_core::otp::{Algorithm, Key, time_step};
 use tempfile::TempDir;
 
 use crate::pam::{self, Clock};

@@ -1,0 +1,202 @@
+//! `oathctl backup-codes`
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use oath_core::otp::{Algorithm, Key};
+use oath_core::usersfile::edit::Document;
+use oath_core::usersfile::format::{MovingFactor, Token, Type};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::output;
+use crate::secret;
+use crate::system::System;
+use crate::tokens::{self, DisplayName, user_name};
+
+/// Give a user emergency codes for the day the phone is gone
+///
+/// They are a second token, which counts events (HOTP), and its first codes, shown this once.
+/// They are used in the order they are listed; one that is left out is lost. With a PIN on the
+/// user's token, the same PIN goes before them.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  oathctl backup-codes alice
+  oathctl backup-codes alice --revoke")]
+pub struct BackupCodes {
+    /// The user
+    #[arg(value_parser = user_name())]
+    user: OsString,
+
+    /// How many codes to list
+    #[arg(short, long, value_name = "NUMBER", default_value_t = 10,
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    number: u16,
+
+    /// How long a code is, 6 to 8; a PAM service with digits= asks for as many
+    #[arg(long, value_name = "NUMBER", default_value_t = 8,
+          value_parser = clap::value_parser!(u8).range(6..=8))]
+    digits: u8,
+
+    /// Remove the backup codes
+    #[arg(long, conflicts_with_all = ["number", "digits"])]
+    revoke: bool,
+
+    /// The line of the backup codes, if the comment above it is gone
+    #[arg(long, value_name = "N", requires = "revoke")]
+    line: Option<usize>,
+
+    /// For scripts
+    #[arg(long, conflicts_with = "revoke")]
+    json: bool,
+}
+
+/// What `--json` says.
+#[derive(Serialize)]
+struct Codes<'a> {
+    user: String,
+    line: usize,
+    codes: Vec<&'a str>,
+}
+
+impl BackupCodes {
+    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
+        if self.revoke {
+            self.revoke(system)
+        } else {
+            self.make(system)
+        }
+    }
+
+    fn make(&self, system: &System) -> Result<ExitCode, Error> {
+        let usersfile = system.usersfile(Some(&self.user))?;
+        self.check_services(system)?;
+        let secret = secret::random()?;
+        let key = Key::new(Algorithm::Sha1, &secret);
+        let line = system.edit(&usersfile, |document| {
+            let token = self.token(document, secret.clone(), usersfile.path())?;
+            document.append(tokens::BACKUP_CODES);
+            Ok(document.append(&token.line()))
+        })?;
+        let codes: Vec<Zeroizing<String>> = (0..u64::from(self.number))
+            .map(|counter| key.code(counter, self.digits.into()).text())
+            .collect();
+        let user = self.user.display_name();
+        if self.json {
+            return output::print_json(&Codes {
+                user,
+                line,
+                codes: codes.iter().map(|code| code.as_str()).collect(),
+            })
+            .map(|()| ExitCode::SUCCESS);
+        }
+        let mut text = Zeroizing::new(String::with_capacity(32 * codes.len() + 256));
+        text.push_str(&format!(
+            "Backup codes of {user}, each good once. Use them in this order:\n\n"
+        ));
+        for (number, code) in (1..).zip(&codes) {
+            text.push_str(&format!("{number:4}. "));
+            text.push_str(code);
+            text.push('\n');
+        }
+        text.push_str("\nThey are not shown again.\n");
+        output::print(&text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// With `digits=`, the module cuts what is typed, so that a longer code never fits.
+    fn check_services(&self, system: &System) -> Result<(), Error> {
+        let uses = system.uses_of_usersfile()?;
+        let misfit = uses.iter().find_map(|found| {
+            let digits = found.options.digits?;
+            (digits != usize::from(self.digits)).then_some((&found.service, digits))
+        });
+        match misfit {
+            None => Ok(()),
+            Some((service, digits)) => Err(Error::failed(format!(
+                "{service} has digits={digits}, so codes of {} digits could not be used there; \
+                 use --digits {digits}",
+                self.digits
+            ))),
+        }
+    }
+
+    fn token(
+        &self,
+        document: &Document,
+        secret: Zeroizing<Vec<u8>>,
+        path: &Path,
+    ) -> Result<Token, Error> {
+        let user = self.user.display_name();
+        let mut of_user = tokens::of(document, &self.user);
+        if let Some(token) = tokens::of(document, &self.user).find(|token| token.backup_codes) {
+            return Err(Error::failed(format!(
+                "{user} has backup codes already, on line {} of {}; \
+                 `oathctl backup-codes {user} --revoke` removes them",
+                token.line,
+                path.display()
+            )));
+        }
+        // They replace the phone, not the PIN.
+        let main = of_user.find(|token| !token.disabled).ok_or_else(|| {
+            Error::failed(format!(
+                "{user} has no token in {} that backup codes could stand in for",
+                path.display()
+            ))
+        })?;
+        Ok(Token {
+            token_type: Type {
+                moving_factor: MovingFactor::Event,
+                digits: self.digits.into(),
+                algorithm: Algorithm::Sha1,
+            },
+            user: main.entry.user.to_vec(),
+            pin: Zeroizing::new(main.entry.pin.unwrap_or(b"-").to_vec()),
+            secret,
+            counter: 0,
+        })
+    }
+
+    fn revoke(&self, system: &System) -> Result<ExitCode, Error> {
+        let usersfile = system.usersfile(Some(&self.user))?;
+        let line = system.edit(&usersfile, |document| {
+            let line = self.line_to_revoke(document, usersfile.path())?;
+            tokens::remove(document, line);
+            Ok(line)
+        })?;
+        let user = self.user.display_name();
+        output::print(&format!(
+            "removed the backup codes of {user}, line {line}\n"
+        ))?;
+        system.warn_if_unknown(&usersfile, &self.user)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn line_to_revoke(&self, document: &Document, path: &Path) -> Result<usize, Error> {
+        let user = self.user.display_name();
+        let by_event =
+            |token: &tokens::Token| token.entry.token_type.moving_factor == MovingFactor::Event;
+        let found = match self.line {
+            Some(line) => {
+                tokens::of(document, &self.user).find(|token| token.line == line && by_event(token))
+            }
+            None => tokens::of(document, &self.user).find(|token| token.backup_codes),
+        };
+        match found {
+            Some(token) => Ok(token.line),
+            None if self.line.is_none()
+                && tokens::of(document, &self.user).any(|t| by_event(&t)) =>
+            {
+                Err(Error::failed(format!(
+                    "no line of {user} in {} is marked as backup codes; \
+                     say which it is with --line N",
+                    path.display()
+                )))
+            }
+            None => Err(tokens::none(&self.user, path)),
+        }
+    }
+}

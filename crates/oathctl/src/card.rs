@@ -1,0 +1,74 @@
+//! A token as its user takes it into an app: QR code, URI, secret.
+
+use oath_core::usersfile::format::{MovingFactor, Token};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::otpauth;
+use crate::output::printable;
+use crate::qr::Qr;
+
+pub struct Card<'a> {
+    token: &'a Token,
+    uri: Zeroizing<String>,
+    secret: Zeroizing<String>,
+}
+
+/// What `--json` says of a token that is shown.
+#[derive(Serialize)]
+pub struct Json<'a> {
+    user: String,
+    line: usize,
+    #[serde(rename = "type")]
+    token_type: String,
+    secret: &'a str,
+    uri: &'a str,
+}
+
+impl<'a> Card<'a> {
+    /// `issuer` is what the app shows beside the user's name, the machine's name if not given.
+    pub fn new(token: &'a Token, issuer: Option<&str>) -> Card<'a> {
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        Card {
+            token,
+            uri: otpauth::uri(token, issuer.unwrap_or(&host)),
+            secret: otpauth::base32(&token.secret),
+        }
+    }
+
+    pub fn qr(&self) -> Result<Qr, Error> {
+        Qr::new(&self.uri)
+    }
+
+    /// For a person: the QR code, and what to type where it cannot be scanned.
+    pub fn to_text(&self) -> Result<Zeroizing<String>, Error> {
+        let kind = match self.token.token_type.moving_factor {
+            MovingFactor::Event => format!("by event (HOTP), counter {}", self.token.counter),
+            MovingFactor::Time { period } => format!("by time (TOTP), {period} seconds"),
+        };
+        let token_type = self.token.token_type;
+        Ok(Zeroizing::new(format!(
+            "{}\nURI:    {}\nSecret: {} (base32)\nType:   {kind}, {} digits, {}\n\n",
+            self.qr()?.for_terminal(),
+            self.uri.as_str(),
+            self.secret.as_str(),
+            token_type.digits,
+            otpauth::hash_name(token_type.algorithm),
+        )))
+    }
+
+    /// For a script; `line` is where in the usersfile the token stands.
+    pub fn to_json(&self, line: usize) -> Json<'_> {
+        Json {
+            user: printable(&self.token.user),
+            line,
+            token_type: self.token.token_type.to_string(),
+            secret: &self.secret,
+            uri: &self.uri,
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! What the lines of `/etc/pam.d` make of the tokens: who gets in without a code, whose code can
+//! never fit, and how many guesses the window leaves.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use oath_core::login::CodeLength;
+use oath_core::usersfile::Template;
+use oath_core::usersfile::format::MovingFactor;
+
+use serde::Serialize;
+
+use super::finding::{Finding, Severity};
+use super::lines::Token;
+use crate::pam_config::Use;
+
+/// A window that leaves fewer guesses than this for an even chance is too large: one guess a
+/// second is through them within three hours.
+const FEWEST_GUESSES: f64 = 10_000.0;
+
+/// A line of the PAM configuration that names the module.
+#[derive(Serialize)]
+pub struct Service {
+    services: Vec<String>,
+    file: PathBuf,
+    line: usize,
+    control: String,
+    arguments: String,
+    /// As the module finds it, also where no argument names it.
+    usersfile: String,
+}
+
+impl Service {
+    pub fn of(line: &Use) -> Service {
+        Service {
+            services: line.services.clone(),
+            file: line.file.clone(),
+            line: line.line,
+            control: line.control.clone(),
+            arguments: line.arguments.clone(),
+            usersfile: line.options.usersfile.to_string_lossy().into_owned(),
+        }
+    }
+}
+
+/// `sshd: required pam_oath.so window=20 (usersfile=/etc/users.oath)`
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let services = self.services.join(", ");
+        write!(f, "{services}: {} pam_oath.so", self.control)?;
+        if !self.arguments.is_empty() {
+            write!(f, " {}", self.arguments)?;
+        }
+        if !self.arguments.contains("usersfile=") {
+            write!(f, " (usersfile={})", self.usersfile)?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks one line of a service on its own.
+pub fn check_line(line: &Use, usersfile_exists: Option<bool>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut add = |severity, problem: String, advice: &str| {
+        findings.push(Finding::new(severity, &line.file, problem, advice).at_line(line.line));
+    };
+    for warning in &line.warnings {
+        add(
+            Severity::Warning,
+            warning.clone(),
+            "pam_oath(8) lists the arguments",
+        );
+    }
+    if line.options.always_ok {
+        add(
+            Severity::Error,
+            "alwaysok lets everybody in, whatever they type".into(),
+            "remove it: it is for trying a configuration out",
+        );
+    }
+    for (is_set, name) in [
+        (line.options.no_usersfile_okay, "no_usersfile_okay"),
+        (line.options.null_ok, "nullok"),
+    ] {
+        if is_set && usersfile_exists == Some(false) {
+            add(
+                Severity::Warning,
+                format!(
+                    "{name} asks nobody for a code as long as {} does not exist",
+                    line.options.usersfile.to_string_lossy()
+                ),
+                "enrol somebody with oathctl add, or remove the argument",
+            );
+        }
+    }
+    let in_home = Template::new(&line.options.usersfile).names_home();
+    for (is_set, name) in [
+        (line.options.no_usersfile_okay, "no_usersfile_okay"),
+        (line.options.null_ok, "nullok"),
+    ] {
+        if is_set && in_home {
+            add(
+                Severity::Warning,
+                format!(
+                    "{name} with ${{HOME}} in usersfile= asks for no code while the home \
+                     directory is not mounted"
+                ),
+                "keep the tokens out of the homes: usersfile=/var/lib/oath/${USER}; or remove \
+                 the argument",
+            );
+        }
+    }
+    findings
+}
+
+/// Checks the lines that name one usersfile against each other.
+pub fn check_together(lines: &[&Use]) -> Vec<Finding> {
+    let Some((first, rest)) = lines.split_first() else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    let mut add = |other: &Use, problem: String, advice: &str| {
+        let finding = Finding::new(Severity::Warning, &other.file, problem, advice);
+        findings.push(finding.at_line(other.line));
+    };
+    let place = |line: &Use| format!("{}:{}", line.file.display(), line.line);
+    let written = |name: &str, value: Option<String>| match value {
+        Some(value) => format!("{name}={value}"),
+        None => format!("no {name}="),
+    };
+    let digits = |line: &Use| written("digits", line.options.digits.map(|it| it.to_string()));
+    if let Some(other) = rest
+        .iter()
+        .find(|it| it.options.window != first.options.window)
+    {
+        add(
+            other,
+            format!(
+                "has window={}, and {} has window={} for the same usersfile, so that a code that \
+                 one service takes is wrong for the other",
+                other.options.window,
+                place(first),
+                first.options.window
+            ),
+            "write the same window= in both",
+        );
+    }
+    if let Some(other) = rest
+        .iter()
+        .find(|it| it.options.digits != first.options.digits)
+    {
+        add(
+            other,
+            format!(
+                "has {}, and {} has {} for the same usersfile, so that what is typed in one \
+                 service is wrong in the other",
+                digits(other),
+                place(first),
+                digits(first)
+            ),
+            "write the same digits= in both",
+        );
+    }
+    let journal = |line: &Use| line.options.journal_folder.clone();
+    if let Some(other) = rest.iter().find(|it| journal(it) != journal(first)) {
+        let (with, without) = match journal(first) {
+            Some(_) => (first, other),
+            None => (other, first),
+        };
+        let folder = journal(with).unwrap_or_default();
+        add(
+            without,
+            format!(
+                "does not have the readonly_ok={} of {} for the same usersfile, so that a code \
+                 that was recorded there alone is good once more here",
+                folder.to_string_lossy(),
+                place(with)
+            ),
+            "write the same readonly_ok= in both",
+        );
+    }
+    findings
+}
+
+/// Checks one line of a service against the tokens of its usersfile.
+pub fn check_tokens(line: &Use, tokens: &[Token]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut add = |severity, problem: String, advice: String| {
+        findings.push(Finding::new(severity, &line.file, problem, advice).at_line(line.line));
+    };
+    let asks_pin = |token: &&Token| token.has_pin && !line.options.ignore_pin;
+    match line.options.code_length() {
+        CodeLength::Whole => {
+            let with_pin: Vec<&Token> = tokens.iter().filter(asks_pin).collect();
+            if let Some(first) = with_pin.first() {
+                add(
+                    Severity::Error,
+                    format!(
+                        "has no digits=, so no PIN is split off what is typed, and {} can never \
+                         fit",
+                        these_lines(&with_pin)
+                    ),
+                    format!("write digits={} behind the module", first.token_type.digits),
+                );
+            }
+        }
+        CodeLength::Digits(digits) => {
+            let others: Vec<&Token> = tokens
+                .iter()
+                .filter(|token| token.token_type.digits != digits)
+                .collect();
+            if !others.is_empty() {
+                add(
+                    Severity::Warning,
+                    format!(
+                        "takes codes of {digits} digits, but those of {} have another number",
+                        these_lines(&others)
+                    ),
+                    "bring digits= and the TYPE of the tokens together".to_owned(),
+                );
+            }
+        }
+        CodeLength::OfToken => {}
+    }
+    // With a throttle the waiting grows with every guess.
+    let slow = line.options.throttle.is_some();
+    let guessable = tokens.iter().filter(|token| !slow && !asks_pin(token));
+    if let Some(worst) = easiest_to_guess(line.options.window, guessable) {
+        if worst.guesses < FEWEST_GUESSES {
+            add(
+                Severity::Warning,
+                format!(
+                    "window={} makes {} of {} codes good at any moment for line {}: {} guesses \
+                     have an even chance",
+                    line.options.window,
+                    worst.good,
+                    10u64.pow(worst.digits as u32),
+                    worst.line,
+                    worst.guesses.ceil()
+                ),
+                "take a smaller window, or write throttle=1 behind the module, which makes \
+                 guessers wait"
+                    .to_owned(),
+            );
+        }
+    }
+    findings
+}
+
+/// `line 3`, `lines 3, 5 and 2 more`.
+fn these_lines(tokens: &[&Token]) -> String {
+    const MOST: usize = 5;
+    let numbers: Vec<String> = tokens
+        .iter()
+        .take(MOST)
+        .map(|token| token.line.to_string())
+        .collect();
+    let numbers = numbers.join(", ");
+    match tokens.len() {
+        1 => format!("line {numbers}"),
+        count if count > MOST => format!("lines {numbers} and {} more", count - MOST),
+        _ => format!("lines {numbers}"),
+    }
+}
+
+struct Guessing {
+    /// The user's first line.
+    line: usize,
+    digits: usize,
+    /// How many codes are good at any moment.
+    good: u64,
+    /// After how many guesses one of them was right as likely as not.
+    guesses: f64,
+}
+
+/// The user whose code is the easiest to guess: every line of theirs takes its own window of
+/// codes.
+fn easiest_to_guess<'a>(
+    window: u32,
+    tokens: impl IntoIterator<Item = &'a Token>,
+) -> Option<Guessing> {
+    let mut users: BTreeMap<&[u8], Vec<&Token>> = BTreeMap::new();
+    for token in tokens {
+        users.entry(&token.user).or_default().push(token);
+    }
+    users
+        .into_values()
+        .filter_map(|tokens| {
+            let digits = tokens.iter().map(|token| token.token_type.digits).min()?;
+            let good = tokens
+                .iter()
+                .filter(|token| token.token_type.digits == digits)
+                .map(|token| match token.token_type.moving_factor {
+                    MovingFactor::Event => u64::from(window) + 1,
+                    MovingFactor::Time { .. } => 2 * u64::from(window) + 1,
+                })
+                .sum();
+            let chance = good as f64 / 10f64.powi(digits as i32);
+            Some(Guessing {
+                line: tokens[0].line,
+                digits,
+                good,
+                guesses: 0.5f64.ln() / (-chance).ln_1p(),
+            })
+        })
+        .min_by(|a, b| a.guesses.total_cmp(&b.guesses))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oath_core::usersfile::format::Type;
+
+    fn token(line: usize, user: &str, kind: &str) -> Token {
+        Token {
+            line,
+            user: user.into(),
+            token_type: Type::parse(kind.as_bytes()).unwrap(),
+            has_pin: false,
+        }
+    }
+
+    #[test]
+    fn an_even_chance_is_what_the_binomial_gives() {
+        let tokens = [
+            token(1, "alice", "HOTP/T30/8"),
+            token(2, "bob", "HOTP/T30/6"),
+            token(3, "carol", "HOTP/E/6"),
+        ];
+        // 0.997999 to the power of 346 is 0.50006, to that of 347 it is 0.49906.
+        let worst = easiest_to_guess(1000, &tokens).unwrap();
+        assert_eq!((worst.line, worst.good), (2, 2001));
+        assert_eq!(worst.guesses.ceil(), 347.0);
+    }
+}

@@ -1,0 +1,334 @@
+//! `oathctl edit`: as visudo edits sudoers, and merged with the logins that came meanwhile.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clap::Args;
+use oath_core::sys;
+use oath_core::usersfile::Usersfile;
+use oath_core::usersfile::edit::Document;
+use oath_core::usersfile::format::{Entry, fields};
+use sha2::{Digest, Sha256};
+use similar::{Algorithm, ChangeTag, capture_diff_slices};
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::merge::merge;
+use crate::output::{self, printable};
+use crate::system::System;
+use crate::terminal::{self, Terminal};
+use crate::tokens::user_name;
+use crate::{secret, tokens};
+
+/// Edit the usersfile as visudo does: one at a time, on a private copy, checked before it counts
+///
+/// The editor is $VISUAL or $EDITOR, else `editor` or `vi`. Logins go on meanwhile: what they
+/// record is kept, whatever is edited.
+#[derive(Args)]
+#[command(after_help = "Example:\n  EDITOR=nano oathctl edit")]
+pub struct Edit {
+    /// Where each user has a file: whose
+    #[arg(value_parser = user_name())]
+    user: Option<OsString>,
+}
+
+impl Edit {
+    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
+        let usersfile = system.usersfile(self.user.as_deref())?;
+        let desk = Desk::lock(&usersfile)?;
+        let base = system.read(&usersfile)?;
+        desk.put(base.text())?;
+        let edited = loop {
+            open_editor(&desk.copy)?;
+            let edited = desk.take()?;
+            let problems = problems(&edited);
+            if edited.text() == base.text() {
+                output::print("nothing was changed\n")?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            if problems.is_empty() || save_all_the_same(&problems)? {
+                break edited;
+            }
+        };
+        let changes = system.edit(&usersfile, |document| {
+            let merged = merge(&base, document, &edited);
+            let changes = diff(document, &merged);
+            *document = merged;
+            Ok(changes)
+        })?;
+        output::print(&changes)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A folder that one editor at a time has to itself, for the copy and for what the editor program
+/// leaves beside it. It goes when this is dropped.
+struct Desk {
+    folder: PathBuf,
+    copy: PathBuf,
+    _lock: File,
+}
+
+impl Desk {
+    /// Takes the desk for a usersfile, in memory where the system has a place for that.
+    fn lock(usersfile: &Usersfile) -> Result<Desk, Error> {
+        let path = usersfile.resolved_path()?;
+        let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
+        let digest: String = digest[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let folder = runtime_folder().join(format!("oathctl-edit-{digest}"));
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        let copy = folder.join(name);
+        let doing = |action: &str| format!("{action} {}", folder.display());
+        loop {
+            match DirBuilder::new().mode(0o700).create(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(Error::io(doing("create"))(error));
+                }
+                _ => {}
+            }
+            let lock = match File::options()
+                .read(true)
+                .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW)
+                .open(&folder)
+            {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                lock => lock.map_err(Error::io(doing("open")))?,
+            };
+            let metadata = lock.metadata().map_err(Error::io(doing("look at")))?;
+            if metadata.uid() != sys::effective_user() || metadata.mode() & 0o077 != 0 {
+                return Err(Error::failed(format!(
+                    "{} is in the way; remove it",
+                    folder.display()
+                )));
+            }
+            if !sys::try_lock(&lock).map_err(Error::io(doing("lock")))? {
+                return Err(Error::failed(format!(
+                    "{} is being edited by somebody else; try again later",
+                    path.display()
+                )));
+            }
+            // Whoever had it before may just have taken it away.
+            let named = fs::symlink_metadata(&folder).ok();
+            if named.is_some_and(|named| named.ino() == metadata.ino()) {
+                let desk = Desk {
+                    folder,
+                    copy,
+                    _lock: lock,
+                };
+                desk.clear().map_err(Error::io("clear what a crash left"))?;
+                return Ok(desk);
+            }
+        }
+    }
+
+    fn put(&self, text: &[u8]) -> Result<(), Error> {
+        File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&self.copy)
+            .and_then(|mut copy| copy.write_all(text))
+            .map_err(Error::io(format!("write {}", self.copy.display())))
+    }
+
+    fn take(&self) -> Result<Document, Error> {
+        fs::read(&self.copy)
+            .map(|text| Document::new(&Zeroizing::new(text)))
+            .map_err(Error::io(format!("read {}", self.copy.display())))
+    }
+
+    fn clear(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path.is_dir() && !path.is_symlink() {
+                fs::remove_dir_all(path)?;
+            } else {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        // What stays is cleared by the next to sit here.
+        let _ = self.clear();
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+fn runtime_folder() -> PathBuf {
+    // With su, root has the environment of another user, whose folders it may name.
+    if sys::effective_user() == 0 {
+        return "/run".into();
+    }
+    let of_user = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    of_user
+        .filter(|folder| folder.is_dir())
+        .unwrap_or_else(std::env::temp_dir)
+}
+
+/// Runs the editor to its end. Ctrl-C is the editor's own business.
+fn open_editor(copy: &Path) -> Result<(), Error> {
+    let editor = ["VISUAL", "EDITOR"]
+        .into_iter()
+        .find_map(|name| std::env::var_os(name).filter(|editor| !editor.is_empty()))
+        .unwrap_or_else(|| {
+            let debian_s = Path::new("/usr/bin/editor");
+            if debian_s.exists() {
+                "/usr/bin/editor"
+            } else {
+                "vi"
+            }
+            .into()
+        });
+    // By the shell, so that it may have arguments; not by whatever PATH has of that name.
+    let mut script = editor.clone();
+    script.push(" \"$0\"");
+    let hold = terminal::hold_signals();
+    let status = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(script)
+        .arg(copy)
+        .status();
+    let result = terminal::forget_interrupts();
+    drop(hold);
+    result?;
+    match status.map_err(Error::io("start a shell for the editor"))? {
+        status if status.success() => Ok(()),
+        status => Err(Error::failed(format!(
+            "{} failed ({status}); nothing was changed",
+            printable(editor.as_encoded_bytes())
+        ))),
+    }
+}
+
+/// What keeps lines from being used, each with its number.
+fn problems(document: &Document) -> Vec<(usize, String)> {
+    let of_line = |text: &[u8]| match Entry::parse(text) {
+        Some(entry) => tokens::check(&entry)
+            .err()
+            .map(|malformed| malformed.to_string()),
+        None => looks_like_a_token(text).then(|| {
+            "looks like a token's, but field 1 (TYPE) is none that is known, \
+             or field 2 (USER) is missing"
+                .into()
+        }),
+    };
+    document
+        .lines()
+        .filter_map(|line| Some((line.number, of_line(line.text)?)))
+        .collect()
+}
+
+/// Whether a line begins with what may be meant for a TYPE.
+fn looks_like_a_token(text: &[u8]) -> bool {
+    let start = text.trim_ascii_start();
+    let start = start.get(..4).unwrap_or_default().to_ascii_uppercase();
+    start == b"HOTP" || start == b"TOTP"
+}
+
+/// Says what is wrong and asks what to do about it, in visudo's words. An error leaves the file
+/// as it is.
+fn save_all_the_same(problems: &[(usize, String)]) -> Result<bool, Error> {
+    for (line, problem) in problems {
+        output::complain(&format!("line {line}: {problem}"));
+    }
+    let unchanged = || Error::failed("nothing was changed");
+    let terminal = Terminal::open("nothing was changed").map_err(|_| unchanged())?;
+    loop {
+        let question = "What now? (e)dit again, e(x)it without saving, (Q) save all the same: ";
+        match terminal.ask(question)?.as_str() {
+            "e" => return Ok(false),
+            "x" => return Err(unchanged()),
+            "Q" => return Ok(true),
+            _ => {}
+        }
+    }
+}
+
+/// The lines that went and that came, with everything secret in them covered.
+fn diff(old: &Document, new: &Document) -> String {
+    let [old, new] = [old, new].map(|document| {
+        let lines = document.lines().map(|line| line.text);
+        lines.collect::<Vec<&[u8]>>()
+    });
+    capture_diff_slices(Algorithm::Myers, &old, &new)
+        .iter()
+        .flat_map(|op| op.iter_changes(&old, &new))
+        .filter_map(|change| {
+            let sign = match change.tag() {
+                ChangeTag::Delete => '-',
+                ChangeTag::Insert => '+',
+                ChangeTag::Equal => return None,
+            };
+            Some(format!("{sign} {}\n", covered(change.value())))
+        })
+        .collect()
+}
+
+/// A line with its PIN, secret and last code covered. Of a line that may have them in the wrong
+/// places more is covered; of any other line what could be a secret.
+fn covered(line: &[u8]) -> String {
+    const LEAST_SECRET: usize = 10;
+    let token = tokens::uncommented(line);
+    let mark = fields(line).count() - fields(token).count();
+    let is_sound = Entry::parse(token).is_some_and(|entry| tokens::check(&entry).is_ok());
+    let is_token = is_sound || looks_like_a_token(token);
+    let covered = |(at, word): (usize, &[u8])| {
+        let word = printable(word);
+        match at.checked_sub(mark).filter(|_| is_token) {
+            None => match secret::parse(&word) {
+                Ok(secret) if secret.len() >= LEAST_SECRET => "(covered)".into(),
+                _ => word,
+            },
+            Some(0 | 1) => word,
+            Some(2) if matches!(word.as_str(), "-" | "+") => word,
+            Some(2) => "(PIN)".into(),
+            Some(3) => "(secret)".into(),
+            Some(4 | 6) if is_sound => word,
+            Some(_) => "(covered)".into(),
+        }
+    };
+    let words: Vec<String> = fields(line).enumerate().map(covered).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_line_is_shown_with_everything_secret_covered() {
+        for (line, shown) in [
+            ("HOTP\talice\t-\t00", "HOTP alice - (secret)"),
+            (
+                "HOTP bob 4711 00 7 123456 2026-01-15T12:00:00L",
+                "HOTP bob (PIN) (secret) 7 (covered) 2026-01-15T12:00:00L",
+            ),
+            (
+                "# disabled by oathctl: HOTP bob + 00",
+                "# disabled by oathctl: HOTP bob + (secret)",
+            ),
+            ("#HOTP bob - 00", "#HOTP bob - (secret)"),
+            (
+                "HOTP/X bob 3132 3334 3536",
+                "HOTP/X bob (PIN) (secret) (covered)",
+            ),
+            ("HOTP bob - 3132 3334x", "HOTP bob - (secret) (covered)"),
+            ("# password: none needed", "# password: none needed"),
+            ("# was 31323334353637383930", "# was (covered)"),
+            ("bob JBSWY3DPEHPK3PXP", "bob (covered)"),
+        ] {
+            assert_eq!(covered(line.as_bytes()), shown);
+        }
+    }
+}

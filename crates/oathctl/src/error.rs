@@ -1,0 +1,86 @@
+//! What goes wrong, in words for the admin, and the exit codes.
+
+use std::ffi::c_int;
+use std::io;
+use std::process::ExitCode;
+
+use oath_core::usersfile;
+
+use crate::output;
+
+/// Why a command did not do what it was asked to. Nothing of a secret, a PIN or a code is in it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The usersfile could not be used.
+    #[error(transparent)]
+    Usersfile(#[from] usersfile::Error),
+    /// Anything else, said in full: "alice has no token in /etc/users.oath".
+    #[error("{0}")]
+    Failed(String),
+    /// The command line asks for something that cannot be, or lacks something.
+    #[error("{0}")]
+    Usage(String),
+    /// A system call failed.
+    #[error("cannot {action}: {cause}")]
+    Io {
+        /// What was being done, and to what: "read /etc/pam.d/sshd".
+        action: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// A signal came while a question was open.
+    #[error("interrupted; nothing was changed")]
+    Interrupted(c_int),
+    /// Whoever read standard output has gone: `oathctl list | head -1`.
+    #[error("nobody reads standard output")]
+    OutputClosed,
+}
+
+impl Error {
+    pub fn failed(message: impl Into<String>) -> Error {
+        Error::Failed(message.into())
+    }
+
+    pub fn usage(message: impl Into<String>) -> Error {
+        Error::Usage(message.into())
+    }
+
+    /// For `map_err`: what was being done when a system call failed.
+    pub fn io<E: Into<io::Error>>(action: impl Into<String>) -> impl FnOnce(E) -> Error {
+        move |cause| Error::Io {
+            action: action.into(),
+            cause: cause.into(),
+        }
+    }
+
+    /// Says it on standard error and gives the exit code. After a signal the process ends by
+    /// that signal, so that the shell that started it stops as well.
+    pub fn report(self) -> ExitCode {
+        if let Error::OutputClosed = self {
+            return ExitCode::FAILURE;
+        }
+        let hint = if self.is_permission_denied() && !rustix::process::geteuid().is_root() {
+            " (are you root?)"
+        } else {
+            ""
+        };
+        output::complain(&format!("{self}{hint}"));
+        match self {
+            Error::Usage(_) => ExitCode::from(2),
+            Error::Interrupted(signal) => {
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+                ExitCode::FAILURE
+            }
+            _ => ExitCode::FAILURE,
+        }
+    }
+
+    fn is_permission_denied(&self) -> bool {
+        match self {
+            Error::Usersfile(usersfile::Error::Io { cause, .. }) | Error::Io { cause, .. } => {
+                cause.kind() == io::ErrorKind::PermissionDenied
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Files that the command line names, wherever they are: read and created so that nobody who
+//! owns a folder on the way can lead root to another file.
+//!
+//! The path is walked as that of a usersfile is ([`Place::find`]): below a folder that belongs to
+//! a user, everything is done with that user's rights, no link is followed, and nothing that
+//! belongs to somebody else is used.
+
+use std::ffi::OsStr;
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use oath_core::sys::{self, FileId};
+use oath_core::usersfile::path::Place;
+use oath_core::usersfile::{self, is_trusted};
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::tokens::DisplayName;
+
+/// The most that is read, in bytes and in words: of what root or who runs the tool made, and of
+/// what another user made. That user chooses what is in it, and some parsers take time that grows
+/// with the square of its length.
+const MAX_TRUSTED: (u64, &str) = (16 << 20, "16 MiB");
+const MAX_OF_USER: (u64, &str) = (128 << 10, "128 KiB");
+
+/// What a file holds, and the user it belongs to.
+pub struct Contents {
+    pub bytes: Zeroizing<Vec<u8>>,
+    pub uid: u32,
+}
+
+/// Reads a regular file as a whole.
+///
+/// # Errors
+///
+/// Fails for a file that another user than its owner can have made or written to, for one with
+/// several names, for one that is too large, and for one that changes its size meanwhile.
+pub fn read(path: &Path) -> Result<Contents, Error> {
+    let place = find(path)?;
+    let found = place.found.as_ref();
+    // First as a mere path: opening some devices does something.
+    check(
+        &place,
+        found.ok_or_else(|| usersfile::Error::Missing(place.path.clone()))?,
+    )?;
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = sys::open_at(&place.folder, &place.name, flags, 0)
+        .map_err(Error::io(format!("open {}", place.path.display())))?;
+    // It need not be what was found.
+    let metadata = file
+        .metadata()
+        .map_err(Error::io(format!("look at {}", place.path.display())))?;
+    check(&place, &metadata)?;
+    let bytes = read_at_most(&file, metadata.len())
+        .map_err(Error::io(format!("read {}", place.path.display())))?
+        .ok_or_else(|| refused(&place, "changed while it was read; try again"))?;
+    let uid = metadata.uid();
+    Ok(Contents { bytes, uid })
+}
+
+/// Reads standard input to its end, past the standard library's buffer, which nobody wipes.
+pub fn read_stdin() -> Result<Zeroizing<Vec<u8>>, Error> {
+    io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(|stdin| read_at_most(&File::from(stdin), MAX_TRUSTED.0))
+        .map_err(Error::io("read standard input"))?
+        .ok_or_else(|| {
+            Error::failed(format!(
+                "standard input is longer than {}, the most that is read",
+                MAX_TRUSTED.1
+            ))
+        })
+}
+
+/// All that there is to read, or `None` if that is more than `limit` bytes. The buffer does not
+/// grow, since that would leave copies behind.
+fn read_at_most(file: &File, limit: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit as usize + 1));
+    let read = file.take(limit + 1).read_to_end(&mut bytes)? as u64;
+    Ok((read <= limit).then_some(bytes))
+}
+
+/// A new file that the command line asked for.
+pub struct Created {
+    id: FileId,
+}
+
+impl Created {
+    /// Creates a file for its owner alone, with these contents, in a folder of root's, of who runs
+    /// the tool, or of `user`, to whom it then belongs.
+    pub fn new(path: &Path, user: &OsStr, contents: &[u8]) -> Result<Created, Error> {
+        let place = find(path)?;
+        match &place.owner {
+            Some(owner) if owner.name != user => {
+                return Err(refused(
+                    &place,
+                    format!(
+                        "would be in a folder that belongs to {}, and is none of theirs",
+                        owner.name.display_name()
+                    ),
+                ));
+            }
+            _ => {}
+        }
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
+        let mut file = sys::open_at(&place.folder, &place.name, flags, 0o600)
+            .map_err(Error::io(format!("create {}", place.path.display())))?;
+        let written = file
+            .write_all(contents)
+            .and_then(|()| file.metadata())
+            .map_err(Error::io(format!("write {}", place.path.display())));
+        match written {
+            Ok(metadata) => Ok(Created {
+                id: (metadata.dev(), metadata.ino()),
+            }),
+            Err(error) => {
+                let _ = sys::unlink_at(&place.folder, &place.name);
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes it, if the path still leads to it.
+    pub fn remove(&self, path: &Path) {
+        let Ok(place) = find(path) else { return };
+        if sys::file_id_at(&place.folder, &place.name).is_ok_and(|id| id == Some(self.id)) {
+            let _ = sys::unlink_at(&place.folder, &place.name);
+        }
+    }
+}
+
+fn find(path: &Path) -> Result<Place, Error> {
+    let path = std::path::absolute(path)
+        .map_err(Error::io(format!("find the file \"{}\"", path.display())))?;
+    Ok(Place::find(&path, None)?)
+}
+
+/// Refuses a file that is not to be read; `metadata` is of what was found or opened.
+fn check(place: &Place, metadata: &Metadata) -> Result<(), Error> {
+    const WRITABLE_BY_GROUP: u32 = 0o020;
+    if !metadata.is_file() {
+        return Err(refused(
+            place,
+            "is not a regular file; - reads standard input",
+        ));
+    }
+    let (whose, (limit, words)) = match is_trusted(metadata.uid()) {
+        true => ("a file to read", MAX_TRUSTED),
+        false => ("a file that is not root's", MAX_OF_USER),
+    };
+    if metadata.len() > limit {
+        let length = metadata.len();
+        return Err(refused(
+            place,
+            format!("is {length} bytes long; {whose} may have {words}"),
+        ));
+    }
+    place.check_file(metadata)?;
+    if metadata.nlink() > 1 {
+        let names = metadata.nlink();
+        return Err(refused(
+            place,
+            format!("has {names} names (hard links); make a copy and name that"),
+        ));
+    }
+    // What is in a file of root's is believed, whoever it names.
+    if metadata.uid() == 0 && metadata.mode() & WRITABLE_BY_GROUP != 0 {
+        return Err(refused(
+            place,
+            format!(
+                "is writable by its group; run chmod g-w {}",
+                place.path.display()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn refused(place: &Place, problem: impl Into<String>) -> Error {
+    Error::Usersfile(usersfile::Error::Refused {
+        path: place.path.clone(),
+        problem: problem.into(),
+    })
+}

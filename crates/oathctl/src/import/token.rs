@@ -1,0 +1,142 @@
+//! What every importer hands over: a token as the usersfile knows it, or why it can't be one.
+
+use oath_core::otp::{Algorithm, MAX_DIGITS, MIN_DIGITS};
+use oath_core::usersfile::format::{self, MAX_PERIOD, MAX_SECRET, MovingFactor, Type};
+use zeroize::Zeroizing;
+
+/// One token of the foreign file.
+pub struct Found {
+    /// Where it stands there: `line 3`, `key 2`.
+    pub place: String,
+    /// Whose it is, in the other program's words.
+    pub account: Option<String>,
+    /// The token, or why the usersfile can't hold it: goes on after "not imported: ".
+    pub token: Result<Token, String>,
+    /// What of it stays behind, one sentence each.
+    pub left_behind: Vec<String>,
+}
+
+/// A token that can become a line of the usersfile.
+pub struct Token {
+    /// By event or by time, digits, hash.
+    pub token_type: Type,
+    /// The secret's bytes, 1 to [`MAX_SECRET`].
+    pub secret: Zeroizing<Vec<u8>>,
+    /// By event: the counter of the next code. By time: the time step last used, where the other
+    /// program kept one.
+    pub counter: Option<u64>,
+}
+
+/// A token as other programs describe it, with the defaults that they have in common.
+pub struct Description<'a> {
+    /// `totp` or `hotp`, in any case.
+    pub kind: &'a str,
+    /// The hash, under any of its names.
+    pub algorithm: &'a str,
+    pub digits: u64,
+    /// Seconds a time step.
+    pub period: u64,
+    pub counter: Option<u64>,
+}
+
+impl Default for Description<'_> {
+    fn default() -> Self {
+        Description {
+            kind: "totp",
+            algorithm: "SHA1",
+            digits: 6,
+            period: 30,
+            counter: None,
+        }
+    }
+}
+
+impl Description<'_> {
+    /// The token, if the usersfile has room for its kind. What is wrong with its secret is told
+    /// last: a kind that is not ours may well keep it in a form that is not ours.
+    pub fn token(self, secret: Result<Zeroizing<Vec<u8>>, String>) -> Result<Token, String> {
+        let moving_factor = match self.kind.to_ascii_lowercase().as_str() {
+            "hotp" => MovingFactor::Event,
+            "totp" => MovingFactor::Time {
+                period: u32::try_from(self.period)
+                    .ok()
+                    .filter(|period| (1..=MAX_PERIOD).contains(period))
+                    .ok_or_else(|| {
+                        format!(
+                            "it has time steps of {} seconds, the usersfile 1 to {MAX_PERIOD}",
+                            self.period
+                        )
+                    })?,
+            },
+            kind => {
+                return Err(format!(
+                    "its type is \"{}\", the usersfile has HOTP and TOTP",
+                    kind.escape_debug()
+                ));
+            }
+        };
+        let algorithm = algorithm(self.algorithm).ok_or_else(|| {
+            format!(
+                "its hash is \"{}\", the usersfile has SHA1, SHA256 and SHA512",
+                self.algorithm.escape_debug()
+            )
+        })?;
+        let digits = usize::try_from(self.digits)
+            .ok()
+            .filter(|digits| (MIN_DIGITS..=MAX_DIGITS).contains(digits))
+            .ok_or_else(|| {
+                format!(
+                    "its codes have {} digits, the usersfile's {MIN_DIGITS} to {MAX_DIGITS}",
+                    self.digits
+                )
+            })?;
+        let secret = secret?;
+        if secret.is_empty() {
+            return Err("it has no secret".into());
+        }
+        if secret.len() > MAX_SECRET {
+            return Err(format!(
+                "its secret is longer than {MAX_SECRET} bytes, the usersfile's longest"
+            ));
+        }
+        Ok(Token {
+            token_type: Type {
+                moving_factor,
+                digits,
+                algorithm,
+            },
+            secret,
+            counter: self.counter,
+        })
+    }
+}
+
+/// `SHA1`, `sha-256`, `HmacSHA512`, `HMAC-SHA-1`.
+fn algorithm(name: &str) -> Option<Algorithm> {
+    let name: String = name
+        .chars()
+        .filter(|c| !matches!(c, '-' | '_'))
+        .map(|c| c.to_ascii_uppercase())
+        .collect();
+    match name.strip_prefix("HMAC").unwrap_or(&name) {
+        "SHA1" => Some(Algorithm::Sha1),
+        "SHA256" => Some(Algorithm::Sha256),
+        "SHA512" => Some(Algorithm::Sha512),
+        _ => None,
+    }
+}
+
+/// A secret in base32 as programs print it: in any case, grouped by spaces or dashes.
+pub fn base32_secret(text: &str) -> Result<Zeroizing<Vec<u8>>, String> {
+    const PREFIX: &str = "base32:";
+    if text.is_empty() {
+        return Ok(Zeroizing::new(Vec::new()));
+    }
+    let mut field = Zeroizing::new(String::with_capacity(PREFIX.len() + text.len()));
+    field.push_str(PREFIX);
+    field.extend(text.chars().filter(|c| !matches!(c, ' ' | '-')));
+    format::parse_secret(field.as_bytes()).map_err(|malformed| match malformed.problem {
+        problem if problem.contains("base32") => "its secret is not base32".into(),
+        problem => format!("its secret {problem}"),
+    })
+}

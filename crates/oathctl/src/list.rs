@@ -1,0 +1,159 @@
+//! `oathctl list`
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+
+use clap::Args;
+use oath_core::clock::LocalTime;
+use oath_core::pin::is_hash;
+use oath_core::usersfile::format::MovingFactor;
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::otpauth::hash_name;
+use crate::output::{self, printable};
+use crate::system::System;
+use crate::tokens::{self, Token, user_name};
+
+/// List the tokens, never a secret
+#[derive(Args)]
+#[command(after_help = "Examples:\n  oathctl list\n  oathctl list alice --json")]
+pub struct List {
+    /// Only the tokens of this user
+    #[arg(value_parser = user_name())]
+    user: Option<OsString>,
+
+    /// For scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` says of a token.
+#[derive(Serialize)]
+struct Row {
+    user: String,
+    /// `TOTP` or `HOTP`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// Seconds; none for HOTP.
+    period: Option<u32>,
+    digits: usize,
+    hash: &'static str,
+    /// `none`, `external`, `text` or `hash`.
+    pin: &'static str,
+    /// Local time, ISO 8601.
+    last_used: Option<String>,
+    line: usize,
+    disabled: bool,
+    backup_codes: bool,
+    /// Why the module refuses the line.
+    malformed: Option<String>,
+}
+
+impl List {
+    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
+        let usersfile = system.usersfile(self.user.as_deref())?;
+        let document = system.read(&usersfile)?;
+        let rows: Vec<Row> = tokens::all(&document)
+            .filter(|token| match &self.user {
+                Some(user) => token.entry.user == user.as_bytes(),
+                None => true,
+            })
+            .map(|token| Row::new(&token))
+            .collect();
+        if let (Some(user), true) = (&self.user, rows.is_empty()) {
+            return Err(tokens::none(user, usersfile.path()));
+        }
+        if self.json {
+            output::print_json(&rows)?;
+        } else {
+            let rows: Vec<_> = rows.iter().map(Row::cells).collect();
+            output::print(&output::table(
+                [
+                    "USER",
+                    "TYPE",
+                    "DIGITS",
+                    "HASH",
+                    "PIN",
+                    "LAST USED",
+                    "LINE",
+                    "NOTE",
+                ],
+                &rows,
+            ))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Row {
+    fn new(token: &Token) -> Row {
+        let entry = &token.entry;
+        let token_type = entry.token_type;
+        let period = match token_type.moving_factor {
+            MovingFactor::Event => None,
+            MovingFactor::Time { period } => Some(period),
+        };
+        Row {
+            user: printable(entry.user),
+            kind: if period.is_some() { "TOTP" } else { "HOTP" },
+            period,
+            digits: token_type.digits,
+            hash: hash_name(token_type.algorithm),
+            pin: match entry.pin {
+                None | Some(b"-") => "none",
+                Some(b"+") => "external",
+                Some(pin) if is_hash(pin) => "hash",
+                Some(_) => "text",
+            },
+            last_used: entry
+                .last_used
+                .time()
+                .ok()
+                .flatten()
+                .as_ref()
+                .map(as_iso_8601),
+            line: token.line,
+            disabled: token.disabled,
+            backup_codes: token.backup_codes,
+            malformed: tokens::check(entry)
+                .err()
+                .map(|malformed| malformed.to_string()),
+        }
+    }
+
+    fn cells(&self) -> [String; 8] {
+        let mut notes = Vec::new();
+        if self.disabled {
+            notes.push("disabled");
+        }
+        if self.backup_codes {
+            notes.push("backup codes");
+        }
+        notes.extend(self.malformed.as_deref());
+        [
+            self.user.clone(),
+            match self.period {
+                Some(period) => format!("{} {period} s", self.kind),
+                None => self.kind.into(),
+            },
+            self.digits.to_string(),
+            self.hash.into(),
+            self.pin.into(),
+            self.last_used
+                .as_deref()
+                .unwrap_or("never")
+                .replace('T', " "),
+            self.line.to_string(),
+            notes.join(", "),
+        ]
+    }
+}
+
+fn as_iso_8601(time: &LocalTime) -> String {
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+        time.year, time.month, time.day, time.hour, time.minute, time.second
+    )
+}

@@ -1,0 +1,196 @@
+//! Brings what an editor made of a usersfile together with what logins and other commands made of
+//! it meanwhile.
+
+use std::collections::HashMap;
+
+use oath_core::usersfile::edit::Document;
+use oath_core::usersfile::format::{Entry, LastUsed};
+use zeroize::Zeroizing;
+
+use crate::tokens;
+
+/// What stays the same about a line when a login rewrites it: a token's first four fields, or all
+/// of any other line.
+type Identity<'a> = Vec<&'a [u8]>;
+
+/// What stays the same about a token while it is the same token: its user and its secret.
+type TokenKey<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// `edited` as made from `base`, with what has become of `base` in `current` since: what was used
+/// in a login is kept and no counter goes back; lines that came are added at the end, lines that
+/// went are taken out.
+pub fn merge(base: &Document, current: &Document, edited: &Document) -> Document {
+    let mut gone = surplus(base, current);
+    let mut come = surplus(current, base);
+    let used_before = last_used(base);
+    let used_now = last_used(current);
+    let mut merged = Zeroizing::new(Vec::with_capacity(
+        edited.text().len() + current.text().len() + 1,
+    ));
+    let mut push = |parts: &[&[u8]]| {
+        parts.iter().for_each(|part| merged.extend_from_slice(part));
+        merged.push(b'\n');
+    };
+    for line in edited.lines() {
+        let identity = identity(line.text);
+        if take(&mut gone, &identity) {
+            continue;
+        }
+        take(&mut come, &identity);
+        // A token that was made a comment keeps up too: it may be made a token again.
+        let text = tokens::uncommented(line.text);
+        let mark = &line.text[..line.text.len() - text.len()];
+        let entry = Entry::parse(text);
+        let key = entry.as_ref().map(key);
+        let now = key.and_then(|key| used_now.get(&key));
+        let before = key.and_then(|key| used_before.get(&key));
+        match (entry, now) {
+            (Some(entry), Some(now)) if is_overtaken(&entry.last_used, before, now) => {
+                push(&[mark, &with_last_used(&entry, now)]);
+            }
+            _ => push(&[line.text]),
+        }
+    }
+    for line in current.lines() {
+        if take(&mut come, &identity(line.text)) {
+            push(&[line.text]);
+        }
+    }
+    Document::new(&merged)
+}
+
+fn identity(line: &[u8]) -> Identity<'_> {
+    match Entry::parse(line) {
+        Some(entry) => entry.identity().collect(),
+        None => vec![line],
+    }
+}
+
+fn key<'a>(entry: &Entry<'a>) -> TokenKey<'a> {
+    (entry.user, entry.identity().nth(3))
+}
+
+/// The lines of `these` that `those` lacks, and how many of each.
+fn surplus<'a>(these: &'a Document, those: &'a Document) -> HashMap<Identity<'a>, usize> {
+    let mut counts: HashMap<Identity, usize> = HashMap::new();
+    for line in these.lines() {
+        *counts.entry(identity(line.text)).or_default() += 1;
+    }
+    for line in those.lines() {
+        take(&mut counts, &identity(line.text));
+    }
+    counts
+}
+
+/// Takes one away, if there is one.
+fn take<'a>(counts: &mut HashMap<Identity<'a>, usize>, identity: &Identity<'a>) -> bool {
+    match counts.get_mut(identity) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// What was last used of each token; of one that stands there twice, what was used latest.
+fn last_used(document: &Document) -> HashMap<TokenKey<'_>, LastUsed<'_>> {
+    let mut last_used: HashMap<TokenKey, LastUsed> = HashMap::new();
+    for entry in document.lines().filter_map(|line| line.entry()) {
+        let known = last_used.entry(key(&entry)).or_insert(entry.last_used);
+        if entry.last_used.counter().ok() > known.counter().ok() {
+            *known = entry.last_used;
+        }
+    }
+    last_used
+}
+
+/// Whether a login's record stands rather than what an editor left or made of the one `before`:
+/// an editor may set a counter further on, never back.
+fn is_overtaken(edited: &LastUsed, before: Option<&LastUsed>, now: &LastUsed) -> bool {
+    let untouched = before.is_some_and(|before| same(before, edited));
+    let used_since = before.is_none_or(|before| !same(before, now));
+    used_since && !same(edited, now) && (untouched || edited.counter().ok() <= now.counter().ok())
+}
+
+fn same(one: &LastUsed, other: &LastUsed) -> bool {
+    one.fields().eq(other.fields())
+}
+
+/// The token's line with what was used last.
+fn with_last_used(entry: &Entry, last_used: &LastUsed) -> Zeroizing<Vec<u8>> {
+    let fields: Vec<&[u8]> = entry.identity().chain(last_used.fields()).collect();
+    let length = fields.iter().map(|field| field.len() + 1).sum();
+    let mut line = Zeroizing::new(Vec::with_capacity(length));
+    for field in fields {
+        line.extend_from_slice(field);
+        line.push(b'\t');
+    }
+    line.pop();
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(base: &str, current: &str, edited: &str) -> String {
+        let [base, current, edited] =
+            [base, current, edited].map(|text| Document::new(text.as_bytes()));
+        String::from_utf8(merge(&base, &current, &edited).text().to_vec()).unwrap()
+    }
+
+    const BASE: &str = "# users\nHOTP alice - 00 5 123456 2026-01-15T12:00:00L\nHOTP bob - 11\n";
+
+    #[test]
+    fn what_nobody_else_touched_is_as_it_was_edited() {
+        for edited in ["", "#\n", "HOTP alice - 00\n", "HOTP bob - 11\n# users\n"] {
+            assert_eq!(merged(BASE, BASE, edited), edited);
+        }
+        assert_eq!(merged(BASE, BASE, "HOTP bob - 11"), "HOTP bob - 11\n");
+    }
+
+    #[test]
+    fn a_login_is_kept_whatever_was_edited_in_its_line() {
+        let current = BASE.replace("5 123456", "9 654321");
+        for (edited, expected) in [
+            (
+                "HOTP alice - 00 5 123456 2026-01-15T12:00:00L",
+                "-\t00\t9\t654321",
+            ),
+            (
+                "HOTP alice 4711 00 5 123456 2026-01-15T12:00:00L",
+                "4711\t00\t9\t654321",
+            ),
+            ("HOTP alice - 00", "-\t00\t9\t654321"),
+            ("HOTP alice - 00 7", "-\t00\t9\t654321"),
+        ] {
+            let expected = format!("HOTP\talice\t{expected}\t2026-01-15T12:00:00L\n");
+            assert_eq!(merged(BASE, &current, edited), expected, "{edited}");
+        }
+        assert_eq!(
+            merged(
+                BASE,
+                &current,
+                "# HOTP alice - 00 5 123456 2026-01-15T12:00:00L\n"
+            ),
+            "# HOTP\talice\t-\t00\t9\t654321\t2026-01-15T12:00:00L\n"
+        );
+        // A counter that was set further on, another secret and a line that was deleted stand.
+        for edited in ["HOTP alice - 00 500\n", "HOTP alice - 22\n", "# none\n"] {
+            assert_eq!(merged(BASE, &current, edited), edited);
+        }
+    }
+
+    #[test]
+    fn lines_that_came_or_went_meanwhile_do_so_here_too() {
+        let current = "# users\nHOTP bob - 11\nHOTP carol - 33\n";
+        let edited = format!("# my users\n{BASE}HOTP dave - 44\n");
+        assert_eq!(
+            merged(BASE, current, &edited),
+            "# my users\n# users\nHOTP bob - 11\nHOTP dave - 44\nHOTP carol - 33\n"
+        );
+        // Both added the same: once is enough.
+        assert_eq!(merged(BASE, current, current), current);
+    }
+}

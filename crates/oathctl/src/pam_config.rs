@@ -1,0 +1,384 @@
+//! The lines of the PAM configuration that name the module, and what they ask of it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use oath_core::options::Options;
+
+use crate::check::stack::parse::{self, Configuration, OTHER, Root};
+use crate::check::stack::{Action, Control, Entry, Module, Place, ReturnCode, Stack};
+use crate::error::Error;
+use crate::output::printable;
+
+/// A line of the PAM configuration that names the module.
+pub struct Use {
+    /// The service: the name of the file, or the first field of a line in `pam.conf`.
+    pub service: String,
+    /// The services whose stack has the line, sorted: that one, or those that include its file.
+    pub services: Vec<String>,
+    /// The file the line is in.
+    pub file: PathBuf,
+    /// The line's number, counted from 1; of a line that goes on, its first.
+    pub line: usize,
+    /// What becomes of the module's answer: `required`, `[success=1 default=ignore]`.
+    pub control: String,
+    /// The module's arguments as they are written.
+    pub arguments: String,
+    /// The module's arguments, understood.
+    pub options: Options,
+    /// What the module would warn of in them.
+    pub warnings: Vec<String>,
+}
+
+impl Use {
+    /// Whether the stack goes on as if nothing had been asked when the user has no token.
+    pub fn lets_unknown_users_pass(&self) -> bool {
+        let code = match self.options.null_ok {
+            true => ReturnCode::IGNORE,
+            false => ReturnCode::USER_UNKNOWN,
+        };
+        let action = Control::parse(self.control.trim_matches(['[', ']']))
+            .map_or(Action::Bad, |control| control.action(code));
+        // `sufficient` makes no difference between this and any other refusal.
+        let is_sufficient = self.control.eq_ignore_ascii_case("sufficient");
+        !matches!(action, Action::Bad | Action::Die) && (self.options.null_ok || !is_sufficient)
+    }
+}
+
+/// The file name of the module.
+const MODULE: &[u8] = b"pam_oath.so";
+
+/// Whether a line names the module.
+pub fn is_ours(module: &Module) -> bool {
+    module.name() == MODULE
+}
+
+/// The module's arguments, understood, and what it would warn of in them.
+pub fn options(module: &Module) -> (Options, Vec<String>) {
+    let arguments = module.arguments.iter();
+    Options::parse(arguments.map(|argument| OsStr::from_bytes(argument)))
+}
+
+/// A service and its auth stack.
+pub struct ServiceStack {
+    pub name: String,
+    pub stack: Stack,
+    /// Whether it is there to be included by others, and no program asks for it.
+    pub is_part: bool,
+}
+
+/// The PAM configuration: in `folder` if it is given, else where libpam looks, which is the first
+/// of these that exists: `/etc/pam.d` (with `/usr/lib/pam.d` for what it lacks) and
+/// `/etc/pam.conf`.
+pub fn root(folder: Option<&Path>) -> Root {
+    if let Some(folder) = folder {
+        return Root::Folders(vec![folder.to_owned()]);
+    }
+    let folders = ["/etc/pam.d", "/usr/lib/pam.d"].map(PathBuf::from);
+    match folders.iter().any(|folder| folder.is_dir()) {
+        true => Root::Folders(folders.into()),
+        false => Root::File("/etc/pam.conf".into()),
+    }
+}
+
+/// Every service with its stack, sorted by name.
+pub fn services(folder: Option<&Path>) -> Result<Vec<ServiceStack>, Error> {
+    let failure = RefCell::new(None);
+    let read = |file: &Path| match read(file) {
+        Ok(text) => text,
+        Err(error) => {
+            failure.borrow_mut().get_or_insert(error);
+            None
+        }
+    };
+    let configuration = Configuration {
+        root: root(folder),
+        read: &read,
+    };
+    let names = match &configuration.root {
+        Root::Folders(folders) => names_in(folders)?,
+        Root::File(_) => configuration.services_in_file(),
+    };
+    let mut services: Vec<ServiceStack> = names
+        .into_iter()
+        .map(|name| ServiceStack {
+            stack: configuration.stack(&name),
+            name,
+            is_part: false,
+        })
+        .collect();
+    if let Root::Folders(_) = configuration.root {
+        for at in 0..services.len() {
+            services[at].is_part = is_part(&services[at].name, &services, &configuration);
+        }
+    }
+    match failure.into_inner() {
+        Some(error) => Err(error),
+        None => Ok(services),
+    }
+}
+
+/// Whether a file is only there for others to include: it has nothing but `auth`, or a name that
+/// distributions give to such files.
+fn is_part(name: &str, services: &[ServiceStack], configuration: &Configuration) -> bool {
+    let Some(file) = configuration.file_of(name) else {
+        return false;
+    };
+    let is_included = services
+        .iter()
+        .filter(|other| other.name != name)
+        .any(|other| {
+            other
+                .stack
+                .entries
+                .iter()
+                .any(|entry| entry.place.file == file)
+        });
+    let has_all = || (configuration.read)(&file).is_some_and(|text| parse::is_whole_service(&text));
+    name != OTHER && (is_name_of_part(name) || is_included && !has_all())
+}
+
+/// `common-auth` and the like: no program asks for a service of such a name.
+fn is_name_of_part(name: &str) -> bool {
+    const NAMES: [&str; 9] = [
+        "system-auth",
+        "password-auth",
+        "fingerprint-auth",
+        "smartcard-auth",
+        "postlogin",
+        "system-login",
+        "system-local-login",
+        "system-remote-login",
+        "system-services",
+    ];
+    name.starts_with("common-") || NAMES.contains(&name.trim_end_matches("-ac"))
+}
+
+/// The names of the files in these folders that are services.
+fn names_in(folders: &[PathBuf]) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for folder in folders {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries.map_err(Error::io(format!("read {}", folder.display())))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(Error::io(format!("read {}", folder.display())))?;
+            if entry.path().is_file() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+    }
+    names.sort();
+    names.dedup();
+    let is_service = |name: &&String| !is_backup(name, &names);
+    Ok(names.iter().filter(is_service).cloned().collect())
+}
+
+/// What packagers, editors and people leave beside the file that counts: NAME with a suffix where
+/// there is a NAME, and the suffixes of package managers also where there is none. `su-l` is no
+/// backup of `su`.
+fn is_backup(name: &str, names: &[String]) -> bool {
+    let marks = [
+        ".dpkg-", ".ucf-", ".rpmnew", ".rpmsave", ".rpmorig", ".pacnew", ".pacsave", ".pacorig",
+        ".bak", ".orig", ".swp",
+    ];
+    let is_suffix = |suffix: &str| {
+        let words = ["bak", "backup", "old", "orig", "save", "copy"];
+        suffix.starts_with(['.', '~', '#', ','])
+            || suffix.strip_prefix(['-', '_']).is_some_and(|rest| {
+                rest.starts_with(|first: char| first.is_ascii_digit())
+                    || words.iter().any(|word| rest.starts_with(word))
+            })
+    };
+    name.starts_with(['.', '#'])
+        || name.ends_with('~')
+        || marks.iter().any(|mark| name.contains(mark))
+        || names
+            .iter()
+            .any(|other| name.strip_prefix(other.as_str()).is_some_and(is_suffix))
+}
+
+/// Every line that names the module, sorted by its place.
+pub fn uses(folder: Option<&Path>) -> Result<Vec<Use>, Error> {
+    Ok(uses_of(&services(folder)?))
+}
+
+/// Every line of these services that names the module, sorted by its place.
+pub fn uses_of(services: &[ServiceStack]) -> Vec<Use> {
+    let mut uses: BTreeMap<Place, Use> = BTreeMap::new();
+    for service in services {
+        for entry in &service.stack.entries {
+            let Some(module) = entry.module().filter(|module| is_ours(module)) else {
+                continue;
+            };
+            let found = uses
+                .entry(entry.place.clone())
+                .or_insert_with(|| a_use(entry, module));
+            if !found.services.contains(&service.name) {
+                found.services.push(service.name.clone());
+            }
+        }
+    }
+    let mut uses: Vec<Use> = uses.into_values().collect();
+    for found in &mut uses {
+        let own = found.file.file_name().map(|name| name.to_string_lossy());
+        let of_file = found
+            .services
+            .iter()
+            .find(|name| own.as_deref() == Some(name));
+        found.service = of_file.unwrap_or(&found.services[0]).clone();
+        // Those that nobody logs in with are told only where they are alone.
+        let (parts, whole): (Vec<String>, Vec<String>) = std::mem::take(&mut found.services)
+            .into_iter()
+            .partition(|name| is_name_of_part(name));
+        found.services = if whole.is_empty() { parts } else { whole };
+    }
+    uses
+}
+
+fn a_use(entry: &Entry, module: &Module) -> Use {
+    let (options, warnings) = options(module);
+    let arguments: Vec<String> = module
+        .arguments
+        .iter()
+        .map(|argument| printable(argument))
+        .collect();
+    Use {
+        service: String::new(),
+        services: Vec::new(),
+        file: entry.place.file.clone(),
+        line: entry.place.line,
+        control: printable(entry.control_text.as_bytes()),
+        arguments: arguments.join(" "),
+        options,
+        warnings,
+    }
+}
+
+fn read(file: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match fs::read(file) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::IsADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        text => text
+            .map(Some)
+            .map_err(Error::io(format!("read {}", file.display()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder with these services, which goes with the first value.
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn lines_with_the_module_are_found_as_libpam_reads_them() {
+        let text = "# auth required pam_oath.so usersfile=/no\n\
+                    -auth [success=ok user_unknown=ignore] \\\n  pam_oath.so \\\n  usersfile=/a window=30 # x\n\
+                    auth\trequired\t/opt/lib/pam_oath.so [usersfile=/with space]\n\
+                    auth required pam_oath.so.old usersfile=/no";
+        let folder = folder(&[("sshd", text)]);
+        let found: Vec<_> = uses(Some(folder.path()))
+            .unwrap()
+            .into_iter()
+            .map(|found| {
+                let usersfile = found.options.usersfile.to_string_lossy().into_owned();
+                (found.line, found.control, usersfile, found.options.window)
+            })
+            .collect();
+        let brackets = "[success=ok user_unknown=ignore]";
+        assert_eq!(
+            found,
+            [
+                (2, brackets.into(), "/a".into(), 30),
+                (5, "required".into(), "/with space".into(), 5),
+            ]
+        );
+    }
+
+    #[test]
+    fn in_pam_conf_the_service_stands_first() {
+        let text = b"su auth required pam_oath.so\nOTHER auth required pam_deny.so\n";
+        let read = |_: &Path| Some(text.to_vec());
+        let configuration = Configuration {
+            root: Root::File("/etc/pam.conf".into()),
+            read: &read,
+        };
+        assert_eq!(configuration.services_in_file(), ["other", "su"]);
+        let stack = |service| configuration.stack(service).entries;
+        assert!(is_ours(stack("su")[0].module().unwrap()));
+        assert_eq!(stack("login")[0].place.line, 2);
+    }
+
+    #[test]
+    fn a_line_is_that_of_every_service_whose_stack_has_it() {
+        let folder = folder(&[
+            ("common-auth", "auth required pam_oath.so\n"),
+            ("login-auth", "-auth substack common-auth\n"),
+            ("login", "auth include login-auth\n"),
+            ("sshd", "@include common-auth\n"),
+            (
+                "su",
+                "auth required pam_unix.so\naccount include common-auth\n",
+            ),
+        ]);
+        let uses = super::uses(Some(folder.path())).unwrap();
+        assert_eq!(uses.len(), 1);
+        assert_eq!(uses[0].file, folder.path().join("common-auth"));
+        assert_eq!(uses[0].services, ["login", "login-auth", "sshd"]);
+    }
+
+    #[test]
+    fn a_file_that_another_includes_is_a_service_and_a_backup_is_none() {
+        let line = "auth required pam_oath.so\n";
+        let folder = folder(&[
+            ("su", line),
+            ("su-l", "auth include su\n"),
+            ("su.2026-01-02", line),
+            ("su.pacsave", line),
+            ("su.bak-before", line),
+            ("su_20260102", line),
+            ("su-old", line),
+            ("su~", line),
+            ("gone.dpkg-old", line),
+        ]);
+        let uses = super::uses(Some(folder.path())).unwrap();
+        let services: Vec<_> = uses.iter().map(|found| &found.services[..]).collect();
+        assert_eq!(services, [["su", "su-l"]]);
+    }
+
+    #[test]
+    fn a_line_outside_of_the_folder_is_found_where_a_service_includes_it() {
+        let outside = folder(&[("otp", "auth required pam_oath.so usersfile=/a\n")]);
+        let otp = outside.path().join("otp");
+        let service = format!("@include {}\n", otp.display());
+        let folder = folder(&[("sshd", &service)]);
+        let uses = super::uses(Some(folder.path())).unwrap();
+        assert_eq!(uses[0].file, otp);
+        assert_eq!(
+            (&*uses[0].service, &*uses[0].services),
+            ("sshd", &["sshd".to_owned()][..])
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! `oathctl resync`
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Args;
+use oath_core::clock::Zone;
+use oath_core::login::MAX_WINDOW;
+use oath_core::otp::{Code, Key};
+use oath_core::usersfile::Usersfile;
+use oath_core::usersfile::format::{Entry, Malformed, MovingFactor};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use zeroize::Zeroizing;
+
+use crate::drift::Drift;
+use crate::error::Error;
+use crate::output;
+use crate::secret;
+use crate::system::System;
+use crate::terminal::Terminal;
+use crate::tokens::{self, DisplayName, user_name};
+
+/// Bring a token that counts events back in step; tell how far a phone's clock is off
+///
+/// HOTP: two codes in a row, found within 1,000 of the counter, set the counter (RFC 4226,
+/// section 7.4). TOTP: one code tells the offset of the phone's clock; nothing is changed.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  oathctl resync alice
+  printf '123456\\n789012\\n' | oathctl resync alice --stdin")]
+pub struct Resync {
+    /// The user
+    #[arg(value_parser = user_name())]
+    user: OsString,
+
+    /// Of several tokens, the one on this line
+    #[arg(long, value_name = "N")]
+    line: Option<usize>,
+
+    /// Read the codes from standard input, one a line
+    #[arg(long)]
+    stdin: bool,
+}
+
+impl Resync {
+    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
+        let usersfile = system.usersfile(Some(&self.user))?;
+        let document = system.read(&usersfile)?;
+        let token = tokens::the_one(&document, &self.user, self.line, usersfile.path())?;
+        match token.entry.token_type.moving_factor {
+            MovingFactor::Event => self.set_counter(system, &usersfile, token.line),
+            MovingFactor::Time { .. } => self.tell_offset(system, &token.entry),
+        }
+    }
+
+    fn tell_offset(&self, system: &System, entry: &Entry) -> Result<ExitCode, Error> {
+        let [code] = self.ask(["The code that the app shows now: "])?;
+        let drift = Drift::find(entry, &code, system.now()?).map_err(malformed)?;
+        let drift = drift.ok_or_else(|| {
+            Error::failed(format!(
+                "the code is not within {MAX_WINDOW} time steps of now: \
+                 another token, or a clock that is far off"
+            ))
+        })?;
+        let mut text = format!("{drift}\n");
+        if drift.steps != 0 {
+            let needed = drift.steps.unsigned_abs();
+            let uses = system.uses_of_usersfile().unwrap_or_default();
+            text += &format!("window={needed} or more accepts it");
+            for found in uses {
+                text += &format!("; {} has window={}", found.service, found.options.window);
+            }
+            text += ". Better set the phone's clock by the network\n";
+        }
+        output::print(&text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn set_counter(
+        &self,
+        system: &System,
+        usersfile: &Usersfile,
+        line: usize,
+    ) -> Result<ExitCode, Error> {
+        let codes = self.ask(["The next code of the token: ", "And the one after that: "])?;
+        let time = Zone::system().local_time(system.now()?);
+        let time = time.map_err(|error| Error::failed(error.to_string()))?;
+        let skipped =
+            system.edit(usersfile, |document| {
+                // The file may have changed while the codes were typed.
+                let token = tokens::the_one(document, &self.user, Some(line), usersfile.path())?;
+                let ahead = find_pair(&token.entry, &codes).map_err(malformed)?.ok_or_else(|| {
+                Error::failed(format!(
+                    "the codes do not follow each other within {MAX_WINDOW} of the counter; \
+                     nothing was changed"
+                ))
+            })?;
+                let counter = token.entry.last_used.counter().map_err(malformed)?;
+                let counter = counter.wrapping_add(ahead).wrapping_add(1);
+                let text = token.entry.with_last_used(counter, &codes[1], time);
+                document.replace(line, text.strip_suffix(b"\n").unwrap_or(&text));
+                Ok(ahead)
+            })?;
+        output::print(&format!(
+            "{} is in step again: the counter was {skipped} behind\n",
+            self.user.display_name()
+        ))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn ask<const N: usize>(&self, questions: [&str; N]) -> Result<[Code; N], Error> {
+        let terminal = match self.stdin {
+            true => None,
+            false => Some(Terminal::open(
+                "--stdin reads the codes from standard input",
+            )?),
+        };
+        let mut codes = Vec::with_capacity(N);
+        for question in questions {
+            let text: Zeroizing<String> = match &terminal {
+                Some(terminal) => terminal.ask_code(question)?,
+                None => secret::line_of_stdin("code")?,
+            };
+            let code = Code::parse(text.as_bytes())
+                .ok_or_else(|| Error::failed("a code is 6 to 8 digits; nothing was changed"))?;
+            codes.push(code);
+        }
+        Ok(codes
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("one code for each question")))
+    }
+}
+
+/// How far ahead of the counter the first of two codes in a row is, at most [`MAX_WINDOW`]. All
+/// are compared, as in a login.
+fn find_pair(entry: &Entry, [first, second]: &[Code; 2]) -> Result<Option<u64>, Malformed> {
+    let key = Key::new(entry.token_type.algorithm, &entry.secret()?);
+    let counter = entry.last_used.counter()?;
+    let code = |ahead: u64| key.code(counter.wrapping_add(ahead), entry.token_type.digits);
+    let (mut found, mut place) = (Choice::from(0), 0);
+    for ahead in 0..=u64::from(MAX_WINDOW) {
+        let here = code(ahead).ct_eq(first) & code(ahead + 1).ct_eq(second) & !found;
+        place.conditional_assign(&ahead, here);
+        found |= here;
+    }
+    Ok(bool::from(found).then_some(place))
+}
+
+fn malformed(malformed: Malformed) -> Error {
+    Error::failed(malformed.to_string())
+}

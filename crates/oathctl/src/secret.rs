@@ -1,0 +1,94 @@
+//! The secret of a new token: random, or given in hex or base32.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+
+use oath_core::usersfile::format::parse_secret;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+
+/// 160 bits, as RFC 4226 (section 4, R6) recommends.
+const LENGTH: usize = 20;
+/// 128 bits, the least that RFC 4226 (section 4, R6) allows.
+pub const SHORTEST: usize = 16;
+
+/// A new secret from the kernel's random numbers.
+pub fn random() -> Result<Zeroizing<Vec<u8>>, Error> {
+    let mut secret = Zeroizing::new(vec![0; LENGTH]);
+    getrandom::fill(&mut secret)
+        .map_err(|error| Error::failed(format!("the system gives no random numbers: {error}")))?;
+    Ok(secret)
+}
+
+/// Reads a secret as people write it: hex, or else base32, in groups apart by spaces or dashes if
+/// they like. What could be both is hex, as in the usersfile; `base32:` before it decides.
+pub fn parse(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let mut compact = Zeroizing::new(String::with_capacity(text.len() + 7));
+    let (prefix, digits) = match text.trim().strip_prefix("base32:") {
+        Some(digits) => ("base32:", digits),
+        None => ("", text),
+    };
+    compact.push_str(prefix);
+    compact.extend(digits.chars().filter(|c| !c.is_whitespace() && *c != '-'));
+    if prefix.is_empty() && !(compact.len() % 2 == 0 && is_hex(&compact)) {
+        compact.insert_str(0, "base32:");
+    }
+    parse_secret(compact.as_bytes())
+        .map_err(|_| Error::failed("the secret is neither hexadecimal nor base32, 1 to 128 bytes"))
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The next line of standard input, read past the standard library's buffer, which nobody wipes.
+pub fn line_of_stdin(what: &str) -> Result<Zeroizing<String>, Error> {
+    const LONGEST: usize = 4096;
+    let failed = |cause| Error::io("read standard input")(cause);
+    let mut stdin = io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map(File::from)
+        .map_err(failed)?;
+    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
+    let mut byte = Zeroizing::new([0]);
+    while stdin.read(&mut *byte).map_err(failed)? == 1 && *byte != *b"\n" {
+        if line.len() == LONGEST {
+            return Err(Error::failed(format!("the {what} is too long")));
+        }
+        line.extend_from_slice(&*byte);
+    }
+    let line = std::str::from_utf8(&line)
+        .map(|line| Zeroizing::new(line.trim().to_owned()))
+        .map_err(|_| Error::failed(format!("the {what} is not text in UTF-8")))?;
+    if line.is_empty() {
+        return Err(Error::usage(format!("no {what} on standard input")));
+    }
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_read_as_people_write_it() {
+        let hello = b"Hello!\xde\xad\xbe\xef";
+        for text in [
+            "48656c6c6f21deadbeef",
+            "4865 6C6C 6F21 DEAD BEEF",
+            "JBSWY3DPEHPK3PXP",
+            "jbsw y3dp ehpk 3pxp",
+            "JBSW-Y3DP-EHPK-3PXP",
+            "base32:JBSWY3DPEHPK3PXP====",
+        ] {
+            assert_eq!(*parse(text).unwrap(), hello, "{text}");
+        }
+        assert_eq!(*parse("base32:AAAA2222").unwrap(), [0, 0, 0x0d, 0x6b, 0x5a]);
+        for text in ["", "base32:", "0g", "1", "JBSWY3DP!"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What a command works on: which usersfile, which PAM services, what time it is.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::Args;
+use oath_core::options::Options;
+use oath_core::usersfile::edit::Document;
+use oath_core::usersfile::{self, Deadline, Template, Usersfile};
+
+use crate::check::stack::parse::Root;
+use crate::error::Error;
+use crate::output;
+use crate::pam_config::{self, ServiceStack, Use};
+use crate::terminal;
+use crate::tokens::DisplayName;
+
+/// The options that every command has.
+#[derive(Args)]
+pub struct System {
+    /// The usersfile, if not the one that the PAM configuration names (/etc/users.oath if it
+    /// names none). ${USER} and ${HOME} stand for the user's name and home directory
+    #[arg(long, global = true, value_name = "FILE", display_order = 100)]
+    usersfile: Option<OsString>,
+
+    /// Another folder in place of /etc/pam.d
+    #[arg(long, global = true, hide = true, value_name = "FOLDER")]
+    pam_dir: Option<PathBuf>,
+
+    /// Another time in place of now, in seconds since 1970
+    #[arg(long, global = true, hide = true, value_name = "SECONDS")]
+    now: Option<u64>,
+}
+
+impl System {
+    /// Every line of the PAM configuration that names the module.
+    pub fn uses(&self) -> Result<Vec<Use>, Error> {
+        pam_config::uses(self.pam_dir.as_deref())
+    }
+
+    /// Every PAM service, with its stack.
+    pub fn pam_services(&self) -> Result<Vec<ServiceStack>, Error> {
+        pam_config::services(self.pam_dir.as_deref())
+    }
+
+    /// Where PAM services are configured.
+    pub fn pam_root(&self) -> Root {
+        pam_config::root(self.pam_dir.as_deref())
+    }
+
+    /// Whether the services are this system's, so that its modules are theirs.
+    pub fn has_own_pam(&self) -> bool {
+        self.pam_dir.is_none()
+    }
+
+    /// The lines of the PAM configuration that name the module with this usersfile.
+    pub fn uses_of_usersfile(&self) -> Result<Vec<Use>, Error> {
+        let template = self.template()?;
+        let mut uses = self.uses()?;
+        uses.retain(|found| found.options.usersfile == template);
+        Ok(uses)
+    }
+
+    /// What the module is asked to do with this usersfile: by the service that is named, else by
+    /// all services, which must agree. Without a service it is what the module does by default.
+    pub fn service(&self, name: Option<&str>) -> Result<Service, Error> {
+        let mut uses = self.uses_of_usersfile()?;
+        if let Some(name) = name {
+            uses.retain(|found| found.services.iter().any(|service| service == name));
+            if uses.is_empty() {
+                return Err(Error::usage(format!(
+                    "no service {name} in the PAM configuration uses this usersfile"
+                )));
+            }
+        }
+        let key = |found: &Use| (found.options.window, found.options.digits);
+        if uses.windows(2).any(|pair| key(&pair[0]) != key(&pair[1])) {
+            let mut message = String::from("the services ask for different things:");
+            for found in &uses {
+                message += &format!("\n  {}: {}", found.service, arguments(&found.options));
+            }
+            message += "\nsay which with --service NAME";
+            return Err(Error::usage(message));
+        }
+        for found in &uses {
+            for warning in &found.warnings {
+                output::warn(&format!("{}: {warning}", found.service));
+            }
+        }
+        let mut names: Vec<String> = uses.iter().map(|found| found.service.clone()).collect();
+        names.dedup();
+        Ok(Service {
+            names,
+            options: uses
+                .into_iter()
+                .next()
+                .map(|found| found.options)
+                .unwrap_or_default(),
+        })
+    }
+
+    /// The usersfile: `--usersfile`, else the one that the PAM configuration names, else
+    /// `/etc/users.oath`. A name with `${USER}` or `${HOME}` in it needs to know for whom.
+    pub fn usersfile(&self, user: Option<&OsStr>) -> Result<Usersfile, Error> {
+        let template = self.template()?;
+        let per_user = Template::new(&template).is_per_user();
+        match user {
+            Some(user) => Ok(Usersfile::named(&template, user)?),
+            None if per_user => Err(Error::usage(format!(
+                "each user has a file of their own, {}; name the user",
+                Path::new(&template).display()
+            ))),
+            None => Ok(Usersfile::named(&template, OsStr::new("root"))?),
+        }
+    }
+
+    /// What `--usersfile` names, made absolute.
+    pub fn given_usersfile(&self) -> Result<Option<OsString>, Error> {
+        let Some(given) = &self.usersfile else {
+            return Ok(None);
+        };
+        let path = Path::new(given);
+        // What begins with ${HOME} will be absolute.
+        if path.is_absolute() || given.to_string_lossy().starts_with("${HOME}") {
+            return Ok(Some(given.clone()));
+        }
+        std::path::absolute(path)
+            .map(|path| Some(path.into_os_string()))
+            .map_err(Error::io("find the current folder"))
+    }
+
+    fn template(&self) -> Result<OsString, Error> {
+        if let Some(given) = self.given_usersfile()? {
+            return Ok(given);
+        }
+        let uses = self.uses()?;
+        let Some(first) = uses.first() else {
+            return Ok(Options::default().usersfile);
+        };
+        let template = &first.options.usersfile;
+        if uses
+            .iter()
+            .all(|other| other.options.usersfile == *template)
+        {
+            return Ok(template.clone());
+        }
+        let mut message = String::from("the PAM configuration names several usersfiles:");
+        for found in &uses {
+            let usersfile = Path::new(&found.options.usersfile).display();
+            message += &format!("\n  {usersfile} ({}:{})", found.file.display(), found.line);
+        }
+        message += "\nsay which with --usersfile FILE";
+        Err(Error::usage(message))
+    }
+
+    /// Reads the usersfile; what is not as it should be with it is warned of.
+    pub fn read(&self, usersfile: &Usersfile) -> Result<Document, Error> {
+        let (document, warnings) = usersfile.read()?;
+        warnings.iter().for_each(|warning| output::warn(warning));
+        Ok(document)
+    }
+
+    /// Changes the usersfile under its lock. Once the lock is there, signals wait until the new
+    /// file is in place.
+    pub fn edit<T>(
+        &self,
+        usersfile: &Usersfile,
+        mut change: impl FnMut(&mut Document) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut waiting = None;
+        let (answer, warnings) = usersfile.edit(|document| {
+            waiting.get_or_insert_with(terminal::hold_signals);
+            change(document)
+        })?;
+        warnings.iter().for_each(|warning| output::warn(warning));
+        Ok(answer)
+    }
+
+    /// As [`edit`](System::edit); where there is no usersfile, one is created, and begins with a
+    /// header that explains it.
+    pub fn edit_or_create<T>(
+        &self,
+        usersfile: &Usersfile,
+        mut change: impl FnMut(&mut Document) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        // Also what another oathctl has just created and not begun yet.
+        let mut change = |document: &mut Document| {
+            if document.text().is_empty() {
+                *document = Document::new(HEADER.as_bytes());
+            }
+            change(document)
+        };
+        match self.edit(usersfile, &mut change) {
+            Err(Error::Usersfile(
+                usersfile::Error::Missing(_) | usersfile::Error::DanglingLink { .. },
+            )) => {}
+            result => return result,
+        }
+        let _waiting = terminal::hold_signals();
+        let (answer, warnings) = usersfile.edit_or_create(change)?;
+        warnings.iter().for_each(|warning| output::warn(warning));
+        Ok(answer)
+    }
+
+    /// Warns if the user has no token left and a PAM service then asks for no code at all.
+    pub fn warn_if_unknown(&self, usersfile: &Usersfile, user: &OsStr) -> Result<(), Error> {
+        if usersfile.look_for(user, &Deadline::begin())?.is_known() {
+            return Ok(());
+        }
+        let user = user.display_name();
+        // A PAM configuration that cannot be read is no reason to fail: the work is done.
+        for found in self.uses_of_usersfile().unwrap_or_default() {
+            if found.lets_unknown_users_pass() {
+                output::warn(&format!(
+                    "{user} has no token now, and {} asks users without a token for no code \
+                     ({}:{}, {})",
+                    found.service,
+                    found.file.display(),
+                    found.line,
+                    found.control
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Now, in seconds since 1970.
+    pub fn now(&self) -> Result<u64, Error> {
+        if let Some(now) = self.now {
+            return Ok(now);
+        }
+        SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map(|since| since.as_secs())
+            .map_err(|_| Error::failed("the system's clock stands before 1970"))
+    }
+}
+
+/// What services ask of the module.
+#[derive(Default)]
+pub struct Service {
+    /// The services; none if the PAM configuration names none.
+    pub names: Vec<String>,
+    pub options: Options,
+}
+
+/// `sshd, login: window=5 digits=6`
+impl std::fmt::Display for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        if !self.names.is_empty() {
+            write!(f, "{}: ", self.names.join(", "))?;
+        }
+        f.write_str(&arguments(&self.options))
+    }
+}
+
+/// The arguments that decide about a code, as they are written.
+fn arguments(options: &Options) -> String {
+    let window = format!("window={}", options.window);
+    match options.digits {
+        Some(digits) => format!("{window} digits={digits}"),
+        None => window,
+    }
+}
+
+const HEADER: &str = "\
+# One-time password tokens for pam_oath, a line each. Kept up by oathctl(8) and by every login.
+# TYPE\tUSER\tPIN\tSECRET\tCOUNTER\tLAST-OTP\tLAST-TIME
+";

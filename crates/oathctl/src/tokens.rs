@@ -1,0 +1,226 @@
+//! The tokens in a usersfile as the commands talk of them: in use or disabled, meant for every
+//! day or backup codes; and which one a command line means.
+//!
+//! What a token is besides its fields is said by comments, since those survive a login with
+//! either module: a disabled token is a comment itself, and backup codes have one before them.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use oath_core::usersfile::edit::Document;
+use oath_core::usersfile::format::{Entry, Malformed};
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+
+/// Stands before a line that is disabled.
+const DISABLED: &[u8] = b"# disabled by oathctl: ";
+
+/// The line before a token that holds backup codes.
+pub const BACKUP_CODES: &[u8] = b"# backup codes, made by oathctl backup-codes:";
+
+/// A token's line.
+pub struct Token<'a> {
+    /// The line's number, counted from 1.
+    pub line: usize,
+    pub entry: Entry<'a>,
+    pub disabled: bool,
+    /// Whether it was made by `oathctl backup-codes`.
+    pub backup_codes: bool,
+}
+
+/// All tokens, in file order.
+pub fn all(document: &Document) -> impl Iterator<Item = Token<'_>> {
+    let mut before: &[u8] = b"";
+    document.lines().filter_map(move |line| {
+        let backup_codes = before == BACKUP_CODES;
+        before = line.text;
+        let enabled = enabled(line.text);
+        Some(Token {
+            line: line.number,
+            entry: Entry::parse(enabled.unwrap_or(line.text))?,
+            disabled: enabled.is_some(),
+            backup_codes,
+        })
+    })
+}
+
+/// The tokens of one user, in file order.
+pub fn of<'a>(document: &'a Document, user: &'a OsStr) -> impl Iterator<Item = Token<'a>> {
+    all(document).filter(move |token| token.entry.user == user.as_bytes())
+}
+
+/// What a login checks of a line before it uses it, a hashed PIN aside.
+pub fn check(entry: &Entry) -> Result<(), Malformed> {
+    entry.secret()?;
+    entry.last_used.counter()?;
+    entry.last_used.time().map(drop)
+}
+
+/// The line that disables a token.
+pub fn disabled(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    Some(Zeroizing::new([DISABLED, text].concat()))
+}
+
+/// The line that was disabled.
+pub fn enabled(text: &[u8]) -> Option<&[u8]> {
+    text.strip_prefix(DISABLED)
+}
+
+/// What is left of a line when it is no comment any more.
+pub fn uncommented(text: &[u8]) -> &[u8] {
+    let mark = |byte: &u8| *byte == b'#' || byte.is_ascii_whitespace();
+    enabled(text).unwrap_or_else(|| {
+        let start = text.iter().take_while(|byte| mark(byte)).count();
+        &text[start..]
+    })
+}
+
+/// Puts what `change` makes of each of these lines in its place.
+pub fn change(
+    document: &mut Document,
+    lines: &[usize],
+    change: impl Fn(&[u8]) -> Option<Zeroizing<Vec<u8>>>,
+) {
+    for &number in lines {
+        if let Some(text) = document.line(number).and_then(|line| change(line.text)) {
+            document.replace(number, &text);
+        }
+    }
+}
+
+/// Removes a token's line, and the comment that marks it as backup codes.
+pub fn remove(document: &mut Document, line: usize) {
+    document.remove(line);
+    let before = line - 1;
+    if document
+        .line(before)
+        .is_some_and(|line| line.text == BACKUP_CODES)
+    {
+        document.remove(before);
+    }
+}
+
+/// USER on the command line: a name that can stand in a usersfile.
+pub fn user_name() -> impl TypedValueParser<Value = OsString> {
+    OsStringValueParser::new().try_map(|name| {
+        let unfit = |byte: &u8| byte.is_ascii_whitespace() || byte.is_ascii_control();
+        if name.is_empty() || name.as_bytes().iter().any(unfit) {
+            Err("a user's name has no white space in it")
+        } else {
+            Ok(name)
+        }
+    })
+}
+
+/// The user whose tokens a command changes, and which of them.
+#[derive(Args)]
+pub struct Chosen {
+    /// The user
+    #[arg(value_parser = user_name())]
+    pub user: OsString,
+
+    /// Of several tokens, the one on this line (oathctl list shows the numbers)
+    #[arg(long, value_name = "N")]
+    line: Option<usize>,
+
+    /// All tokens of the user
+    #[arg(long, conflicts_with = "line")]
+    all: bool,
+}
+
+impl Chosen {
+    /// The lines that are meant, out of those of the user's tokens that `fit`: the only one, or
+    /// what `--line` or `--all` say.
+    pub fn lines(
+        &self,
+        document: &Document,
+        path: &Path,
+        fit: impl Fn(&Token) -> bool,
+    ) -> Result<Vec<usize>, Error> {
+        let mut lines: Vec<usize> = of(document, &self.user)
+            .filter(fit)
+            .map(|token| token.line)
+            .collect();
+        if let Some(line) = self.line {
+            lines.retain(|&found| found == line);
+        }
+        match lines.len() {
+            0 => Err(none(&self.user, path)),
+            1 => Ok(lines),
+            _ if self.all => Ok(lines),
+            _ => Err(several(&self.user, &lines, "--line N or --all")),
+        }
+    }
+
+    /// "the token of alice on line 3"
+    pub fn tokens(&self, lines: &[usize]) -> String {
+        let user = self.user.display_name();
+        match lines {
+            [line] => format!("the token of {user} on line {line}"),
+            lines => format!(
+                "{} tokens of {user}, on lines {}",
+                lines.len(),
+                numbers(lines)
+            ),
+        }
+    }
+}
+
+/// The one token of the user that is meant: the one on `line` if that is given, else the only one
+/// in use, backup codes aside.
+pub fn the_one<'a>(
+    document: &'a Document,
+    user: &'a OsStr,
+    line: Option<usize>,
+    path: &Path,
+) -> Result<Token<'a>, Error> {
+    let mut tokens: Vec<Token> = of(document, user).filter(|token| !token.disabled).collect();
+    match line {
+        Some(line) => tokens.retain(|token| token.line == line),
+        None if tokens.iter().all(|token| token.backup_codes) => {}
+        None => tokens.retain(|token| !token.backup_codes),
+    }
+    let lines: Vec<usize> = tokens.iter().map(|token| token.line).collect();
+    match tokens.pop() {
+        Some(token) if tokens.is_empty() => Ok(token),
+        Some(_) => Err(several(user, &lines, "--line N")),
+        None => Err(none(user, path)),
+    }
+}
+
+/// There is nothing to work on.
+pub fn none(user: &OsStr, path: &Path) -> Error {
+    Error::failed(format!(
+        "{} has no such token in {}; see oathctl list",
+        user.display_name(),
+        path.display()
+    ))
+}
+
+fn several(user: &OsStr, lines: &[usize], options: &str) -> Error {
+    Error::usage(format!(
+        "{} has several tokens, on lines {}; say which with {options}",
+        user.display_name(),
+        numbers(lines)
+    ))
+}
+
+fn numbers(lines: &[usize]) -> String {
+    let numbers: Vec<String> = lines.iter().map(usize::to_string).collect();
+    numbers.join(", ")
+}
+
+/// A user's name in a message.
+pub trait DisplayName {
+    fn display_name(&self) -> String;
+}
+
+impl DisplayName for OsStr {
+    fn display_name(&self) -> String {
+        crate::output::printable(self.as_bytes())
+    }
+}

@@ -1,0 +1,177 @@
+//! `oathctl verify`
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Args;
+use oath_core::attempt as login_attempt;
+use oath_core::login::{CodeLength, MAX_WINDOW, Refusal, Verdict};
+use oath_core::otp::Code;
+use oath_core::usersfile::{Deadline, UserLine};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::drift::Drift;
+use crate::error::Error;
+use crate::output;
+use crate::system::{Service, System};
+use crate::terminal::Terminal;
+use crate::tokens::{DisplayName, user_name};
+use crate::{attempt, secret};
+
+/// Ask for a code and tell what the module would answer, and why; nothing is recorded
+#[derive(Args)]
+#[command(after_help = "Exit codes:
+  0  the code would be accepted
+  1  it would be refused
+  2  the command line is wrong
+
+Examples:
+  oathctl verify alice
+  echo 123456 | oathctl verify alice --stdin --json")]
+pub struct Verify {
+    /// The user
+    #[arg(value_parser = user_name())]
+    user: OsString,
+
+    /// Read the code from standard input, as it is typed at login
+    #[arg(long)]
+    stdin: bool,
+
+    /// Answer as the module does for this PAM service
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+
+    /// Another window than the PAM service has
+    #[arg(long, value_name = "NUMBER",
+          value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_WINDOW)))]
+    window: Option<u32>,
+
+    /// For scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` says.
+#[derive(Serialize)]
+struct Answer {
+    accepted: bool,
+    /// Why not.
+    reason: Option<String>,
+    line: Option<usize>,
+    /// How many codes or time steps the token is ahead (behind if negative), where known.
+    steps: Option<i64>,
+    #[serde(skip)]
+    drift: Option<Drift>,
+    #[serde(skip)]
+    wrong_pin: bool,
+}
+
+impl Verify {
+    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
+        let usersfile = system.usersfile(Some(&self.user))?;
+        let mut service = system.service(self.service.as_deref())?;
+        service.options.window = self.window.unwrap_or(service.options.window);
+        let response = self.response(&service)?;
+        let response = response.as_bytes();
+        let now = system.now()?;
+        let options = &service.options;
+        if let Some(early) = attempt::too_early(options, &self.user, now)? {
+            return self.report(&Answer::too_early(&early), &service);
+        }
+        let journal = attempt::journal(options, &usersfile, &self.user)?;
+        let updated = usersfile.update(&self.user, None, &Deadline::begin(), |lines| {
+            let decision = attempt::decide(lines, journal.as_ref(), response, options, now)?;
+            let otp = &response[decision.pin.len()..];
+            let answer = Answer::new(&decision.verdict, lines, otp, now);
+            Ok::<_, Error>((answer, None))
+        })?;
+        let warnings = updated.warnings.iter();
+        warnings.for_each(|warning| output::warn(warning));
+        self.report(&updated.answer, &service)
+    }
+
+    fn report(&self, answer: &Answer, service: &Service) -> Result<ExitCode, Error> {
+        if self.json {
+            output::print_json(answer)?;
+        } else {
+            output::print(&answer.to_text(service))?;
+        }
+        Ok(match answer.accepted {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        })
+    }
+
+    fn response(&self, service: &Service) -> Result<Zeroizing<String>, Error> {
+        if self.stdin {
+            return secret::line_of_stdin("code");
+        }
+        let terminal = Terminal::open("--stdin reads the code from standard input")?;
+        let user = self.user.display_name();
+        match service.options.code_length() {
+            CodeLength::Whole => terminal.ask(&format!("One-time password of {user}: ")),
+            // A PIN may stand before it.
+            _ => terminal.ask_secret(&format!("(PIN and) one-time password of {user}: ")),
+        }
+    }
+}
+
+impl Answer {
+    fn new(verdict: &Verdict, lines: &[UserLine], otp: &[u8], now: u64) -> Answer {
+        let (line, refusal) = match verdict {
+            Verdict::Accepted { line, .. } => (Some(*line), None),
+            Verdict::Refused(refusal) => (refusal.line(), Some(refusal)),
+        };
+        let drift = match refusal {
+            // The line that is named is the last that was tried; the code may be another's.
+            Some(Refusal::WrongOtp { .. }) => lines.iter().find_map(|line| drift(line, otp, now)),
+            _ => lines
+                .iter()
+                .find(|candidate| Some(candidate.number) == line)
+                .and_then(|line| drift(line, otp, now)),
+        };
+        Answer {
+            accepted: refusal.is_none(),
+            reason: refusal.map(Refusal::to_string),
+            line,
+            steps: drift.map(|drift| drift.steps),
+            drift,
+            wrong_pin: matches!(refusal, Some(Refusal::WrongPin)),
+        }
+    }
+
+    fn too_early(why: &login_attempt::Error) -> Answer {
+        Answer {
+            accepted: false,
+            reason: Some(why.to_string()),
+            line: None,
+            steps: None,
+            drift: None,
+            wrong_pin: false,
+        }
+    }
+
+    fn to_text(&self, service: &Service) -> String {
+        let mut text = match &self.reason {
+            None => "accepted".to_owned(),
+            Some(reason) => format!("refused: {reason}"),
+        };
+        if let Some(line) = self.line {
+            text += &format!(" (line {line})");
+        }
+        text += &format!("\n{service}\n");
+        if self.wrong_pin && service.options.code_length() == CodeLength::Whole {
+            text += "no PIN can be typed there: it has neither digits= nor forward_pass\n";
+        }
+        if let Some(drift) = self.drift {
+            text += &format!("{drift}\n");
+        }
+        text
+    }
+}
+
+fn drift(line: &UserLine, otp: &[u8], now: u64) -> Option<Drift> {
+    let entry = line.entry();
+    Drift::find(&entry, &Code::parse(otp)?, now).ok().flatten()
+}

@@ -1,0 +1,264 @@
+//! What must hold whatever bytes the module is given: for the fuzzers in `fuzz/` and for
+//! `tests/bytes.rs`, which calls the same functions with their seeds and with random bytes.
+
+use std::ffi::OsStr;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
+
+use oath_core::clock::{LocalTime, Zone};
+use oath_core::login::{self, Attempt, Decision, MAX_WINDOW, Now, Undecided, Verdict};
+use oath_core::options::Options;
+use oath_core::otp::{self, Key};
+use oath_core::pin::CheckedHashes;
+use oath_core::usersfile::format::{Entry, MAX_SECRET, MovingFactor};
+use oath_core::usersfile::scan::{self, LineStart};
+use oath_core::usersfile::{Rewrite, UserLine};
+
+/// Who logs in. Short, so that a fuzzer finds it by itself.
+const USER: &[u8] = b"u";
+
+/// The local time of a machine that keeps universal time.
+fn universal_time(unix_time: u64) -> LocalTime {
+    Zone::universal()
+        .local_time(unix_time)
+        .expect("a time of the calendar")
+}
+
+fn lines_of(file: &[u8]) -> Vec<UserLine> {
+    let mut lines = Vec::new();
+    scan::lines_of(file, LineStart::default(), USER, |line| {
+        lines.push(line);
+        Ok(ControlFlow::Continue(()))
+    })
+    .expect("bytes in memory can be read");
+    lines
+}
+
+/// Any bytes as a usersfile: the lines found are those that a plain reading of the format finds,
+/// each stands where it says, and a line written anew is read back as the same token.
+pub fn usersfile(file: &[u8]) {
+    let found = lines_of(file);
+    let mut offset = 0;
+    let mut expected = Vec::new();
+    for (index, line) in file.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        if Entry::parse(text).is_some_and(|entry| entry.user == USER) {
+            expected.push((index + 1, offset..offset + line.len() as u64));
+        }
+        offset += line.len() as u64;
+    }
+    let places: Vec<_> = found
+        .iter()
+        .map(|line| (line.number, line.span.clone()))
+        .collect();
+    assert_eq!(places, expected);
+
+    for line in &found {
+        let entry = line.entry();
+        let secret = entry.secret();
+        if let Ok(secret) = &secret {
+            assert!((1..=MAX_SECRET).contains(&secret.len()));
+        }
+        let code = otp::Code::parse(b"012345").expect("six digits are a code");
+        let written = entry.with_last_used(u64::MAX, &code, universal_time(1_768_478_400));
+        let text = written.strip_suffix(b"\n").expect("a line has an end");
+        assert!(!text.contains(&b'\n'), "one line stays one line");
+        let again = Entry::parse(text).expect("what we write is a token's line");
+        assert_eq!(again.token_type, entry.token_type);
+        assert_eq!(again.user, entry.user);
+        assert_eq!(again.pin, entry.pin.or(Some(b"-")));
+        assert_eq!(again.last_used.counter(), Ok(u64::MAX));
+        assert!(again.last_used.time().is_ok_and(|time| time.is_some()));
+        if entry.is_complete() {
+            assert!(again.secret() == secret, "the secret is kept");
+        }
+    }
+}
+
+/// Any bytes as arguments, one a line: read into what is allowed, and what is not understood is
+/// named in a warning.
+pub fn arguments(bytes: &[u8]) {
+    let arguments: Vec<&OsStr> = bytes
+        .split(|&byte| byte == b'\n')
+        .map(OsStr::from_bytes)
+        .collect();
+    let (options, warnings) = Options::parse(arguments.iter().copied());
+    assert!(options.window <= MAX_WINDOW);
+    let _ = options.prompt_for(OsStr::new("alice"), || "host".into());
+    assert!(
+        options
+            .digits
+            .is_none_or(|digits| (6..=8).contains(&digits))
+    );
+    let flags = [
+        ("alwaysok", options.always_ok),
+        ("use_first_pass", options.use_first_pass),
+        ("try_first_pass", options.try_first_pass),
+        ("no_usersfile_okay", options.no_usersfile_okay),
+    ];
+    for (flag, is_set) in flags {
+        let is_asked_for = arguments.iter().any(|argument| *argument == flag);
+        assert_eq!(is_set, is_asked_for, "{flag}");
+    }
+    // An argument may earn two warnings: read as another number, and brought into range.
+    assert!(warnings.len() <= 2 * arguments.len());
+}
+
+/// One login made of any bytes. Three lines head the bytes: what is typed, the arguments' window
+/// and digits, the time; the rest is the usersfile. Typed `@N` stands for the code that the first
+/// usable line shows N moving factors later, which no fuzzer guesses.
+///
+/// Whatever they are: the same code is not accepted twice, nothing but the token's own line
+/// changes, and no code is accepted that the secret doesn't make.
+pub fn whole_login(bytes: &[u8]) {
+    let mut parts = bytes.splitn(4, |&byte| byte == b'\n');
+    let mut next = || parts.next().unwrap_or_default();
+    let (typed, arguments, time, file) = (next(), next(), next(), next());
+    let arguments = arguments.split(|&byte| byte == b' ').map(OsStr::from_bytes);
+    let (options, _) = Options::parse(arguments);
+    let unix_time = std::str::from_utf8(time)
+        .ok()
+        .and_then(|time| time.trim().parse().ok())
+        .unwrap_or(1_768_478_400);
+    let lines = lines_of(file);
+    let response = with_code(typed, &lines, unix_time);
+    let attempt = Attempt {
+        response: &response,
+        code_length: options.code_length(),
+        ignore_pin: options.ignore_pin,
+        // A wide window takes its time, and shows nothing that a narrower one doesn't.
+        window: options.window.min(20),
+        drift: options.drift,
+        replay_grace: options.replay_grace,
+        now: Now {
+            unix_time,
+            zone: Zone::universal(),
+        },
+    };
+    let Some(decision) = decide(&lines, &attempt) else {
+        return;
+    };
+    let Verdict::Accepted { line, record } = decision.verdict else {
+        return;
+    };
+    assert!(response.starts_with(decision.pin));
+    let Some(record) = record else {
+        assert!(attempt.replay_grace > 0, "nothing recorded");
+        return;
+    };
+
+    let token = lines
+        .iter()
+        .find(|candidate| candidate.number == line)
+        .expect("the token accepted is one of the user's lines");
+    if !attempt.drift {
+        let otp = &response[decision.pin.len()..];
+        assert!(
+            makes(&token.entry(), otp, &attempt),
+            "a code out of nowhere"
+        );
+    }
+    let pin_of_line = token.entry().pin.expect("a token has a PIN field");
+    let pin_fits = match pin_of_line {
+        b"+" => true,
+        b"-" => decision.pin.is_empty(),
+        pin => pin == decision.pin || pin.starts_with(b"$"),
+    };
+    assert!(pin_fits || attempt.ignore_pin);
+
+    let after = with(file, &record);
+    let rewritten = lines
+        .iter()
+        .find(|candidate| candidate.span == record.span)
+        .expect("what is rewritten is one of the user's lines");
+    let number_of_lines = |file: &[u8]| file.split_inclusive(|&byte| byte == b'\n').count();
+    assert_eq!(number_of_lines(&after), number_of_lines(file));
+    let lines_after = lines_of(&after);
+    assert_eq!(lines_after.len(), lines.len());
+    for (before, after) in lines.iter().zip(&lines_after) {
+        assert_eq!(before.number, after.number);
+        if before.number != rewritten.number {
+            assert!(fields(&before.entry()) == fields(&after.entry()));
+        }
+    }
+    let again = decide(&lines_after, &attempt)
+        .expect("decided before")
+        .verdict;
+    if let Verdict::Accepted {
+        line: again,
+        record: Some(_),
+    } = again
+    {
+        // Two lines with one secret are two tokens, and each accepts its code once.
+        assert_ne!(again, line, "a code accepted twice");
+        assert_ne!(again, rewritten.number, "a code accepted twice");
+    }
+}
+
+/// What is decided, with all hashes computed; `None` where the calendar ends.
+fn decide<'a>(lines: &[UserLine], attempt: &Attempt<'a>) -> Option<Decision<'a>> {
+    let mut checked = CheckedHashes::default();
+    loop {
+        match login::decide(lines, None, attempt, &checked) {
+            Ok(decision) => return Some(decision),
+            Err(Undecided::Hash { hash, typed }) => checked.check(&hash, typed),
+            Err(Undecided::Clock(_)) => return None,
+        }
+    }
+}
+
+/// The bytes of `file` with the record written.
+fn with(file: &[u8], record: &Rewrite) -> Vec<u8> {
+    let (start, end) = (record.span.start as usize, record.span.end as usize);
+    [&file[..start], &record.text, &file[end..]].concat()
+}
+
+fn fields<'a>(entry: &Entry<'a>) -> (&'a [u8], Option<&'a [u8]>, Option<u64>) {
+    (entry.user, entry.pin, entry.last_used.counter().ok())
+}
+
+/// Puts the code in that `@N` stands for.
+fn with_code(typed: &[u8], lines: &[UserLine], unix_time: u64) -> Vec<u8> {
+    let Some(at) = typed.iter().position(|&byte| byte == b'@') else {
+        return typed.to_vec();
+    };
+    let later = std::str::from_utf8(&typed[at + 1..])
+        .ok()
+        .and_then(|number| number.parse::<i64>().ok())
+        .unwrap_or(0);
+    let code = lines.iter().find_map(|line| {
+        let entry = line.entry();
+        let moving_factor = match entry.token_type.moving_factor {
+            MovingFactor::Event => entry.last_used.counter().ok()?,
+            MovingFactor::Time { period } => otp::time_step(unix_time, period),
+        };
+        let key = Key::new(entry.token_type.algorithm, &entry.secret().ok()?);
+        Some(key.code(
+            moving_factor.wrapping_add_signed(later),
+            entry.token_type.digits,
+        ))
+    });
+    let text = code.map(|code| code.text());
+    let text = text.as_ref().map_or("", |text| text.as_str());
+    [&typed[..at], text.as_bytes()].concat()
+}
+
+/// Whether the secret of the line makes the code within the window, found the plain way.
+fn makes(entry: &Entry, otp: &[u8], attempt: &Attempt) -> bool {
+    let Ok(secret) = entry.secret() else {
+        return false;
+    };
+    let key = Key::new(entry.token_type.algorithm, &secret);
+    let window = u64::from(attempt.window);
+    let (first, count) = match entry.token_type.moving_factor {
+        MovingFactor::Event => (entry.last_used.counter().unwrap_or(0), window),
+        MovingFactor::Time { period } => {
+            let now = otp::time_step(attempt.now.unix_time, period);
+            (now.saturating_sub(window), 2 * window)
+        }
+    };
+    (0..=count).any(|n| {
+        let code = key.code(first.wrapping_add(n), otp.len().clamp(6, 8));
+        code.text().as_bytes() == otp
+    })
+}

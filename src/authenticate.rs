@@ -1,0 +1,291 @@
+//! One login from top to bottom.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::{OsStr, OsString, c_int};
+use std::path::PathBuf;
+
+use oath_core::attempt::{self, Answer, Attempts, Origin};
+use oath_core::login::Refusal;
+use oath_core::options::Options;
+use oath_core::subject::{self, Found, Known, Subject};
+use oath_core::sys;
+use oath_core::usersfile::{self, Deadline, Template};
+
+use crate::handle::{Handle, Priority, is_plain, shortened};
+
+/// Why a login was not accepted. Says what to do about it where something can be done; holds
+/// nothing of a secret, a PIN or a code.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A call to libpam failed.
+    #[error("cannot {action}: {}", reason(*code))]
+    Pam {
+        /// What was being done.
+        action: &'static str,
+        /// What libpam returned.
+        code: c_int,
+    },
+    /// PAM has no name for the user.
+    #[error("PAM gives no user name")]
+    NoUser,
+    /// The conversation went well but gave no answer.
+    #[error("no response to the prompt")]
+    NoResponse,
+    /// With `use_first_pass`: no module before this one left a token.
+    #[error("use_first_pass, but no module before this one asked for a password")]
+    NoStackedToken,
+    /// The user has no token in the usersfile.
+    #[error("no token in {}", .0.display())]
+    UserUnknown(PathBuf),
+    /// The attempt was not accepted.
+    #[error(transparent)]
+    Attempt(#[from] attempt::Error),
+}
+
+/// What a return code of libpam says to an administrator.
+fn reason(code: c_int) -> String {
+    match code {
+        pam_sys::PAM_CONV_ERR => "the prompt was cancelled".into(),
+        pam_sys::PAM_CONV_AGAIN => "the application has no answer yet".into(),
+        code => format!("PAM error {code}"),
+    }
+}
+
+impl Error {
+    /// What PAM is told, of what pam_sm_authenticate(3) lets a module return. When in doubt it is
+    /// a denial: only a user who certainly has no token is unknown, since stacks let unknown users
+    /// pass.
+    pub fn return_code(&self) -> c_int {
+        match self {
+            Error::Pam { code, .. } => match *code {
+                // The application calls again once it has the answer.
+                pam_sys::PAM_CONV_AGAIN => pam_sys::PAM_INCOMPLETE,
+                pam_sys::PAM_ABORT => pam_sys::PAM_ABORT,
+                _ => pam_sys::PAM_AUTH_ERR,
+            },
+            Error::UserUnknown(_) => pam_sys::PAM_USER_UNKNOWN,
+            Error::NoUser | Error::NoResponse | Error::NoStackedToken | Error::Attempt(_) => {
+                pam_sys::PAM_AUTH_ERR
+            }
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        match self {
+            Error::UserUnknown(_) => Priority::Info,
+            Error::Attempt(error) => match error {
+                attempt::Error::Refused(Refusal::MalformedLine { .. }) => Priority::Error,
+                attempt::Error::Refused(_) | attempt::Error::TooEarly { .. } => Priority::Notice,
+                _ => Priority::Error,
+            },
+            Error::NoResponse | Error::NoUser | Error::Pam { .. } => Priority::Notice,
+            Error::NoStackedToken => Priority::Error,
+        }
+    }
+
+    fn line(&self) -> Option<usize> {
+        match self {
+            Error::Attempt(attempt::Error::Refused(refusal)) => refusal.line(),
+            _ => None,
+        }
+    }
+}
+
+/// How a login was accepted.
+enum Accepted {
+    /// By the token on this line of the usersfile.
+    ByToken { line: usize },
+    /// `no_usersfile_okay`, and there is none.
+    WithoutUsersfile,
+}
+
+/// Reads the arguments, does the login, logs how it went, gives PAM its answer.
+#[inline(never)]
+pub fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
+    let (options, warnings) = Options::parse(arguments.iter().copied());
+    for warning in warnings {
+        handle.log(Priority::Warning, &warning);
+    }
+    let mut login = Login {
+        handle,
+        options: &options,
+        user: None,
+    };
+    let result = login.authenticate();
+    let line = match &result {
+        Ok(Accepted::ByToken { line }) => Some(*line),
+        Ok(Accepted::WithoutUsersfile) => None,
+        Err(error) => error.line(),
+    };
+    let who = login.who(line);
+    match result {
+        Ok(Accepted::ByToken { .. }) => handle.log_outcome(Priority::Info, "accepted", &who),
+        Ok(Accepted::WithoutUsersfile) => handle.log_outcome(
+            Priority::Warning,
+            "accepted without a code: no usersfile, and no_usersfile_okay",
+            &who,
+        ),
+        Err(error) => {
+            let outcome = match error {
+                Error::UserUnknown(_) => "unknown",
+                _ => "refused",
+            };
+            handle.log_outcome(error.priority(), &format!("{outcome}: {error}"), &who);
+            if !options.always_ok {
+                return match error {
+                    Error::UserUnknown(_) if options.null_ok => pam_sys::PAM_IGNORE,
+                    error => error.return_code(),
+                };
+            }
+            let message = "accepted all the same because of alwaysok";
+            handle.log_outcome(Priority::Warning, message, &who);
+        }
+    }
+    pam_sys::PAM_SUCCESS
+}
+
+/// One login.
+struct Login<'a> {
+    handle: &'a Handle<'a>,
+    options: &'a Options,
+    /// The user's name, once it is known that a line or an account has it. Before that it may be
+    /// a password: people type one where a name is asked for.
+    user: Option<OsString>,
+}
+
+impl Login<'_> {
+    /// The login from top to bottom.
+    fn authenticate(&mut self) -> Result<Accepted, Error> {
+        let (handle, options) = (self.handle, self.options);
+        let typed = handle.user()?;
+        let deadline = Deadline::begin();
+        self.debug(|| format!("usersfile is {}", options.usersfile.to_string_lossy()));
+
+        // Without the lock: does the user have a token at all? If the file cannot be used, the
+        // user is asked like any other, and the attempt below says why it fails.
+        let subject = match self.find(&typed, &deadline) {
+            Ok(Subject::NoUsersfile(_)) if options.no_usersfile_okay => {
+                return Ok(Accepted::WithoutUsersfile);
+            }
+            Ok(Subject::Unknown(path)) => return Err(Error::UserUnknown(path)),
+            Ok(Subject::NoUsersfile(path)) if options.null_ok => {
+                return Err(Error::UserUnknown(path));
+            }
+            subject => subject,
+        };
+        let mut known = subject.ok().and_then(Subject::known);
+
+        let mut attempts = Attempts::new(options, &deadline);
+        if options.use_first_pass || options.try_first_pass {
+            if let Some(token) = handle.authtok()? {
+                let answer =
+                    self.attempt(&mut known, &typed, &mut attempts, (&token, Origin::Stacked));
+                let is_refused = matches!(answer.result, Err(attempt::Error::Refused(_)));
+                if options.use_first_pass || !is_refused {
+                    return self.answer(answer);
+                }
+                self.debug(|| "the stacked token does not satisfy".into());
+            } else if options.use_first_pass {
+                return Err(Error::NoStackedToken);
+            }
+        }
+
+        let prompt = options.prompt_for(&typed, sys::host_name);
+        let response = deadline.except(|| handle.prompt(&prompt, options.echo))?;
+        let answer = self.attempt(
+            &mut known,
+            &typed,
+            &mut attempts,
+            (&response, Origin::Prompt),
+        );
+        self.answer(answer)
+    }
+
+    /// Checks one response. A user whose token could not be looked for is looked for again.
+    fn attempt<'r>(
+        &mut self,
+        known: &mut Option<Known>,
+        typed: &OsStr,
+        attempts: &mut Attempts,
+        (response, origin): (&'r [u8], Origin),
+    ) -> Answer<'r> {
+        let found = match known {
+            Some(known) => Ok(&*known),
+            None => match self.find(typed, attempts.deadline()) {
+                Ok(Subject::Known(found)) => Ok(&*known.insert(found)),
+                Ok(Subject::Unknown(_)) => Err(Refusal::NoToken.into()),
+                Ok(Subject::NoUsersfile(path)) => Err(usersfile::Error::Missing(path).into()),
+                Err(error) => Err(error.into()),
+            },
+        };
+        match found {
+            Ok(known) => attempts.attempt(known, response, origin),
+            Err(error) => Answer::error(error, response, self.options),
+        }
+    }
+
+    /// Looks for the user, and notes the name for the log.
+    fn find(&mut self, typed: &OsStr, deadline: &Deadline) -> Result<Subject, usersfile::Error> {
+        let template = Template::new(&self.options.usersfile);
+        let Found { subject, account } = subject::find(template, typed, deadline);
+        self.user = match &subject {
+            Ok(Subject::Known(known)) => Some(known.name.clone()),
+            _ => account,
+        };
+        subject
+    }
+
+    /// Logs what the administrator should know, leaves what was typed before the code as
+    /// PAM_AUTHTOK for the module that checks it, and tells the result.
+    fn answer(&self, answer: Answer) -> Result<Accepted, Error> {
+        for warning in &answer.warnings {
+            self.handle.log(Priority::Warning, warning);
+        }
+        if !answer.pin.is_empty() {
+            self.handle.set_authtok(answer.pin)?;
+        }
+        Ok(Accepted::ByToken {
+            line: answer.result?,
+        })
+    }
+
+    /// ` user=… rhost=… line=…`, as far as known, and each a single word: what ends a line of the
+    /// log must not be for anybody to choose by the name they log in with. A `?` stands for a user
+    /// whom nobody knows.
+    fn who(&self, line: Option<usize>) -> String {
+        const LONGEST_USER: usize = 128;
+        const LONGEST_HOST: usize = 256; // more than a name in the DNS can have
+        let user = self.user.as_deref().unwrap_or(OsStr::new("?"));
+        let mut who = format!(" user={}", one_word(user, LONGEST_USER));
+        if let Some(host) = self.handle.remote_host() {
+            who += &format!(" rhost={}", one_word(&host, LONGEST_HOST));
+        }
+        if let Some(line) = line {
+            who += &format!(" line={line}");
+        }
+        who
+    }
+
+    fn debug(&self, message: impl FnOnce() -> String) {
+        if self.options.debug {
+            self.handle.log(Priority::Debug, &message());
+        }
+    }
+}
+
+/// A name as one word of at most so many bytes, and what is cut off shown by `...`.
+fn one_word(name: &OsStr, longest: usize) -> String {
+    let word: String = name
+        .to_string_lossy()
+        .chars()
+        .map(|c| {
+            if is_plain(c) && !c.is_whitespace() {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect();
+    shortened(&word, longest)
+}

@@ -1,0 +1,16 @@
+//! What a login answers: the measured cases of OATH Toolkit's module, and each argument.
+
+mod application;
+mod arguments;
+mod bytes;
+mod cases;
+mod differences;
+mod drift;
+mod journal;
+mod links;
+mod property;
+mod spelling;
+mod throttle;
+mod tokens;
+mod used_up;
+mod while_asked;

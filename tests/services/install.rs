@@ -1,0 +1,289 @@
+//! `make install` and `make uninstall`, into folders of the test's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+use test_support::Module;
+
+const ORIGINAL: &str = "a module that stood there before";
+
+/// A system to install into.
+struct System {
+    folder: TempDir,
+}
+
+impl System {
+    fn new() -> System {
+        let system = System {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        fs::create_dir_all(system.security()).unwrap();
+        system
+    }
+
+    fn with_original() -> System {
+        let system = System::new();
+        fs::write(system.module(), ORIGINAL).unwrap();
+        system
+    }
+
+    fn prefix(&self) -> PathBuf {
+        self.folder.path().join("usr/local")
+    }
+
+    fn security(&self) -> PathBuf {
+        self.folder.path().join("lib/security")
+    }
+
+    fn module(&self) -> PathBuf {
+        self.security().join("pam_oath.so")
+    }
+
+    fn install(&self) -> String {
+        let built = Module::Ours.path();
+        let mut install = script("install");
+        install.arg(built.parent().unwrap());
+        self.run(install)
+    }
+
+    fn uninstall(&self) -> String {
+        self.run(script("uninstall"))
+    }
+
+    fn run(&self, mut script: Command) -> String {
+        script
+            .env("PREFIX", self.prefix())
+            .env("SECURITYDIR", self.security());
+        printed(&script.output().unwrap())
+    }
+
+    fn has_our_module(&self) -> bool {
+        fs::read(self.module()).unwrap() == fs::read(Module::Ours.path()).unwrap()
+    }
+
+    fn has_the_original(&self) -> bool {
+        fs::read(self.module()).unwrap() == ORIGINAL.as_bytes()
+    }
+
+    /// What is there, folders aside.
+    fn files(&self) -> Vec<PathBuf> {
+        files_below(self.folder.path())
+    }
+}
+
+fn script(name: &str) -> Command {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("scripts")
+        .join(name);
+    let mut command = Command::new(path);
+    for variable in ["PREFIX", "DESTDIR", "DOCDIR", "SECURITYDIR"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+fn printed(output: &Output) -> String {
+    let printed = [&output.stdout[..], &output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    assert!(output.status.success(), "{printed}");
+    printed
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    entries
+        .map(|entry| entry.unwrap().path())
+        .flat_map(|path| match path.is_dir() {
+            true => files_below(&path),
+            false => vec![path],
+        })
+        .collect()
+}
+
+#[test]
+fn install_puts_the_module_and_the_manual_in_place_and_says_how_to_try_it_safely() {
+    let system = System::new();
+    let printed = system.install();
+    assert!(system.has_our_module());
+    let man = system.prefix().join("share/man");
+    assert!(man.join("man8/pam_oath.8").exists());
+    assert!(man.join("man5/users.oath.5").exists());
+    let (_, advice) = printed.split_once("try it safely").expect(&printed);
+    assert!(advice.contains("keep a root shell open"), "{printed}");
+    assert!(
+        advice.contains("auth required pam_oath.so usersfile="),
+        "{printed}"
+    );
+}
+
+#[test]
+fn uninstall_removes_every_file_that_install_put_there() {
+    let system = System::new();
+    system.install();
+    assert!(!system.files().is_empty());
+    system.uninstall();
+    assert_eq!(system.files(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn the_module_that_stood_there_is_kept_and_put_back_by_uninstall() {
+    let system = System::with_original();
+    system.install();
+    assert!(system.has_our_module());
+    system.uninstall();
+    assert!(system.has_the_original());
+    assert_eq!(system.files(), [system.module()]);
+}
+
+#[test]
+fn a_second_install_does_not_take_ours_for_the_module_that_stood_there() {
+    let system = System::with_original();
+    system.install();
+    // An older version of ours, as the first install recorded it.
+    fs::write(system.module(), "ours, older").unwrap();
+    let manifest = system.prefix().join("share/doc/pam_oath/installed.sha256");
+    let sums = fs::read_to_string(&manifest).unwrap();
+    let older = Command::new("sha256sum")
+        .arg(system.module())
+        .output()
+        .unwrap();
+    let older = String::from_utf8(older.stdout).unwrap();
+    let sums: Vec<&str> = sums
+        .lines()
+        .filter(|line| !line.ends_with("pam_oath.so"))
+        .chain([older.trim_end()])
+        .collect();
+    fs::write(&manifest, sums.join("\n") + "\n").unwrap();
+
+    system.install();
+    assert!(system.has_our_module());
+    system.uninstall();
+    assert!(system.has_the_original());
+}
+
+#[test]
+fn a_module_that_a_package_has_put_over_ours_stays_when_ours_is_uninstalled() {
+    let system = System::new();
+    system.install();
+    fs::write(system.module(), ORIGINAL).unwrap();
+    let printed = system.uninstall();
+    assert!(system.has_the_original());
+    assert!(
+        printed.contains("it is not as it was installed"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn with_destdir_everything_goes_below_it_and_nothing_is_advised() {
+    let root = tempfile::tempdir().unwrap();
+    let printed = install_into(&root);
+    assert!(root.path().join("usr/lib/security/pam_oath.so").exists());
+    assert!(root.path().join("usr/share/man/man8/pam_oath.8").exists());
+    assert!(!printed.contains("root shell"), "{printed}");
+}
+
+/// A root to install into with `DESTDIR`, in which these files of `/etc/pam.d` have that text.
+fn root_with(services: &[(&str, &str)]) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("etc/pam.d");
+    fs::create_dir_all(&folder).unwrap();
+    for (service, text) in services {
+        fs::write(folder.join(service), text).unwrap();
+    }
+    root
+}
+
+fn in_root(name: &str, root: &TempDir) -> Command {
+    let mut command = script(name);
+    command
+        .env("DESTDIR", root.path())
+        .env("PREFIX", "/usr")
+        .env("SECURITYDIR", "/usr/lib/security");
+    command
+}
+
+fn install_into(root: &TempDir) -> String {
+    let built = Module::Ours.path();
+    let mut install = in_root("install", root);
+    printed(&install.arg(built.parent().unwrap()).output().unwrap())
+}
+
+const SERVICES: [(&str, &str); 3] = [
+    ("sshd", "auth required pam_oath.so\n"),
+    ("login", "#auth required pam_oath.so\n"),
+    ("su", "auth required pam_unix.so\n"),
+];
+
+/// What `make uninstall` says on standard error, before its first line about a file, where
+/// everything is printed into one stream.
+fn said_before(root: &TempDir) -> String {
+    let mut uninstall = Command::new("sh");
+    let script = in_root("uninstall", root);
+    uninstall.args(["-c", "exec \"$0\" 2>&1"]);
+    uninstall.arg(script.get_program());
+    for (name, value) in script.get_envs() {
+        match value {
+            Some(value) => uninstall.env(name, value),
+            None => uninstall.env_remove(name),
+        };
+    }
+    let said = printed(&uninstall.output().unwrap());
+    let first = said.find("removed  ").or_else(|| said.find("put back  "));
+    said[..first.expect(&said)].to_owned()
+}
+
+#[test]
+fn uninstall_says_before_which_files_still_name_the_module() {
+    let root = root_with(&SERVICES);
+    install_into(&root);
+    let said = said_before(&root);
+    let named = |service: &str| said.contains(&format!("/etc/pam.d/{service}\n"));
+    assert!(said.contains("denies everybody"), "{said}");
+    assert!(named("sshd") && !named("login") && !named("su"), "{said}");
+    assert!(!root.path().join("usr/lib/security/pam_oath.so").exists());
+}
+
+#[test]
+fn uninstall_says_before_which_files_name_the_module_that_is_put_back() {
+    let root = root_with(&SERVICES);
+    let security = root.path().join("usr/lib/security");
+    fs::create_dir_all(&security).unwrap();
+    fs::write(security.join("pam_oath.so"), ORIGINAL).unwrap();
+    install_into(&root);
+    let said = said_before(&root);
+    assert!(
+        said.contains("the module that stood there before"),
+        "{said}"
+    );
+    assert!(said.contains("/etc/pam.d/sshd\n"), "{said}");
+    assert!(!said.contains("WARNING"), "{said}");
+}
+
+#[test]
+fn uninstall_says_nothing_where_no_file_names_the_module() {
+    let root = root_with(&SERVICES[1..]);
+    install_into(&root);
+    assert_eq!(said_before(&root), "");
+}
+
+#[test]
+fn install_finds_the_folder_in_which_the_systems_libpam_has_its_modules() {
+    let output = script("security-dir").arg(Module::Ours.path()).output();
+    let found = printed(&output.unwrap());
+    assert!(
+        Path::new(found.trim_end()).join("pam_unix.so").exists(),
+        "{found}"
+    );
+}
+
+#[test]
+fn install_without_a_build_says_what_to_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = script("install").arg(folder.path()).output().unwrap();
+    assert!(!output.status.success());
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("make build"), "{complaint}");
+}

@@ -1,0 +1,14 @@
+//! Real services, the examples and guides, and what `make install` and the packages do.
+
+mod demo;
+mod examples;
+mod examples_openssh;
+mod fail2ban;
+mod ftp;
+mod install;
+mod mail;
+mod moving;
+mod packaging;
+mod sshd;
+mod vpn;
+mod web;

@@ -1,0 +1,798 @@
+//! `oathctl check`: its words for each bad file, and what it says of the system around it.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+use test_support::built_oathctl;
+use test_support::codes::Token;
+use test_support::oathctl::{Output, Tool};
+use test_support::{NOON, program};
+
+const SECRET: &str = "3a7bd3e2360a3d29eea436fcfb7e44c735d117c4";
+
+fn by_time(user: &str) -> String {
+    format!("HOTP/T30/6\t{user}\t-\t{SECRET}\n")
+}
+
+/// A system whose programs say what the test wants.
+struct System {
+    tool: Tool,
+    programs: TempDir,
+}
+
+impl System {
+    /// Nobody uses the module, and the clock is right.
+    fn new() -> System {
+        let system = System {
+            tool: Tool::new(),
+            programs: tempfile::tempdir().unwrap(),
+        };
+        fs::remove_file(system.tool.pam_dir().join("sshd")).unwrap();
+        system.program("timedatectl", "echo yes").sshd(&[])
+    }
+
+    fn usersfile(self, text: impl AsRef<[u8]>) -> System {
+        System {
+            tool: self.tool.usersfile(text),
+            ..self
+        }
+    }
+
+    /// A PAM service with a password, the module, these arguments and the usersfile.
+    fn service(self, name: &str, args: &str) -> System {
+        let usersfile = self.tool.scene.path().display().to_string();
+        let line = format!("auth required pam_oath.so usersfile={usersfile} {args}\n");
+        self.pam_file(name, &format!("auth required pam_unix.so\n{line}"))
+    }
+
+    fn pam_file(self, name: &str, text: &str) -> System {
+        System {
+            tool: self.tool.pam_file(name, text),
+            ..self
+        }
+    }
+
+    /// A program of the system, by what its shell script does.
+    fn program(self, name: &str, script: &str) -> System {
+        let path = self.programs.path().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    /// An sshd that asks for codes, but for these settings.
+    fn sshd(self, settings: &[(&str, &str)]) -> System {
+        let good = [
+            ("usepam", "yes"),
+            ("kbdinteractiveauthentication", "yes"),
+            ("passwordauthentication", "no"),
+            ("pubkeyauthentication", "no"),
+            ("authenticationmethods", "any"),
+        ];
+        let lines: String = good
+            .iter()
+            .chain(settings)
+            .map(|(name, value)| format!("echo '{name} {value}'\n"))
+            .collect();
+        self.program("sshd", &lines)
+    }
+
+    fn check<const N: usize>(&self, args: [&str; N]) -> Output {
+        self.run(&[&["check"], &args[..]].concat())
+    }
+
+    /// Checks the usersfile alone, with no regard to PAM.
+    fn check_file<const N: usize>(&self, args: [&str; N]) -> Output {
+        let path = self.tool.scene.path();
+        let path = path.to_str().unwrap();
+        self.run(&[&["check", "--usersfile", path], &args[..]].concat())
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let output = Command::new(built_oathctl())
+            .args(args)
+            .arg("--pam-dir")
+            .arg(self.tool.pam_dir())
+            .arg(format!("--now={NOON}"))
+            .env("PATH", self.programs.path())
+            .output()
+            .unwrap();
+        Output {
+            code: output.status.code().unwrap_or(-1),
+            stdout: self.shortened(&output.stdout),
+            stderr: self.shortened(&output.stderr),
+        }
+    }
+
+    /// A text with short names for the folders of this test.
+    fn shortened(&self, text: &[u8]) -> String {
+        let users = format!("{}/", self.tool.scene.folder().display());
+        let pam = self.tool.pam_dir().display().to_string();
+        String::from_utf8(text.to_vec())
+            .unwrap()
+            .replace(&users, "")
+            .replace(&pam, "pam.d")
+    }
+}
+
+#[test]
+fn every_mistake_in_a_file_is_named_with_line_and_field_and_what_was_meant() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("check");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let _bound = settings.bind_to_scope();
+    insta::glob!("check/*.oath", |path| {
+        let text = fs::read(path).unwrap();
+        let output = System::new().usersfile(&text).check_file([]);
+        assert_eq!(output.stderr, "");
+        let text = String::from_utf8_lossy(&text).replace('\u{a0}', " ");
+        for field in text
+            .lines()
+            .flat_map(|line| line.split_ascii_whitespace().skip(3))
+        {
+            let is_harmless = field.len() < 4 || !field.bytes().any(|byte| byte.is_ascii_digit());
+            assert!(
+                is_harmless || !output.stdout.contains(field),
+                "a secret is shown: {}",
+                output.stdout
+            );
+        }
+        insta::assert_snapshot!(
+            "words",
+            format!("{}exit code {}", output.stdout, output.code)
+        );
+    });
+}
+
+/// Each file below `check/stacks` has the services of one system, apart by `=== NAME`.
+#[test]
+fn every_broken_stack_is_named_with_what_mends_it_and_a_sound_one_is_not() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("check/stacks");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let _bound = settings.bind_to_scope();
+    insta::glob!("check/stacks/*.pam", |path| {
+        let mut system = System::new().usersfile(by_time("root"));
+        let text = fs::read_to_string(path).unwrap();
+        for part in text.split("=== ").skip(1) {
+            let (name, text) = part.split_once('\n').unwrap();
+            let folder = system.tool.pam_dir().join(name);
+            fs::create_dir_all(folder.parent().unwrap()).unwrap();
+            let text = text
+                .replace("USERSFILE", system.tool.scene.path().to_str().unwrap())
+                .replace("FOLDER", system.tool.pam_dir().to_str().unwrap());
+            system = system.pam_file(name, &text);
+        }
+        let output = system.check(["--quiet"]);
+        assert_eq!(output.stderr, "");
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let is_sound = output.code == 0 && output.stdout.is_empty();
+        assert_eq!(is_sound, name.starts_with("sound"), "{name}: {output:?}");
+        insta::assert_snapshot!(
+            "words",
+            format!("{}exit code {}", output.stdout, output.code)
+        );
+    });
+}
+
+#[test]
+fn the_example_file_has_nothing_wrong_and_nobody_can_log_in_with_it() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("users.oath.example");
+    let system = System::new().usersfile(fs::read(path).unwrap());
+    assert_eq!(system.check_file([]).ok(), "");
+    let outcome = system.tool.scene.login("alice").types("123456");
+    assert_eq!(outcome.rc, "USER_UNKNOWN");
+}
+
+#[test]
+fn a_sound_configuration_has_nothing_but_its_services_to_tell() {
+    let system = System::new()
+        .usersfile(by_time("root"))
+        .service("sshd", "window=20")
+        .pam_file("su", "auth required pam_unix.so\n");
+    assert_eq!(
+        system.check([]).ok(),
+        "sshd: required pam_oath.so usersfile=users.oath window=20\n"
+    );
+    assert_eq!(system.check(["--quiet"]).ok(), "");
+}
+
+#[test]
+fn fix_mends_what_takes_no_guessing_and_then_the_user_can_log_in() {
+    let broken = "# kept\r\nHOTP/T30/6  root  –  HJ55HYRWBI6ST3VEG36PW7SEY425CF6E\n\
+                  HOTP/T30/6 bin - 44a05e2c1f8b1b1ca8b1f0b3a85e3d1f0c2d9e7\n";
+    let system = System::new().usersfile(broken);
+    let path = system.tool.scene.path();
+    fs::set_permissions(&path, Permissions::from_mode(0o646)).unwrap();
+    let output = system.check_file(["--fix"]);
+    assert_eq!(output.code, 2, "{output:?}");
+    for mended in [
+        "users.oath: mended: its mode is 600 now\n",
+        "users.oath:2: mended: field 3 (PIN) is - now\n",
+        "users.oath:2: mended: field 4 (SECRET) begins with base32: now\n",
+        "users.oath:3: error: field 4 (SECRET) has an odd number",
+    ] {
+        assert!(output.stdout.contains(mended), "{}", output.stdout);
+    }
+    assert_eq!(
+        system.tool.usersfile_now(),
+        "# kept\r\nHOTP/T30/6  root  -  base32:HJ55HYRWBI6ST3VEG36PW7SEY425CF6E\n\
+         HOTP/T30/6 bin - 44a05e2c1f8b1b1ca8b1f0b3a85e3d1f0c2d9e7\n"
+    );
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let code = Token::new(SECRET).code_at(NOON, 30, 0);
+    assert_eq!(system.tool.scene.login("root").types(&code).rc, "SUCCESS");
+
+    let after = system.tool.usersfile_now();
+    let output = system.check_file(["--fix"]);
+    assert!(!output.stdout.contains("mended"), "{}", output.stdout);
+    assert_eq!(system.tool.usersfile_now(), after);
+}
+
+#[test]
+fn a_file_or_folder_is_an_error_where_the_module_refuses_it() {
+    for (file, folder, code, said) in [
+        (0o600, 0o755, 0, ""),
+        (0o400, 0o755, 0, ""),
+        (
+            0o644,
+            0o755,
+            1,
+            "users.oath: warning: is readable by others\n    run chmod 600 ",
+        ),
+        (
+            0o660,
+            0o755,
+            1,
+            "users.oath: warning: is writable by its group\n    run chmod 600 ",
+        ),
+        (
+            0o602,
+            0o755,
+            2,
+            "users.oath: error: is writable by others\n    run chmod 600 ",
+        ),
+        (
+            0o600,
+            0o777,
+            2,
+            "error: is a folder that everybody can write to\n    run chmod o-w ",
+        ),
+    ] {
+        let system = System::new().usersfile(by_time("root"));
+        let scene = &system.tool.scene;
+        fs::set_permissions(scene.path(), Permissions::from_mode(file)).unwrap();
+        fs::set_permissions(scene.folder(), Permissions::from_mode(folder)).unwrap();
+        let output = system.check_file([]);
+        assert_eq!(output.code, code, "{file:o} {folder:o}: {output:?}");
+        assert!(
+            output.stdout.contains(said),
+            "{file:o} {folder:o}: {output:?}"
+        );
+        let typed = Token::new(SECRET).code_at(NOON, 30, 0);
+        let rc = scene.login("root").types(typed).rc;
+        assert_eq!(rc == "SUCCESS", code < 2, "{file:o} {folder:o}: {rc}");
+    }
+}
+
+#[test]
+fn a_file_that_does_not_exist_is_an_error() {
+    let system = System::new().service("login", "");
+    let output = system.check([]);
+    assert_eq!(output.code, 2);
+    assert!(
+        output.stdout.contains("users.oath: error: does not exist"),
+        "{output:?}"
+    );
+
+    let system = System::new().service("login", "no_usersfile_okay");
+    let output = system.check([]);
+    assert_eq!(output.code, 1);
+    assert!(
+        output
+            .stdout
+            .contains("pam.d/login:2: warning: no_usersfile_okay asks nobody for a code"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn without_a_service_that_uses_the_module_nobody_is_asked() {
+    let system = System::new();
+    let output = system.check([]);
+    assert!(
+        output
+            .stdout
+            .starts_with("PAM: warning: has no service that uses pam_oath.so"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_line_of_pam_that_lets_people_in_without_a_code_is_named() {
+    let usersfile = |system: &System| system.tool.scene.path().display().to_string();
+    for (line, code, said) in [
+        (
+            "auth required pam_oath.so alwaysok",
+            2,
+            "alwaysok lets everybody in",
+        ),
+        ("auth optional pam_oath.so", 1, "the module is optional"),
+        ("auth sufficient pam_oath.so", 1, "the module is sufficient"),
+        (
+            "auth [success=ok default=ignore] pam_oath.so",
+            1,
+            "the module is [success=ok default=ignore]",
+        ),
+        (
+            "auth [success=1 default=ignore] pam_oath.so",
+            2,
+            "lets nobody in",
+        ),
+        (
+            "auth required pam_oath.so windows=3",
+            1,
+            "unknown argument windows=3",
+        ),
+        (
+            "auth required pam_oath.so window=5000",
+            1,
+            "a window is 0 to 1000",
+        ),
+        (
+            "auth [success=ok user_unknown=ignore default=die] pam_oath.so",
+            0,
+            "usersfile=users.oath",
+        ),
+    ] {
+        let system = System::new().usersfile(by_time("root"));
+        let usersfile = usersfile(&system);
+        let text = format!("auth required pam_unix.so\n{line} usersfile={usersfile}\n");
+        let system = system
+            .pam_file("common-auth", &text)
+            .pam_file("login", "@include common-auth\n");
+        let output = system.check([]);
+        assert_eq!(output.code, code, "{line}: {output:?}");
+        assert!(output.stdout.contains(said), "{line}: {output:?}");
+        assert!(
+            code == 0 || output.stdout.contains("pam.d/common-auth:2: "),
+            "{line}: {output:?}"
+        );
+        assert!(output.stdout.starts_with("login: "), "{line}: {output:?}");
+    }
+}
+
+#[test]
+fn a_window_so_large_that_guessing_pays_comes_with_the_number_of_guesses() {
+    let check = |line: &str, args: &str| {
+        let system = System::new().usersfile(line).service("login", args);
+        system.check(["--quiet"])
+    };
+    // ln 2 / (2001 / 10^6) is 346.4.
+    let output = check(&by_time("root"), "window=1000");
+    assert_eq!(output.code, 1);
+    assert!(
+        output
+            .stdout
+            .contains("window=1000 makes 2001 of 1000000 codes good")
+            && output.stdout.contains("for line 1: 347 guesses"),
+        "{output:?}"
+    );
+    // A counter's window lies ahead alone.
+    let output = check(&format!("HOTP/E/6 root - {SECRET}\n"), "window=1000");
+    assert!(output.stdout.contains("1001 of 1000000"), "{output:?}");
+    assert_eq!(check(&by_time("root"), "window=30").ok(), "");
+    // A guesser who has to wait longer and longer gains nothing by it.
+    assert_eq!(check(&by_time("root"), "window=1000 throttle=1").ok(), "");
+    let eight = format!("HOTP/T30/8 root - {SECRET}\n");
+    assert_eq!(check(&eight, "window=1000").ok(), "");
+}
+
+#[test]
+fn a_pin_that_no_service_splits_off_is_named() {
+    let line = format!("HOTP/E/6 root 1234 {SECRET}\n");
+    let check = |args: &str| {
+        let system = System::new().usersfile(&line).service("login", args);
+        let output = system.check(["--quiet"]);
+        let code = Token::new(SECRET).code(0);
+        let scene = system.tool.scene.args(args);
+        let rc = scene.login("root").types(format!("1234{code}")).rc;
+        (output, rc)
+    };
+    let (output, rc) = check("");
+    assert_eq!((output.code, rc), (2, "AUTH_ERR"));
+    assert!(output.stdout.contains("has no digits="), "{output:?}");
+    assert!(!output.stdout.contains("1234"), "{output:?}");
+    for args in ["forward_pass", "ignore_userfile_password digits=6"] {
+        assert_eq!(check(args).0.ok(), "", "{args}");
+    }
+    let (output, rc) = check("digits=6");
+    assert_eq!((output.ok().as_str(), rc), ("", "SUCCESS"));
+}
+
+#[test]
+fn settings_of_sshd_that_keep_the_prompt_away_or_lead_around_it_are_named() {
+    for (settings, code, said) in [
+        (&[][..], 0, ""),
+        (&[("usepam", "no")], 2, "sshd: error: UsePAM is no"),
+        (
+            &[("kbdinteractiveauthentication", "no")],
+            2,
+            "sshd: error: KbdInteractiveAuthentication is no",
+        ),
+        (
+            &[("authenticationmethods", "publickey")],
+            2,
+            "sshd: error: AuthenticationMethods publickey has no keyboard-interactive",
+        ),
+        (
+            &[("passwordauthentication", "yes")],
+            1,
+            "sshd: warning: PasswordAuthentication is yes",
+        ),
+        (
+            &[("pubkeyauthentication", "yes")],
+            0,
+            "sshd: note: who logs in with a public key",
+        ),
+    ] {
+        let system = System::new()
+            .usersfile(by_time("root"))
+            .service("sshd", "")
+            .sshd(settings);
+        let output = system.check(["--quiet"]);
+        assert_eq!(output.code, code, "{output:?}");
+        assert!(output.stdout.starts_with(said), "{said}: {output:?}");
+        assert!(
+            code > 0 || !said.is_empty() || output.stdout.is_empty(),
+            "{output:?}"
+        );
+    }
+    // Where sshd does not use the module, its settings are nobody's business here.
+    let system = System::new()
+        .usersfile(by_time("root"))
+        .service("login", "")
+        .sshd(&[("usepam", "no")]);
+    assert_eq!(system.check(["--quiet"]).ok(), "");
+}
+
+#[test]
+fn a_configuration_that_sshd_refuses_is_an_error_and_one_that_only_root_can_read_a_note() {
+    for (said, code, told) in [
+        (
+            "/etc/ssh/sshd_config: line 3: Bad configuration option: UsePAn",
+            2,
+            "sshd: error: refuses its configuration, says \"/etc/ssh/sshd_config: line 3: Bad",
+        ),
+        (
+            "Missing privilege separation directory: /run/sshd",
+            0,
+            "sshd: note: cannot tell how sshd is set up",
+        ),
+    ] {
+        let system = System::new()
+            .usersfile(by_time("root"))
+            .service("sshd", "")
+            .program("sshd", &format!("echo '{said}' >&2\nexit 255"));
+        let output = system.check(["--quiet"]);
+        assert_eq!(output.code, code, "{output:?}");
+        assert!(output.stdout.starts_with(told), "{output:?}");
+    }
+}
+
+#[test]
+fn a_key_that_sshd_asks_for_is_a_first_factor_and_another_service_has_none() {
+    let line = |system: &System| {
+        let usersfile = system.tool.scene.path();
+        format!(
+            "auth required pam_oath.so usersfile={}\n",
+            usersfile.display()
+        )
+    };
+    let check = |service: &str, methods: &str| {
+        let system = System::new()
+            .usersfile(by_time("root"))
+            .sshd(&[("authenticationmethods", methods)]);
+        let line = line(&system);
+        system.pam_file(service, &line).check(["--quiet"])
+    };
+    assert_eq!(check("sshd", "publickey,keyboard-interactive:pam").ok(), "");
+    for (service, methods) in [
+        ("sshd", "any"),
+        ("sshd", "keyboard-interactive"),
+        (
+            "sshd",
+            "publickey,keyboard-interactive keyboard-interactive",
+        ),
+        ("login", "publickey,keyboard-interactive:pam"),
+    ] {
+        let output = check(service, methods);
+        assert_eq!(output.code, 1, "{service} {methods}: {output:?}");
+        let told = format!(
+            "pam.d/{service}:1: warning: the code alone is enough for {service}: no line asks"
+        );
+        assert!(output.stdout.starts_with(&told), "{output:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root, to mount: run make test"]
+fn a_file_that_no_login_can_replace_is_an_error() {
+    let mount = |script: &str| {
+        let system = System::new()
+            .usersfile(by_time("root"))
+            .service("login", "");
+        let script = format!(
+            "set -e; file={}; folder={}; pam={}; {script}; exec env PATH={} {} check --quiet \
+             --pam-dir \"$pam\" --now={NOON}",
+            system.tool.scene.path().display(),
+            system.tool.scene.folder().display(),
+            system.tool.pam_dir().display(),
+            system.programs.path().display(),
+            built_oathctl(),
+        );
+        let unshare = program("unshare", "util-linux");
+        let output = Command::new(unshare)
+            .args(["--mount", "--propagation", "private", "sh", "-c", &script])
+            .output()
+            .unwrap();
+        assert_eq!(system.shortened(&output.stderr), "");
+        (
+            output.status.code().unwrap(),
+            system.shortened(&output.stdout),
+        )
+    };
+    assert_eq!(mount(":"), (0, String::new()));
+    let read_only = "mount --bind $folder $folder; mount -o remount,ro,bind $folder";
+    for (script, told) in [
+        (
+            "mount --bind $file $file",
+            "users.oath: error: is a file mounted by itself",
+        ),
+        (
+            read_only,
+            "users.oath: error: is on a read-only file system",
+        ),
+    ] {
+        let (code, stdout) = mount(script);
+        assert_eq!(code, 2, "{script}: {stdout}");
+        assert!(stdout.starts_with(told), "{script}: {stdout}");
+    }
+    // What is recorded elsewhere needs no new file.
+    let journal = "sed -i 's/$/ readonly_ok=\\/var\\/lib\\/x/' $pam/login";
+    assert_eq!(
+        mount(&format!("{journal}; {read_only}")),
+        (0, String::new())
+    );
+}
+
+#[test]
+fn the_examples_have_nothing_wrong() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pam.d-examples");
+    for example in fs::read_dir(folder).unwrap() {
+        let example = example.unwrap();
+        let name = example.file_name().into_string().unwrap();
+        if name == "README.md" {
+            continue;
+        }
+        let service = name.split('-').next().unwrap();
+        let service = if service == "screen" {
+            "swaylock"
+        } else {
+            service
+        };
+        let mut system = System::new()
+            .usersfile(by_time("root"))
+            .sshd(&[("authenticationmethods", "publickey,keyboard-interactive")]);
+        let text: String = fs::read_to_string(example.path())
+            .unwrap()
+            .split(' ')
+            .map(|word| match word.starts_with("usersfile=") {
+                true => format!("usersfile={} ", system.tool.scene.path().display()),
+                false => format!("{word} "),
+            })
+            .collect();
+        let common = "auth [success=1 default=ignore] pam_unix.so nullok\n\
+                      auth requisite pam_deny.so\nauth required pam_permit.so\n\
+                      auth optional pam_cap.so\n";
+        for (name, text) in [
+            ("common-auth", common),
+            ("common-account", ""),
+            ("common-session", ""),
+            ("common-session-noninteractive", ""),
+            ("common-password", ""),
+            (
+                "password-auth",
+                "auth sufficient pam_unix.so\nauth required pam_deny.so\n",
+            ),
+            ("postlogin", ""),
+            (service, &text),
+        ] {
+            system = system.pam_file(name, text);
+        }
+        let output = system.check(["--quiet"]);
+        assert_eq!(output.stdout, "", "{name}");
+    }
+}
+
+#[test]
+#[ignore = "needs openssh-server and root: run make test"]
+fn the_settings_are_those_that_the_real_sshd_has_in_force() {
+    let sshd = program("sshd", "openssh-server");
+    let keygen = program("ssh-keygen", "openssh-client");
+    // Where sshd gives up its rights; its service creates it.
+    fs::create_dir_all("/run/sshd").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    let made = Command::new(keygen)
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let config = folder.path().join("sshd_config");
+    for (text, code, said) in [
+        (
+            "UsePAM yes\nKbdInteractiveAuthentication no\n",
+            2,
+            "KbdInteractiveAuthentication is no",
+        ),
+        (
+            "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n\
+             AuthenticationMethods publickey,keyboard-interactive\n",
+            0,
+            "",
+        ),
+        ("UsePAM no\n", 2, "UsePAM is no"),
+        (
+            "UsePAM yes\nKbdInteractif yes\n",
+            2,
+            "Bad configuration option: KbdInteractif",
+        ),
+    ] {
+        fs::write(&config, format!("HostKey {}\n{text}", key.display())).unwrap();
+        let script = format!("exec {} -f {} \"$@\"", sshd.display(), config.display());
+        let system = System::new()
+            .usersfile(by_time("root"))
+            .service("sshd", "")
+            .program("sshd", &script);
+        let output = system.check(["--quiet"]);
+        assert_eq!(output.code, code, "{text}: {output:?}");
+        assert!(output.stdout.contains(said), "{text}: {output:?}");
+        assert!(!output.stdout.contains("cannot tell"), "{text}: {output:?}");
+    }
+}
+
+#[test]
+fn a_clock_that_nothing_keeps_right_is_a_warning_and_one_that_nobody_knows_of_a_note() {
+    let check = |programs: &[(&str, &str)]| {
+        let mut system = System::new().usersfile(by_time("root"));
+        for (name, script) in programs {
+            system = system.program(name, script);
+        }
+        system.check_file([])
+    };
+    let output = check(&[("timedatectl", "echo no")]);
+    assert_eq!(output.code, 1);
+    assert!(
+        output
+            .stdout
+            .starts_with("clock: warning: is not synchronised, says timedatectl"),
+        "{output:?}"
+    );
+    let chrony = "echo 'Stratum         : 3'; echo 'Leap status     : Normal'";
+    assert_eq!(
+        check(&[("timedatectl", "exit 1"), ("chronyc", chrony)]).ok(),
+        ""
+    );
+    let output = check(&[
+        ("timedatectl", "exit 1"),
+        ("chronyc", "echo 'Leap status     : Not synchronised'"),
+    ]);
+    assert_eq!(output.code, 1, "{output:?}");
+    let output = check(&[("timedatectl", "exit 1")]);
+    assert!(output.ok().starts_with("clock: note: cannot tell"));
+
+    // Codes by event need no clock.
+    let system = System::new()
+        .usersfile(format!("HOTP/E/6 root - {SECRET}\n"))
+        .program("timedatectl", "echo no");
+    assert_eq!(system.check_file([]).ok(), "");
+}
+
+#[test]
+fn json_has_every_finding_with_its_place() {
+    let system = System::new()
+        .usersfile(format!("\nHOTP/T30/6 root – {SECRET}\n"))
+        .service("login", "");
+    let output = system.check(["--json"]);
+    assert_eq!(output.code, 2);
+    let report: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    let service = &report["services"][0];
+    assert_eq!(service["services"][0], "login");
+    assert_eq!(
+        (&service["file"], &service["line"]),
+        (&"pam.d/login".into(), &2.into())
+    );
+    assert_eq!(service["usersfile"], "users.oath");
+    assert_eq!(
+        report["who_gets_in"][0],
+        serde_json::json!({
+            "service": "login",
+            "everything_right": true,
+            "wrong_code": false,
+            "wrong_password": false,
+            "nothing_right": false,
+            "without_token": false,
+        })
+    );
+    let finding = &report["findings"][0];
+    assert_eq!(finding["severity"], "error");
+    assert_eq!(finding["place"], "users.oath");
+    assert_eq!(
+        (&finding["line"], &finding["field"]),
+        (&2.into(), &3.into())
+    );
+    assert_eq!(finding["fixable"], true);
+    assert!(!output.stdout.contains(SECRET));
+}
+
+#[test]
+#[ignore = "needs root, to be somebody else: run make test"]
+fn who_may_not_read_the_file_is_told_so() {
+    let system = System::new().usersfile(by_time("root"));
+    let path = system.tool.scene.path();
+    let tool = system.tool.run_by(65534, 65534);
+    let said = tool.run(["check".as_ref(), "--usersfile".as_ref(), path.as_os_str()]);
+    let said = said.fails(1);
+    assert!(
+        said.contains("Permission denied") && said.contains("are you root?"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_example_in_its_help_works() {
+    let system = System::new()
+        .usersfile(by_time("root"))
+        .service("login", "");
+    let help = system.run(&["check", "--help"]).ok();
+    let example = help.lines().last().unwrap().trim();
+    let args: Vec<&str> = example.split(' ').skip(1).collect();
+    assert_eq!(system.run(&args).ok(), "");
+}
+
+#[test]
+fn files_of_each_user_are_looked_at_one_by_one() {
+    let system = System::new().usersfile(by_time("root"));
+    let folder = system.tool.scene.folder();
+    let bad = folder.join("bin.oath");
+    fs::write(&bad, "HOTP/T30/6 bin\n").unwrap();
+    fs::set_permissions(bad, Permissions::from_mode(0o600)).unwrap();
+    let line = format!(
+        "auth required pam_unix.so\nauth required pam_oath.so usersfile={}/${{USER}}.oath\n",
+        folder.display()
+    );
+    let system = system.pam_file("login", &line);
+    let output = system.check(["--quiet"]).ok();
+    assert!(
+        output.starts_with("${USER}.oath: note: stands for a file of each user"),
+        "{output}"
+    );
+    let output = system.check(["--quiet", "bin"]);
+    assert_eq!(output.code, 2);
+    assert!(
+        output
+            .stdout
+            .starts_with("bin.oath:1: error: breaks off before field 3"),
+        "{output:?}"
+    );
+}
