@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use oath_core::attempt::{self, Answer, Attempts, Origin};
 use oath_core::login::Refusal;
 use oath_core::options::Options;
+use oath_core::store::FileStore;
 use oath_core::subject::{self, Found, Known, Subject};
 use oath_core::sys;
 use oath_core::usersfile::{self, Deadline, Template};
@@ -92,12 +93,12 @@ impl Error {
     }
 }
 
-/// How a login was accepted.
-enum Accepted {
-    /// By the token on this line of the usersfile.
-    ByToken { line: usize },
+/// Why a login was accepted.
+enum Success {
+    /// The token on this line of the usersfile gave the code.
+    Token { line: usize },
     /// `no_usersfile_okay`, and there is none.
-    WithoutUsersfile,
+    NoUsersfile,
 }
 
 /// Reads the arguments, does the login, logs how it went, gives PAM its answer.
@@ -114,14 +115,14 @@ pub fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
     };
     let result = login.authenticate();
     let line = match &result {
-        Ok(Accepted::ByToken { line }) => Some(*line),
-        Ok(Accepted::WithoutUsersfile) => None,
+        Ok(Success::Token { line }) => Some(*line),
+        Ok(Success::NoUsersfile) => None,
         Err(error) => error.line(),
     };
     let who = login.who(line);
     match result {
-        Ok(Accepted::ByToken { .. }) => handle.log_outcome(Priority::Info, "accepted", &who),
-        Ok(Accepted::WithoutUsersfile) => handle.log_outcome(
+        Ok(Success::Token { .. }) => handle.log_outcome(Priority::Info, "accepted", &who),
+        Ok(Success::NoUsersfile) => handle.log_outcome(
             Priority::Warning,
             "accepted without a code: no usersfile, and no_usersfile_okay",
             &who,
@@ -156,7 +157,7 @@ struct Login<'a> {
 
 impl Login<'_> {
     /// The login from top to bottom.
-    fn authenticate(&mut self) -> Result<Accepted, Error> {
+    fn authenticate(&mut self) -> Result<Success, Error> {
         let (handle, options) = (self.handle, self.options);
         let typed = handle.user()?;
         let deadline = Deadline::begin();
@@ -166,7 +167,7 @@ impl Login<'_> {
         // user is asked like any other, and the attempt below says why it fails.
         let subject = match self.find(&typed, &deadline) {
             Ok(Subject::NoUsersfile(_)) if options.no_usersfile_okay => {
-                return Ok(Accepted::WithoutUsersfile);
+                return Ok(Success::NoUsersfile);
             }
             Ok(Subject::Unknown(path)) => return Err(Error::UserUnknown(path)),
             Ok(Subject::NoUsersfile(path)) if options.null_ok => {
@@ -220,7 +221,10 @@ impl Login<'_> {
             },
         };
         match found {
-            Ok(known) => attempts.attempt(known, response, origin),
+            Ok(known) => {
+                let journal_folder = self.options.journal_folder.as_deref();
+                attempts.attempt(&FileStore::new(known, journal_folder), response, origin)
+            }
             Err(error) => Answer::error(error, response, self.options),
         }
     }
@@ -238,14 +242,14 @@ impl Login<'_> {
 
     /// Logs what the administrator should know, leaves what was typed before the code as
     /// PAM_AUTHTOK for the module that checks it, and tells the result.
-    fn answer(&self, answer: Answer) -> Result<Accepted, Error> {
+    fn answer(&self, answer: Answer) -> Result<Success, Error> {
         for warning in &answer.warnings {
-            self.handle.log(Priority::Warning, warning);
+            self.handle.log(Priority::Warning, &warning.to_string());
         }
         if !answer.pin.is_empty() {
             self.handle.set_authtok(answer.pin)?;
         }
-        Ok(Accepted::ByToken {
+        Ok(Success::Token {
             line: answer.result?,
         })
     }

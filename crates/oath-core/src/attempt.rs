@@ -1,19 +1,21 @@
 //! One attempt to log in: throttle, lock, decide, record.
+//!
+//! The one engine: the module calls it for a login, `oathctl verify` for a dry run.
 
 #![forbid(unsafe_code)]
 
+use std::cell::OnceCell;
+use std::fmt;
 use std::path::Path;
 
-use zeroize::Zeroizing;
-
-use crate::clock::{self, Zone};
-use crate::login::{self, Compared, MAX_HASHES, Now, Refusal, Undecided, Verdict};
+use crate::clock;
+use crate::local_time::{OutOfRange, Zone};
+use crate::login::{self, Accepted, Compared, Decision, Known, MAX_HASHES, Refusal, Undecided};
 use crate::options::Options;
 use crate::pin::CheckedHashes;
-use crate::subject::Known;
+use crate::store::{self, Record, Store};
 use crate::sys::{self, StopGuard};
 use crate::throttle::{Failures, Throttle};
-use crate::usersfile::journal::Journal;
 use crate::usersfile::{self, Deadline};
 
 /// Why an attempt was not accepted. Holds nothing of a secret, a PIN or a code.
@@ -39,6 +41,9 @@ pub enum Error {
     /// The time is not known.
     #[error(transparent)]
     Clock(#[from] clock::Error),
+    /// The local time has no name.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
     /// The hashes of the user's PINs took too long.
     #[error(
         "checking the hashed PINs took longer than {} seconds; make cheaper ones with mkpasswd's \
@@ -52,16 +57,6 @@ pub enum Error {
     /// The process could not be protected against being stopped while it holds the lock.
     #[error("cannot keep other users from stopping this process: {0}")]
     StopGuard(std::io::Error),
-}
-
-/// The attempts of one login: what they have in common.
-pub struct Attempts<'a> {
-    options: &'a Options,
-    deadline: &'a Deadline,
-    /// No hash of a PIN is computed twice in one login.
-    hashes: CheckedHashes,
-    /// What the throttle held after this login's attempt before.
-    counted: Option<Failures>,
 }
 
 /// Where a response comes from.
@@ -84,6 +79,26 @@ impl Origin {
     }
 }
 
+/// What an administrator should know of an attempt besides its result.
+#[derive(Debug)]
+pub enum Warning {
+    /// Of where the user's tokens are kept.
+    Store(store::Warning),
+    /// `throttle=`, in a service that may not keep failures.
+    NotThrottled(usersfile::Error),
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Warning::Store(warning) => warning.fmt(f),
+            Warning::NotThrottled(error) => {
+                write!(f, "not throttled, for want of root's rights: {error}")
+            }
+        }
+    }
+}
+
 /// What an attempt came to.
 pub struct Answer<'r> {
     /// The line of the token that accepted the code, counted from 1.
@@ -91,7 +106,7 @@ pub struct Answer<'r> {
     /// The PIN in the response, empty if there was none: for the module that checks it.
     pub pin: &'r [u8],
     /// What the administrator should know besides.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl<'r> Answer<'r> {
@@ -105,22 +120,26 @@ impl<'r> Answer<'r> {
     }
 }
 
-/// What a check came to, once there is a decision.
-struct Checked<'r> {
-    result: Result<usize, Refusal>,
-    pin: &'r [u8],
-    compared: Compared,
+/// The attempts of one login: what they have in common.
+pub struct Attempts<'a> {
+    options: &'a Options,
+    deadline: &'a Deadline,
+    /// The time of a dry run, in seconds since 1970.
+    dry_run: Option<u64>,
+    /// No hash of a PIN is computed twice in one login.
+    hashes: CheckedHashes,
+    /// The zone of LAST-TIME, once it is needed: a refused login needs none, as a rule.
+    zone: OnceCell<Zone>,
+    /// What the throttle held after this login's attempt before.
+    counted: Option<Failures>,
 }
 
 /// Why a pass over the user's lines ended without a decision.
 enum Stop<'r> {
     /// The login is refused.
     Error(Error),
-    /// The hash of a PIN has to be computed first, while no lock is held.
-    Hash {
-        hash: Zeroizing<Vec<u8>>,
-        typed: &'r [u8],
-    },
+    /// Something has to be found out first, while no lock is held.
+    Undecided(Undecided<'r>),
 }
 
 impl<E: Into<Error>> From<E> for Stop<'_> {
@@ -131,10 +150,7 @@ impl<E: Into<Error>> From<E> for Stop<'_> {
 
 impl<'r> From<Undecided<'r>> for Stop<'r> {
     fn from(undecided: Undecided<'r>) -> Self {
-        match undecided {
-            Undecided::Hash { hash, typed } => Stop::Hash { hash, typed },
-            Undecided::Clock(error) => Stop::Error(error.into()),
-        }
+        Stop::Undecided(undecided)
     }
 }
 
@@ -144,25 +160,19 @@ impl<'a> Attempts<'a> {
         Attempts {
             options,
             deadline,
+            dry_run: None,
             hashes: CheckedHashes::default(),
+            zone: OnceCell::new(),
             counted: None,
         }
     }
 
-    /// Checks one response of `user`, unless it comes too early; a good code is recorded.
-    pub fn attempt<'r>(&mut self, user: &Known, response: &'r [u8], origin: Origin) -> Answer<'r> {
-        let mut warnings = Vec::new();
-        let (result, pin) = match self.decided(user, response, origin, &mut warnings) {
-            Ok(checked) => (checked.result.map_err(Error::from), checked.pin),
-            Err(error) => {
-                let Answer { result, pin, .. } = Answer::error(error, response, self.options);
-                (result, pin)
-            }
-        };
-        Answer {
-            result,
-            pin,
-            warnings,
+    /// Attempts that are answered as at the time `unix_time`, in seconds since 1970, and that leave
+    /// no trace: no failure is counted, no code recorded.
+    pub fn dry_run(unix_time: u64, options: &'a Options, deadline: &'a Deadline) -> Attempts<'a> {
+        Attempts {
+            dry_run: Some(unix_time),
+            ..Attempts::new(options, deadline)
         }
     }
 
@@ -171,159 +181,177 @@ impl<'a> Attempts<'a> {
         self.deadline
     }
 
-    /// Passes over the user's lines until there is a decision. Nothing of a pass outlives it but
-    /// the hashes that were computed.
-    fn decided<'r>(
+    /// Checks one response of the user of this store, unless it comes too early; a good code is
+    /// recorded.
+    pub fn attempt<'r>(
         &mut self,
-        user: &Known,
+        store: &impl Store,
         response: &'r [u8],
         origin: Origin,
-        warnings: &mut Vec<String>,
-    ) -> Result<Checked<'r>, Error> {
+    ) -> Answer<'r> {
+        match self.decided(store, response, origin) {
+            Ok((decision, warnings)) => Answer {
+                result: decision
+                    .result
+                    .map(|accepted| accepted.line)
+                    .map_err(Error::from),
+                pin: decision.pin,
+                warnings,
+            },
+            Err(error) => Answer::error(error, response, self.options),
+        }
+    }
+
+    /// Passes over the user's lines until there is a decision. Nothing of a pass outlives it but
+    /// what was found out for the next.
+    fn decided<'r>(
+        &mut self,
+        store: &impl Store,
+        response: &'r [u8],
+        origin: Origin,
+    ) -> Result<(Decision<'r>, Vec<Warning>), Error> {
+        if self.options.drift {
+            // Every decision needs it then.
+            self.zone()?;
+        }
         loop {
-            warnings.clear();
             sys::check_memory().map_err(Error::Memory)?;
             // From here on others may wait for a lock of this thread.
             let guard = StopGuard::begin().map_err(Error::StopGuard)?;
-            let checked = self.throttled(user, response, origin, warnings);
+            let pass = self.throttled(store, response, origin);
             drop(guard);
-            match checked {
-                Ok(checked) => return Ok(checked),
+            match pass {
+                Ok(decided) => return Ok(decided),
                 Err(Stop::Error(error)) => return Err(error),
-                Err(Stop::Hash { hash, typed }) => self.check_hash(&hash, typed)?,
+                Err(Stop::Undecided(undecided)) => self.find_out(undecided)?,
             }
         }
+    }
+
+    /// Finds out what a decision needs, as long as there is time.
+    fn find_out(&mut self, undecided: Undecided) -> Result<(), Error> {
+        match undecided {
+            Undecided::Hash { hash, typed } => {
+                if self.deadline.is_over() || self.hashes.count() >= 2 * MAX_HASHES {
+                    return Err(Error::TooLong);
+                }
+                self.hashes.check(&hash, typed);
+            }
+            Undecided::Zone => {
+                self.zone()?;
+            }
+        }
+        Ok(())
     }
 
     /// Checks a response if the user need not wait.
     fn throttled<'r>(
         &mut self,
-        user: &Known,
+        store: &impl Store,
         response: &'r [u8],
         origin: Origin,
-        warnings: &mut Vec<String>,
-    ) -> Result<Checked<'r>, Stop<'r>> {
+    ) -> Result<(Decision<'r>, Vec<Warning>), Stop<'r>> {
         let Some(seconds) = self.options.throttle else {
-            return self.check(user, response, warnings);
+            return self.check(store, response);
         };
-        let (mut throttle, before) = match self.count_failure(user, seconds) {
+        let (mut throttle, before) = match self.count_failure(store, seconds) {
             Err(Error::Throttle(error))
                 if sys::effective_user() != 0 && error.is_want_of_rights() =>
             {
-                warnings.push(format!("not throttled, for want of root's rights: {error}"));
-                return self.check(user, response, warnings);
+                let (decision, mut warnings) = self.check(store, response)?;
+                warnings.insert(0, Warning::NotThrottled(error));
+                return Ok((decision, warnings));
             }
             counted => counted?,
         };
-        let checked = self.check(user, response, warnings);
-        let after = match &checked {
-            Ok(checked) if checked.result.is_ok() => Failures::default(),
-            Ok(checked) if origin.counts(checked.compared) => throttle.failures(),
+        let pass = self.check(store, response);
+        let after = match &pass {
+            _ if self.dry_run.is_some() => before,
+            Ok((decision, _)) if decision.result.is_ok() => Failures::default(),
+            Ok((decision, _)) if origin.counts(decision.compared) => throttle.failures(),
             _ => before,
         };
         throttle
             .set(after, self.deadline)
             .map_err(Error::Throttle)?;
-        if checked.is_ok() {
+        if pass.is_ok() {
             self.counted = Some(after);
         }
-        checked
+        pass
     }
 
-    /// Computes the hash of a PIN, as long as there is time.
-    fn check_hash(&mut self, hash: &[u8], typed: &[u8]) -> Result<(), Error> {
-        if self.deadline.is_over() || self.hashes.count() >= 2 * MAX_HASHES {
-            return Err(Error::TooLong);
-        }
-        self.hashes.check(hash, typed);
-        Ok(())
-    }
-
-    /// Refuses an answer for which the user has to wait. What this login has counted itself does
-    /// not make it wait.
-    fn not_too_early(&self, before: Failures, seconds: u64, now: u64) -> Result<(), Error> {
-        match before.wait(seconds, now) {
-            wait if wait > 0 && self.counted != Some(before) => Err(Error::TooEarly {
-                failures: before.count,
-                wait,
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    /// Counts a failure before the check begins, so that nothing that stops the check makes a
-    /// guess free. Returns the throttle, still locked, and what it held before.
+    /// Counts a failure of the store's user, unless failures before it make the user wait, and
+    /// before the check begins, so that nothing that stops the check makes a guess free. Returns
+    /// the throttle, still locked, and what it held before.
     ///
     /// The fallback prompt of try_first_pass belongs to the same login: what the stacked token has
     /// cost does not throttle it. It is another guess, and counts as one.
-    fn count_failure(&self, user: &Known, seconds: u64) -> Result<(Throttle, Failures), Error> {
+    fn count_failure(
+        &self,
+        store: &impl Store,
+        seconds: u64,
+    ) -> Result<(Throttle, Failures), Error> {
         let folder = Path::new(&self.options.throttle_folder);
-        let throttle = Throttle::lock(folder, &user.name, self.deadline);
+        let throttle = Throttle::lock(folder, store.user(), self.deadline);
         let mut throttle = throttle.map_err(Error::Throttle)?;
         // Not earlier: others may have failed while this one waited for the lock.
-        let now = clock::unix_time()?;
+        let now = self.unix_time()?;
         let before = throttle.failures();
-        self.not_too_early(before, seconds, now)?;
-        throttle
-            .set(before.record_at(now), self.deadline)
-            .map_err(Error::Throttle)?;
+        let wait = before.wait(seconds, now);
+        if wait > 0 && self.counted != Some(before) {
+            return Err(Error::TooEarly {
+                failures: before.count,
+                wait,
+            });
+        }
+        if self.dry_run.is_none() {
+            throttle
+                .set(before.record_at(now), self.deadline)
+                .map_err(Error::Throttle)?;
+        }
         Ok((throttle, before))
     }
 
-    /// Checks a response against the usersfile, under its lock, and records it if it is good.
+    /// Checks a response against the store, and records it if it is good.
     fn check<'r>(
-        &mut self,
-        user: &Known,
+        &self,
+        store: &impl Store,
         response: &'r [u8],
-        warnings: &mut Vec<String>,
-    ) -> Result<Checked<'r>, Stop<'r>> {
-        let attempt = self.options.attempt(response, now()?);
-        let mut journal = match &self.options.journal_folder {
-            Some(folder) => {
-                let folder = Path::new(folder);
-                let journal = Journal::lock(folder, &user.usersfile, &user.name, self.deadline);
-                Some(journal?)
-            }
-            None => None,
-        };
-        let updated =
-            user.usersfile
-                .update(&user.name, Some(&user.look), self.deadline, |lines| {
-                    let decision = login::decide(lines, journal.as_ref(), &attempt, &self.hashes)?;
-                    let (result, record) = match decision.verdict {
-                        Verdict::Accepted { line, record } => (Ok(line), record),
-                        Verdict::Refused(refusal) => (Err(refusal), None),
-                    };
-                    let checked = Checked {
-                        result,
-                        pin: decision.pin,
-                        compared: decision.compared,
-                    };
-                    Ok::<_, Stop>((checked, record))
-                })?;
-        warnings.extend(updated.warnings);
-        match (updated.rewrite, updated.failure, &mut journal) {
-            (Some(record), Some(error), Some(journal)) => {
-                journal.record(&record.text, self.deadline)?;
-                let path = journal.path().display();
-                warnings.push(format!("recorded in {path} only: {error}"));
-            }
-            (_, Some(error), _) => return Err(error.into()),
-            (Some(record), None, Some(journal)) => {
-                // What stays in it is behind the file from now on and does no harm.
-                if let Err(error) = journal.clear(&record.text, self.deadline) {
-                    warnings.push(error.to_string());
-                }
-            }
-            _ => {}
-        }
-        Ok(updated.answer)
+    ) -> Result<(Decision<'r>, Vec<Warning>), Stop<'r>> {
+        let unix_time = self.unix_time()?;
+        let attempt = self.options.attempt(response, unix_time);
+        let updated = store.update(self.deadline, |candidates| {
+            let known = Known {
+                hashes: &self.hashes,
+                zone: self.zone.get(),
+            };
+            let mut decision = login::decide(candidates, &attempt, &known)?;
+            let used = match &mut decision.result {
+                Ok(Accepted { record, .. }) if self.dry_run.is_none() => record.take(),
+                _ => None,
+            };
+            let record = match used {
+                Some(used) => Some(Record {
+                    used,
+                    time: self.zone()?.local_time(unix_time)?,
+                }),
+                None => None,
+            };
+            Ok::<_, Stop>((decision, record))
+        })?;
+        let warnings = updated.warnings.into_iter().map(Warning::Store).collect();
+        Ok((updated.answer, warnings))
     }
-}
 
-fn now() -> Result<Now, Error> {
-    Ok(Now {
-        unix_time: clock::unix_time()?,
-        zone: Zone::system(),
-    })
+    fn unix_time(&self) -> Result<u64, clock::Error> {
+        self.dry_run.map_or_else(clock::unix_time, Ok)
+    }
+
+    fn zone(&self) -> Result<&Zone, clock::Error> {
+        if let Some(zone) = self.zone.get() {
+            return Ok(zone);
+        }
+        let zone = clock::system_zone()?;
+        Ok(self.zone.get_or_init(|| zone))
+    }
 }

@@ -20,10 +20,12 @@
 
 pub mod attempt;
 pub mod clock;
+pub mod local_time;
 pub mod login;
 pub mod options;
 pub mod otp;
 pub mod pin;
+pub mod store;
 pub mod subject;
 pub mod sys;
 pub mod throttle;

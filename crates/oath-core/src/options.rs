@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::login::{Attempt, CodeLength, MAX_WINDOW, Now};
+use crate::login::{Attempt, CodeLength, MAX_WINDOW};
 use crate::otp::{MAX_DIGITS, MIN_DIGITS};
 use crate::throttle;
 
@@ -162,8 +162,8 @@ impl Options {
         (options, warnings)
     }
 
-    /// An attempt to log in with this response.
-    pub fn attempt<'a>(&self, response: &'a [u8], now: Now) -> Attempt<'a> {
+    /// An attempt to log in with this response at `unix_time`, in seconds since 1970.
+    pub fn attempt<'a>(&self, response: &'a [u8], unix_time: u64) -> Attempt<'a> {
         Attempt {
             response,
             code_length: self.code_length(),
@@ -171,7 +171,8 @@ impl Options {
             window: self.window,
             drift: self.drift,
             replay_grace: self.replay_grace,
-            now,
+            unix_time,
+            has_journal: self.journal_folder.is_some(),
         }
     }
 

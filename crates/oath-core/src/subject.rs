@@ -48,8 +48,8 @@ pub struct Known {
     pub name: OsString,
     /// The file they are in.
     pub usersfile: Usersfile,
-    /// What was seen there.
-    pub look: Look,
+    /// What was seen there without the lock.
+    pub look: Option<Look>,
 }
 
 /// Looks for a token of the user who typed this name, by that name first. The account is looked up
@@ -145,7 +145,7 @@ fn look_for(
         Ok(look) if look.is_known() => Ok(Subject::Known(Known {
             name: name.to_owned(),
             usersfile,
-            look,
+            look: Some(look),
         })),
         Ok(_) => Ok(Subject::Unknown(usersfile.path().to_owned())),
         Err(Error::Missing(path)) => Ok(Subject::NoUsersfile(path)),

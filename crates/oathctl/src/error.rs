@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::io;
 use std::process::ExitCode;
 
-use oath_core::usersfile;
+use oath_core::{attempt, clock, usersfile};
 
 use crate::output;
 
@@ -14,6 +14,12 @@ pub enum Error {
     /// The usersfile could not be used.
     #[error(transparent)]
     Usersfile(#[from] usersfile::Error),
+    /// A dry run of a login could not be done.
+    #[error(transparent)]
+    Attempt(#[from] attempt::Error),
+    /// The time, or the local time, is not known.
+    #[error(transparent)]
+    Clock(#[from] clock::Error),
     /// Anything else, said in full: "alice has no token in /etc/users.oath".
     #[error("{0}")]
     Failed(String),
@@ -77,9 +83,9 @@ impl Error {
 
     fn is_permission_denied(&self) -> bool {
         match self {
-            Error::Usersfile(usersfile::Error::Io { cause, .. }) | Error::Io { cause, .. } => {
-                cause.kind() == io::ErrorKind::PermissionDenied
-            }
+            Error::Usersfile(usersfile::Error::Io { cause, .. })
+            | Error::Attempt(attempt::Error::Usersfile(usersfile::Error::Io { cause, .. }))
+            | Error::Io { cause, .. } => cause.kind() == io::ErrorKind::PermissionDenied,
             _ => false,
         }
     }

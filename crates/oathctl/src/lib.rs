@@ -5,7 +5,7 @@
 //! - [`system`]: which usersfile, which PAM services, what time it is
 //! - [`pam_config`]: the lines of the PAM configuration that name the module
 //! - [`tokens`]: which tokens of the usersfile a command means
-//! - [`attempt`], [`drift`]: what the module would answer, and how far a token is off
+//! - [`drift`]: how far a token is off
 //! - [`secret`], [`pin`], [`proof`]: what goes into a new token, and the code that proves it
 //! - [`card`], [`otpauth`], [`qr`]: a token as its user takes it into an app
 //! - [`merge`]: what was edited, together with the logins that came meanwhile
@@ -17,7 +17,6 @@
 #![forbid(unsafe_code)]
 
 mod add;
-mod attempt;
 mod backup_codes;
 mod card;
 pub mod check;

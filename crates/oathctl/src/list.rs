@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use clap::Args;
-use oath_core::clock::LocalTime;
+use oath_core::local_time::LocalTime;
 use oath_core::pin::is_hash;
 use oath_core::usersfile::format::MovingFactor;
 use serde::Serialize;

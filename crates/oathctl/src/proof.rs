@@ -1,18 +1,16 @@
 //! The proof that a new token has reached its app: one code.
 
 use std::ffi::OsStr;
-use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 
-use oath_core::login::Verdict;
+use oath_core::clock;
+use oath_core::login::{self, Candidate, Known};
 use oath_core::options::Options;
 use oath_core::otp::Code;
-use oath_core::usersfile::UserLine;
+use oath_core::pin::CheckedHashes;
 use oath_core::usersfile::format::{Entry, MovingFactor, Token};
-use oath_core::usersfile::scan::{self, LineStart};
 use zeroize::Zeroizing;
 
-use crate::attempt;
 use crate::drift::Drift;
 use crate::error::Error;
 use crate::output;
@@ -36,27 +34,40 @@ pub fn ask(
         window: service.options.window,
         ..Options::default()
     };
-    let lines = user_lines(&line, &token.user)?;
+    let Some(entry) = Entry::parse(&line) else {
+        unreachable!("a token's line is read as one");
+    };
+    // A new token has neither a PIN to be hashed here nor a LAST-TIME to be read.
+    let known = Known {
+        hashes: &CheckedHashes::default(),
+        zone: None,
+    };
     for _ in 0..TRIES {
         let otp = terminal.ask_code("The code that the app shows now: ")?;
         let now = system.now()?;
-        let decision = attempt::decide(&lines, None, otp.as_bytes(), &options, now)?;
-        match (decision.verdict, token.token_type.moving_factor) {
-            (
-                Verdict::Accepted {
-                    record: Some(record),
-                    ..
-                },
-                MovingFactor::Event,
-            ) => {
-                let used = record.text.strip_suffix(b"\n").unwrap_or(&record.text);
-                return Ok(Zeroizing::new(used.to_vec()));
+        let candidate = Candidate {
+            line: 1,
+            entry,
+            journalled: None,
+        };
+        let attempt = options.attempt(otp.as_bytes(), now);
+        let decision = login::decide(&[candidate], &attempt, &known);
+        let accepted = decision.ok().and_then(|decision| decision.result.ok());
+        match (accepted, token.token_type.moving_factor) {
+            (Some(accepted), MovingFactor::Event) => {
+                let Some(used) = accepted.record else {
+                    continue;
+                };
+                let time = clock::system_zone()?.local_time(now);
+                let time = time.map_err(clock::Error::from)?;
+                let mut line = entry.with_last_used(used.counter, &used.otp, time);
+                line.pop();
+                return Ok(line);
             }
-            (Verdict::Accepted { .. }, _) => return Ok(line),
-            (Verdict::Refused(_), _) => {
-                let drift = Entry::parse(&line)
-                    .zip(Code::parse(otp.as_bytes()))
-                    .and_then(|(entry, code)| Drift::find(&entry, &code, now).ok().flatten());
+            (Some(_), MovingFactor::Time { .. }) => return Ok(line),
+            (None, _) => {
+                let drift = Code::parse(otp.as_bytes())
+                    .and_then(|code| Drift::find(&entry, &code, now).ok().flatten());
                 output::complain(&match drift {
                     Some(drift) => format!("{drift}, more than {service} allows; try again"),
                     None => "that is not the code; try again".into(),
@@ -68,15 +79,4 @@ pub fn ask(
     Err(Error::failed(format!(
         "no code was right, so {user} was not enrolled; nothing was changed"
     )))
-}
-
-/// The line as a login finds it.
-fn user_lines(line: &[u8], user: &[u8]) -> Result<Vec<UserLine>, Error> {
-    let mut lines = Vec::new();
-    scan::lines_of(line, LineStart::default(), user, |line| {
-        lines.push(line);
-        Ok(ControlFlow::Continue(()))
-    })
-    .map_err(Error::io("check the code"))?;
-    Ok(lines)
 }

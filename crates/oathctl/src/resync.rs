@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Args;
-use oath_core::clock::Zone;
+use oath_core::clock;
 use oath_core::login::MAX_WINDOW;
 use oath_core::otp::{Code, Key};
 use oath_core::usersfile::Usersfile;
@@ -83,8 +83,8 @@ impl Resync {
         line: usize,
     ) -> Result<ExitCode, Error> {
         let codes = self.ask(["The next code of the token: ", "And the one after that: "])?;
-        let time = Zone::system().local_time(system.now()?);
-        let time = time.map_err(|error| Error::failed(error.to_string()))?;
+        let time = clock::system_zone()?.local_time(system.now()?);
+        let time = time.map_err(clock::Error::from)?;
         let skipped =
             system.edit(usersfile, |document| {
                 // The file may have changed while the codes were typed.

@@ -1,23 +1,27 @@
 //! `oathctl verify`
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use clap::Args;
-use oath_core::attempt as login_attempt;
-use oath_core::login::{CodeLength, MAX_WINDOW, Refusal, Verdict};
+use oath_core::attempt::{self, Attempts, Origin};
+use oath_core::login::{CodeLength, MAX_WINDOW, Refusal};
 use oath_core::otp::Code;
-use oath_core::usersfile::{Deadline, UserLine};
+use oath_core::store::FileStore;
+use oath_core::subject::Known;
+use oath_core::usersfile::Deadline;
+use oath_core::usersfile::edit::Document;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::drift::Drift;
 use crate::error::Error;
 use crate::output;
+use crate::secret;
 use crate::system::{Service, System};
 use crate::terminal::Terminal;
 use crate::tokens::{DisplayName, user_name};
-use crate::{attempt, secret};
 
 /// Ask for a code and tell what the module would answer, and why; nothing is recorded
 #[derive(Args)]
@@ -69,26 +73,35 @@ struct Answer {
 
 impl Verify {
     pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let usersfile = system.usersfile(Some(&self.user))?;
         let mut service = system.service(self.service.as_deref())?;
         service.options.window = self.window.unwrap_or(service.options.window);
         let response = self.response(&service)?;
         let response = response.as_bytes();
         let now = system.now()?;
         let options = &service.options;
-        if let Some(early) = attempt::too_early(options, &self.user, now)? {
-            return self.report(&Answer::too_early(&early), &service);
+        let user = Known {
+            name: self.user.clone(),
+            usersfile: system.usersfile(Some(&self.user))?,
+            look: None,
+        };
+        let store = FileStore::new(&user, options.journal_folder.as_deref());
+        let deadline = Deadline::begin();
+        let mut attempts = Attempts::dry_run(now, options, &deadline);
+        let answer = attempts.attempt(&store, response, Origin::Prompt);
+        for warning in &answer.warnings {
+            output::warn(&warning.to_string());
         }
-        let journal = attempt::journal(options, &usersfile, &self.user)?;
-        let updated = usersfile.update(&self.user, None, &Deadline::begin(), |lines| {
-            let decision = attempt::decide(lines, journal.as_ref(), response, options, now)?;
-            let otp = &response[decision.pin.len()..];
-            let answer = Answer::new(&decision.verdict, lines, otp, now);
-            Ok::<_, Error>((answer, None))
-        })?;
-        let warnings = updated.warnings.iter();
-        warnings.for_each(|warning| output::warn(warning));
-        self.report(&updated.answer, &service)
+        let result = match answer.result {
+            Ok(line) => Ok(line),
+            Err(refused @ (attempt::Error::Refused(_) | attempt::Error::TooEarly { .. })) => {
+                Err(refused)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let (document, _) = user.usersfile.read()?;
+        let otp = &response[answer.pin.len()..];
+        let answer = Answer::new(&result, &document, &self.user, otp, now);
+        self.report(&answer, &service)
     }
 
     fn report(&self, answer: &Answer, service: &Service) -> Result<ExitCode, Error> {
@@ -118,37 +131,38 @@ impl Verify {
 }
 
 impl Answer {
-    fn new(verdict: &Verdict, lines: &[UserLine], otp: &[u8], now: u64) -> Answer {
-        let (line, refusal) = match verdict {
-            Verdict::Accepted { line, .. } => (Some(*line), None),
-            Verdict::Refused(refusal) => (refusal.line(), Some(refusal)),
+    fn new(
+        result: &Result<usize, attempt::Error>,
+        document: &Document,
+        user: &OsStr,
+        otp: &[u8],
+        now: u64,
+    ) -> Answer {
+        let refusal = match result {
+            Err(attempt::Error::Refused(refusal)) => Some(refusal),
+            _ => None,
         };
+        let line = match result {
+            Ok(line) => Some(*line),
+            Err(_) => refusal.and_then(Refusal::line),
+        };
+        let lines = document.tokens_of(user.as_bytes());
+        let drift = |(_, entry)| Drift::find(&entry, &Code::parse(otp)?, now).ok().flatten();
         let drift = match refusal {
             // The line that is named is the last that was tried; the code may be another's.
-            Some(Refusal::WrongOtp { .. }) => lines.iter().find_map(|line| drift(line, otp, now)),
+            Some(Refusal::WrongOtp { .. }) => lines.filter_map(drift).next(),
             _ => lines
-                .iter()
-                .find(|candidate| Some(candidate.number) == line)
-                .and_then(|line| drift(line, otp, now)),
+                .filter(|(candidate, _)| Some(candidate.number) == line)
+                .filter_map(drift)
+                .next(),
         };
         Answer {
-            accepted: refusal.is_none(),
-            reason: refusal.map(Refusal::to_string),
+            accepted: result.is_ok(),
+            reason: result.as_ref().err().map(ToString::to_string),
             line,
             steps: drift.map(|drift| drift.steps),
             drift,
             wrong_pin: matches!(refusal, Some(Refusal::WrongPin)),
-        }
-    }
-
-    fn too_early(why: &login_attempt::Error) -> Answer {
-        Answer {
-            accepted: false,
-            reason: Some(why.to_string()),
-            line: None,
-            steps: None,
-            drift: None,
-            wrong_pin: false,
         }
     }
 
@@ -169,9 +183,4 @@ impl Answer {
         }
         text
     }
-}
-
-fn drift(line: &UserLine, otp: &[u8], now: u64) -> Option<Drift> {
-    let entry = line.entry();
-    Drift::find(&entry, &Code::parse(otp)?, now).ok().flatten()
 }

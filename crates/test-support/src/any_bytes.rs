@@ -5,14 +5,16 @@ use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 
-use oath_core::clock::{LocalTime, Zone};
-use oath_core::login::{self, Attempt, Decision, MAX_WINDOW, Now, Undecided, Verdict};
+use oath_core::local_time::{LocalTime, Zone};
+use oath_core::login::{
+    self, Accepted, Attempt, Candidate, Decision, Known, MAX_WINDOW, Undecided,
+};
 use oath_core::options::Options;
 use oath_core::otp::{self, Key};
 use oath_core::pin::CheckedHashes;
+use oath_core::usersfile::UserLine;
 use oath_core::usersfile::format::{Entry, MAX_SECRET, MovingFactor};
 use oath_core::usersfile::scan::{self, LineStart};
-use oath_core::usersfile::{Rewrite, UserLine};
 
 /// Who logs in. Short, so that a fuzzer finds it by itself.
 const USER: &[u8] = b"u";
@@ -130,15 +132,11 @@ pub fn whole_login(bytes: &[u8]) {
         window: options.window.min(20),
         drift: options.drift,
         replay_grace: options.replay_grace,
-        now: Now {
-            unix_time,
-            zone: Zone::universal(),
-        },
+        unix_time,
+        has_journal: false,
     };
-    let Some(decision) = decide(&lines, &attempt) else {
-        return;
-    };
-    let Verdict::Accepted { line, record } = decision.verdict else {
+    let decision = decide(&lines, &attempt);
+    let Ok(Accepted { line, record }) = decision.result else {
         return;
     };
     assert!(response.starts_with(decision.pin));
@@ -166,11 +164,15 @@ pub fn whole_login(bytes: &[u8]) {
     };
     assert!(pin_fits || attempt.ignore_pin);
 
-    let after = with(file, &record);
-    let rewritten = lines
-        .iter()
-        .find(|candidate| candidate.span == record.span)
-        .expect("what is rewritten is one of the user's lines");
+    let Ok(time) = Zone::universal().local_time(unix_time) else {
+        // The calendar ends before that time: such a login is denied.
+        return;
+    };
+    let rewritten = &lines[record.candidate];
+    let text = rewritten
+        .entry()
+        .with_last_used(record.counter, &record.otp, time);
+    let after = with(file, rewritten, &text);
     let number_of_lines = |file: &[u8]| file.split_inclusive(|&byte| byte == b'\n').count();
     assert_eq!(number_of_lines(&after), number_of_lines(file));
     let lines_after = lines_of(&after);
@@ -181,13 +183,10 @@ pub fn whole_login(bytes: &[u8]) {
             assert!(fields(&before.entry()) == fields(&after.entry()));
         }
     }
-    let again = decide(&lines_after, &attempt)
-        .expect("decided before")
-        .verdict;
-    if let Verdict::Accepted {
+    if let Ok(Accepted {
         line: again,
         record: Some(_),
-    } = again
+    }) = decide(&lines_after, &attempt).result
     {
         // Two lines with one secret are two tokens, and each accepts its code once.
         assert_ne!(again, line, "a code accepted twice");
@@ -195,22 +194,32 @@ pub fn whole_login(bytes: &[u8]) {
     }
 }
 
-/// What is decided, with all hashes computed; `None` where the calendar ends.
-fn decide<'a>(lines: &[UserLine], attempt: &Attempt<'a>) -> Option<Decision<'a>> {
-    let mut checked = CheckedHashes::default();
+/// What is decided, with all hashes computed.
+fn decide<'a>(lines: &[UserLine], attempt: &Attempt<'a>) -> Decision<'a> {
+    let candidates = Vec::from_iter(lines.iter().map(|line| Candidate {
+        line: line.number,
+        entry: line.entry(),
+        journalled: None,
+    }));
+    let mut hashes = CheckedHashes::default();
+    let zone = Zone::universal();
     loop {
-        match login::decide(lines, None, attempt, &checked) {
-            Ok(decision) => return Some(decision),
-            Err(Undecided::Hash { hash, typed }) => checked.check(&hash, typed),
-            Err(Undecided::Clock(_)) => return None,
+        let known = Known {
+            hashes: &hashes,
+            zone: Some(&zone),
+        };
+        match login::decide(&candidates, attempt, &known) {
+            Ok(decision) => return decision,
+            Err(Undecided::Hash { hash, typed }) => hashes.check(&hash, typed),
+            Err(Undecided::Zone) => unreachable!("it is known"),
         }
     }
 }
 
-/// The bytes of `file` with the record written.
-fn with(file: &[u8], record: &Rewrite) -> Vec<u8> {
-    let (start, end) = (record.span.start as usize, record.span.end as usize);
-    [&file[..start], &record.text, &file[end..]].concat()
+/// The bytes of `file` with a line written anew.
+fn with(file: &[u8], line: &UserLine, text: &[u8]) -> Vec<u8> {
+    let (start, end) = (line.span.start as usize, line.span.end as usize);
+    [&file[..start], text, &file[end..]].concat()
 }
 
 fn fields<'a>(entry: &Entry<'a>) -> (&'a [u8], Option<&'a [u8]>, Option<u64>) {
@@ -253,7 +262,7 @@ fn makes(entry: &Entry, otp: &[u8], attempt: &Attempt) -> bool {
     let (first, count) = match entry.token_type.moving_factor {
         MovingFactor::Event => (entry.last_used.counter().unwrap_or(0), window),
         MovingFactor::Time { period } => {
-            let now = otp::time_step(attempt.now.unix_time, period);
+            let now = otp::time_step(attempt.unix_time, period);
             (now.saturating_sub(window), 2 * window)
         }
     };

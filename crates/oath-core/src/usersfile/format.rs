@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 
 use zeroize::Zeroizing;
 
-use crate::clock::LocalTime;
+use crate::local_time::LocalTime;
 use crate::otp::{Algorithm, Code, MAX_DIGITS, MIN_DIGITS};
 
 /// The longest secret a line may hold, in bytes.

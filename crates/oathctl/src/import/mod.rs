@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use oath_core::clock::Zone;
+use oath_core::clock;
+use oath_core::local_time::Zone;
 use oath_core::otp::Key;
 use oath_core::sys;
 use oath_core::usersfile::edit::Document;
@@ -451,10 +452,8 @@ fn line_of(candidate: &Candidate) -> Zeroizing<Vec<u8>> {
     let used = counter.and_then(|step| {
         // The step counts, whatever the clock on the wall showed.
         let time = step.checked_mul(period.into())?;
-        let time = Zone::system()
-            .local_time(time)
-            .or_else(|_| Zone::universal().local_time(time))
-            .ok()?;
+        let zone = clock::system_zone().unwrap_or_else(|_| Zone::universal());
+        let time = zone.local_time(time).ok()?;
         let code = Key::new(token_type.algorithm, secret).code(step, token_type.digits);
         let entry = Entry::parse(&line)?;
         let mut line = entry.with_last_used(step, &code, time);

@@ -1,0 +1,40 @@
+//! The window of an event token: HOTP, RFC 4226.
+
+use super::{NeedsZone, Outcome, Search, Used};
+use crate::otp;
+
+impl Search<'_> {
+    /// The search begins at the counter last used, and goes on for the window (RFC 4226, section
+    /// 7.2). Where the secret proves that counter, it is used up, in every length of a code; where
+    /// it does not (another program wrote it), the code last used alone is refused, as OATH
+    /// Toolkit's module does.
+    pub(super) fn hotp(&self) -> Result<Outcome, NeedsZone> {
+        let latest = match &self.journalled {
+            Some(journalled) if journalled.counter >= self.in_file.counter => journalled,
+            _ => &self.in_file,
+        };
+        let is_used_up = [Some(&self.in_file), self.journalled.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|last| last.counter == latest.counter && self.proven(last).is_some());
+        let window = u64::from(self.attempt.window);
+        let ahead = (0..=window).map(|n| latest.counter.wrapping_add(n));
+        let [found] = otp::find(&self.key, ahead, [self.typed]);
+        if latest.is_of(self.typed) && self.is_in_grace(latest, |_| true)? {
+            return Ok(Outcome::GoodAgain);
+        }
+        Ok(match (found, self.typed) {
+            _ if self.was_last() => Outcome::Replayed,
+            (Some(0), _) if is_used_up => Outcome::Replayed,
+            (Some(n), Some(typed)) => {
+                let counter = latest.counter.wrapping_add(n as u64);
+                Outcome::Good(Used {
+                    counter,
+                    relative: counter,
+                    otp: typed.clone(),
+                })
+            }
+            _ => Outcome::NotFound,
+        })
+    }
+}

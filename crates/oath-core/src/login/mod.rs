@@ -1,0 +1,531 @@
+//! The decision: whether a code is good, by a user's tokens, what was typed and the time, and what
+//! to record. Pure: values go in and come out, no file, no clock, no library.
+//!
+//! The order of a user's lines and the limits of a login stand here, the search of an event token's
+//! window in [`hotp`], that of a time token's in [`totp`], and the clock of a token that runs fast
+//! or slow in [`drift`].
+
+#![forbid(unsafe_code)]
+
+mod drift;
+mod hotp;
+mod totp;
+
+use subtle::{Choice, ConstantTimeEq};
+use zeroize::Zeroizing;
+
+use crate::local_time::{LocalTime, Zone};
+use crate::otp::{Code, Key};
+use crate::pin::{self, CheckedHashes, Unchecked};
+use crate::usersfile::format::{Entry, Field, LastUsed, Malformed, MovingFactor};
+
+/// The widest window, in moving factors on each side.
+pub const MAX_WINDOW: u32 = 1000;
+/// How many hashes of PINs a login computes at most.
+pub const MAX_HASHES: usize = 8;
+/// How many codes a login computes at most. A user who writes her own usersfile could keep a login
+/// busy for an hour otherwise.
+const MAX_CODES: usize = 1_000_000;
+
+/// How many moments LAST-TIME can mean: two in the hour that the end of summer time repeats.
+const READINGS_OF_LAST_TIME: usize = 2;
+
+/// One attempt to log in.
+pub struct Attempt<'a> {
+    /// What was typed: a code, or a PIN and a code.
+    pub response: &'a [u8],
+    /// Where in the response the code begins.
+    pub code_length: CodeLength,
+    /// Whether the PIN field is not looked at.
+    pub ignore_pin: bool,
+    /// How many moving factors ahead are tried, and for TOTP as many back.
+    pub window: u32,
+    /// Whether the window also follows the clock of a token that runs fast or slow.
+    pub drift: bool,
+    /// For how many seconds after LAST-TIME the code last accepted is good again.
+    pub replay_grace: u64,
+    /// When the attempt is made, in seconds since 1970.
+    pub unix_time: u64,
+    /// Whether a journal may have to record the code in place of the file.
+    pub has_journal: bool,
+}
+
+/// How many characters at the end of a response are the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeLength {
+    /// All of them: there is no PIN.
+    Whole,
+    /// So many; what stands before is the PIN.
+    Digits(usize),
+    /// As many as the token's codes have digits; what stands before is the PIN.
+    OfToken,
+}
+
+impl CodeLength {
+    /// The same, once the token is known.
+    fn of(self, entry: &Entry) -> CodeLength {
+        match self {
+            CodeLength::OfToken => CodeLength::Digits(entry.token_type.digits),
+            code_length => code_length,
+        }
+    }
+}
+
+/// A line of the user's.
+pub struct Candidate<'a> {
+    /// Which line of the usersfile it is, counted from 1.
+    pub line: usize,
+    /// Its fields.
+    pub entry: Entry<'a>,
+    /// What a journal says was last used of its token. The later one of this and what the line
+    /// says counts.
+    pub journalled: Option<LastUsed<'a>>,
+}
+
+/// What was found out before a decision: see [`Undecided`].
+pub struct Known<'a> {
+    /// The hashes of PINs that have been computed.
+    pub hashes: &'a CheckedHashes,
+    /// The zone of LAST-TIME.
+    pub zone: Option<&'a Zone>,
+}
+
+/// What has to be found out before there can be a decision.
+pub enum Undecided<'a> {
+    /// The hash of a PIN, by [`CheckedHashes::check`].
+    Hash {
+        /// The PIN field.
+        hash: Zeroizing<Vec<u8>>,
+        /// What was typed as the PIN.
+        typed: &'a [u8],
+    },
+    /// The time zone: LAST-TIME has to be read.
+    Zone,
+}
+
+/// Whether a code is good, and what else an attempt shows.
+pub struct Decision<'a> {
+    /// How the code was accepted, or why it was refused.
+    pub result: Result<Accepted, Refusal>,
+    /// The PIN that was typed before the code, for the module that checks it. Empty if there was
+    /// none.
+    pub pin: &'a [u8],
+    /// What was compared before the search ended: whether a refusal counts as a failure for the
+    /// throttle, whatever ended it.
+    pub compared: Compared,
+}
+
+/// A code that is good, provided that `record` can be written.
+pub struct Accepted {
+    /// The line of the token, counted from 1.
+    pub line: usize,
+    /// What to record; nothing if the code was good again.
+    pub record: Option<Record>,
+}
+
+/// What is to be recorded of a code that was accepted.
+pub struct Record {
+    /// On the line of which candidate, counted from 0.
+    pub candidate: usize,
+    /// COUNTER: the counter, or the time step.
+    pub counter: u64,
+    /// LAST-OTP.
+    pub otp: Code,
+}
+
+/// What of a response was compared with the user's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Compared {
+    /// Nothing.
+    Nothing,
+    /// Something that is no code, and so could not be right.
+    NoCode,
+    /// A code, and the PIN before it.
+    Code,
+}
+
+/// Why a code was refused. For the log, where it names the line; nothing of what was typed or of
+/// the token is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The user has no token.
+    #[error("the user has no token")]
+    NoToken,
+    /// No token of the user has the PIN that was typed.
+    #[error("wrong PIN")]
+    WrongPin,
+    /// What was typed does not end in a code.
+    #[error("no one-time password: what was typed does not end in 6 to 8 digits")]
+    NoCode,
+    /// The PIN fits, but the code is not in the window.
+    #[error("wrong one-time password")]
+    WrongOtp {
+        /// The last line that was tried.
+        line: usize,
+    },
+    /// The code, or a later one, was used before.
+    #[error("one-time password used before")]
+    Replayed {
+        /// The line of the token.
+        line: usize,
+    },
+    /// The time step last used lies after the whole window, so that no code can be good.
+    #[error(
+        "the time step last used is in the future: if the clock was once ahead, \
+         remove the fields from COUNTER on"
+    )]
+    LastUsedInFuture {
+        /// The line of the token.
+        line: usize,
+    },
+    /// A line of the user's that cannot be used.
+    #[error("{malformed}")]
+    MalformedLine {
+        /// The line.
+        line: usize,
+        /// What is wrong with it.
+        malformed: Malformed,
+    },
+}
+
+impl Refusal {
+    /// The line of the usersfile that it is about, counted from 1.
+    pub fn line(&self) -> Option<usize> {
+        match *self {
+            Refusal::NoToken | Refusal::WrongPin | Refusal::NoCode => None,
+            Refusal::WrongOtp { line }
+            | Refusal::Replayed { line }
+            | Refusal::LastUsedInFuture { line }
+            | Refusal::MalformedLine { line, .. } => Some(line),
+        }
+    }
+}
+
+/// Decides about `attempt` by the user's lines, in file order: a PIN that does not fit and a code
+/// that is not found go on to the next line; anything else ends the search.
+///
+/// # Errors
+/// Something has to be found out first.
+pub fn decide<'a>(
+    candidates: &[Candidate],
+    attempt: &Attempt<'a>,
+    known: &Known,
+) -> Result<Decision<'a>, Undecided<'a>> {
+    let mut limits = Limits::default();
+    let mut refusal = Refusal::NoToken;
+    let mut compared = Compared::Nothing;
+    let mut first_pin = None;
+    let complete = candidates.iter().enumerate();
+    for (n, candidate) in complete.filter(|(_, candidate)| candidate.entry.is_complete()) {
+        let Candidate {
+            line, ref entry, ..
+        } = *candidate;
+        let (pin, otp) = split(attempt.response, attempt.code_length.of(entry));
+        first_pin.get_or_insert(pin);
+        let typed = Code::parse(otp);
+        let outcome = limits
+            .count(entry, attempt)
+            .map_err(Unexamined::Malformed)
+            .and_then(|()| examine(candidate, pin, typed.as_ref(), attempt, known));
+        let compared_here = match typed {
+            Some(_) => Compared::Code,
+            None => Compared::NoCode,
+        };
+        let result = match outcome {
+            Err(Unexamined::Undecided(undecided)) => return Err(undecided),
+            Err(Unexamined::Malformed(malformed)) => {
+                Err(Refusal::MalformedLine { line, malformed })
+            }
+            Ok(outcome) => {
+                compared = compared.max(compared_here);
+                match outcome {
+                    Outcome::WrongPin => {
+                        if refusal == Refusal::NoToken {
+                            refusal = Refusal::WrongPin;
+                        }
+                        continue;
+                    }
+                    Outcome::NotFound => {
+                        refusal = Refusal::WrongOtp { line };
+                        continue;
+                    }
+                    Outcome::Replayed => Err(Refusal::Replayed { line }),
+                    Outcome::LastUsedInFuture => Err(Refusal::LastUsedInFuture { line }),
+                    Outcome::GoodAgain => Ok(Accepted { line, record: None }),
+                    Outcome::Good(used) => Ok(Accepted {
+                        line,
+                        record: Some(record(used, n, candidates, attempt)),
+                    }),
+                }
+            }
+        };
+        return Ok(Decision {
+            result,
+            pin,
+            compared,
+        });
+    }
+    // Where no PIN can be typed, it is the PIN that is missing.
+    let has_no_pin = refusal == Refusal::WrongPin && attempt.code_length == CodeLength::Whole;
+    if compared == Compared::NoCode && !has_no_pin {
+        refusal = Refusal::NoCode;
+    }
+    Ok(Decision {
+        result: Err(refusal),
+        pin: first_pin.unwrap_or(split(attempt.response, attempt.code_length).0),
+        compared,
+    })
+}
+
+/// Splits a response into PIN and code. What is shorter than a code holds none; how long a
+/// token's code is only the token can tell.
+pub fn split(response: &[u8], code_length: CodeLength) -> (&[u8], &[u8]) {
+    match code_length {
+        CodeLength::Whole => (b"", response),
+        CodeLength::Digits(digits) => match response.len().checked_sub(digits) {
+            Some(pin) => response.split_at(pin),
+            None => (b"", b""),
+        },
+        CodeLength::OfToken => (b"", b""),
+    }
+}
+
+/// What a user's lines may cost a login, whoever wrote them.
+#[derive(Default)]
+struct Limits {
+    codes: usize,
+    hashes: usize,
+}
+
+impl Limits {
+    /// Counts what a line costs, which must not pass [`MAX_CODES`] and [`MAX_HASHES`].
+    fn count(&mut self, entry: &Entry, attempt: &Attempt) -> Result<(), Malformed> {
+        self.codes += codes_of(entry, attempt);
+        self.hashes += usize::from(!attempt.ignore_pin && entry.pin.is_some_and(pin::is_hash));
+        let malformed = |field, problem| Err(Malformed { field, problem });
+        if self.codes > MAX_CODES {
+            let problem = "has more tokens than a login can try with this window";
+            return malformed(Field::User, problem);
+        }
+        if self.hashes > MAX_HASHES {
+            let problem = "is one hash too many; a user may have 8";
+            return malformed(Field::Pin, problem);
+        }
+        Ok(())
+    }
+}
+
+/// How many codes are computed for a token at most.
+fn codes_of(entry: &Entry, attempt: &Attempt) -> usize {
+    let in_window = |window: u32| 2 * window as usize + 1;
+    // With `drift` every time that LAST-TIME can mean has a window of its own, see `drift`.
+    let windows = match attempt.drift {
+        true => 1 + READINGS_OF_LAST_TIME + drift::ZONE_CHANGES.len(),
+        false => 1,
+    };
+    // See `Search::found_by_time`.
+    let by_time = match entry.last_used.otp() {
+        Some(otp) if otp.digits() != entry.token_type.digits => {
+            READINGS_OF_LAST_TIME * in_window(MAX_WINDOW)
+        }
+        _ => 0,
+    };
+    windows * in_window(attempt.window) + by_time
+}
+
+/// What one line says to a response.
+enum Outcome {
+    WrongPin,
+    NotFound,
+    Replayed,
+    LastUsedInFuture,
+    Good(Used),
+    /// The code last accepted, within the time in which that is allowed.
+    GoodAgain,
+}
+
+/// What is recorded of a code that is good.
+struct Used {
+    /// What our COUNTER holds: the counter, or the time step.
+    counter: u64,
+    /// What OATH Toolkit's COUNTER holds: for a time step the sum of the distances from now.
+    relative: u64,
+    otp: Code,
+}
+
+/// Why a line says nothing.
+enum Unexamined<'a> {
+    Malformed(Malformed),
+    Undecided(Undecided<'a>),
+}
+
+impl From<Malformed> for Unexamined<'_> {
+    fn from(malformed: Malformed) -> Self {
+        Unexamined::Malformed(malformed)
+    }
+}
+
+impl From<NeedsZone> for Unexamined<'_> {
+    fn from(_: NeedsZone) -> Self {
+        Unexamined::Undecided(Undecided::Zone)
+    }
+}
+
+/// Examines one line. The PIN decides only when all else is computed, so that the time taken does
+/// not tell a wrong PIN from a wrong code.
+fn examine<'a>(
+    candidate: &Candidate,
+    typed_pin: &'a [u8],
+    typed: Option<&Code>,
+    attempt: &Attempt<'a>,
+    known: &Known,
+) -> Result<Outcome, Unexamined<'a>> {
+    let entry = &candidate.entry;
+    let pin_fits = match entry.pin {
+        _ if attempt.ignore_pin => Choice::from(1),
+        Some(field) => match pin::fits(field, typed_pin, known.hashes) {
+            Ok(fits) => fits,
+            Err(Unchecked::Malformed(malformed)) => return Err(malformed.into()),
+            Err(Unchecked::Hash) => {
+                return Err(Unexamined::Undecided(Undecided::Hash {
+                    hash: Zeroizing::new(field.to_vec()),
+                    typed: typed_pin,
+                }));
+            }
+        },
+        None => Choice::from(0),
+    };
+    let outcome = match Search::new(candidate, typed, attempt, known.zone) {
+        Err(malformed) => Err(malformed.into()),
+        Ok(search) => match entry.token_type.moving_factor {
+            MovingFactor::Event => search.hotp(),
+            MovingFactor::Time { period } => search.totp(period),
+        }
+        .map_err(Unexamined::from),
+    };
+    match (outcome, bool::from(pin_fits)) {
+        (Ok(_) | Err(Unexamined::Malformed(_)), false) => Ok(Outcome::WrongPin),
+        (outcome, _) => outcome,
+    }
+}
+
+/// What is recorded of the code that candidate `n` accepted, and on which line.
+///
+/// As in OATH Toolkit's module, an earlier line of the user that breaks off before its SECRET takes
+/// the record. Here it does so only where it stands in the way of the same code from then on: its
+/// PIN must fit whatever this line's PIN fits, and the record must get into the file, not into a
+/// journal that knows tokens by their secrets.
+fn record(used: Used, n: usize, candidates: &[Candidate], attempt: &Attempt) -> Record {
+    let pin = candidates[n].entry.pin;
+    let broken_off = candidates[..n].iter().position(|Candidate { entry, .. }| {
+        let fits = entry.pin == Some(b"+") || entry.pin.is_some() && entry.pin == pin;
+        fits && !entry.is_complete() && !attempt.has_journal
+    });
+    Record {
+        candidate: broken_off.unwrap_or(n),
+        counter: match broken_off {
+            Some(_) => used.relative,
+            None => used.counter,
+        },
+        otp: used.otp,
+    }
+}
+
+/// The search of one token's window for what was typed.
+struct Search<'a> {
+    key: Key,
+    digits: usize,
+    in_file: LastUse,
+    journalled: Option<LastUse>,
+    typed: Option<&'a Code>,
+    attempt: &'a Attempt<'a>,
+    zone: Option<&'a Zone>,
+}
+
+/// The zone of LAST-TIME has to be known.
+struct NeedsZone;
+
+impl<'a> Search<'a> {
+    fn new(
+        candidate: &Candidate,
+        typed: Option<&'a Code>,
+        attempt: &'a Attempt<'a>,
+        zone: Option<&'a Zone>,
+    ) -> Result<Search<'a>, Malformed> {
+        let entry = &candidate.entry;
+        Ok(Search {
+            key: Key::new(entry.token_type.algorithm, &entry.secret()?),
+            digits: entry.token_type.digits,
+            in_file: LastUse::read(entry.last_used)?,
+            journalled: candidate.journalled.map(LastUse::read).transpose()?,
+            typed,
+            attempt,
+            zone,
+        })
+    }
+
+    /// Whether what was typed is what was used last, by the file or by the journal.
+    fn was_last(&self) -> bool {
+        let journalled = self.journalled.as_ref();
+        self.in_file.is_of(self.typed) || journalled.is_some_and(|last| last.is_of(self.typed))
+    }
+
+    /// COUNTER, if the secret gives LAST-OTP there.
+    fn proven(&self, last: &LastUse) -> Option<u64> {
+        let otp = last.otp.as_ref()?;
+        let code = self.key.code(last.counter, otp.digits());
+        bool::from(code.ct_eq(otp)).then_some(last.counter)
+    }
+
+    /// The moments that LAST-TIME can mean.
+    fn unix_times(&self, last_time: LocalTime) -> Result<Vec<u64>, NeedsZone> {
+        self.zone
+            .map(|zone| zone.unix_times(last_time))
+            .ok_or(NeedsZone)
+    }
+
+    /// Whether a code was accepted so short a time ago that it may be accepted again.
+    /// `is_possible` tells which moments it can have been accepted at, of those that LAST-TIME can
+    /// mean: two in the hour that the end of summer time repeats. If more than one is left, all
+    /// must be short enough ago. One in the future is not.
+    fn is_in_grace(
+        &self,
+        last: &LastUse,
+        is_possible: impl Fn(u64) -> bool,
+    ) -> Result<bool, NeedsZone> {
+        let (Some(time), 1..) = (last.time, self.attempt.replay_grace) else {
+            return Ok(false);
+        };
+        let mut times = self.unix_times(time)?;
+        times.retain(|&time| is_possible(time));
+        let is_recent = |&time: &u64| {
+            let passed = self.attempt.unix_time.checked_sub(time);
+            passed.is_some_and(|passed| passed <= self.attempt.replay_grace)
+        };
+        Ok(!times.is_empty() && times.iter().all(is_recent))
+    }
+}
+
+/// What a token was last used with: COUNTER, LAST-OTP and LAST-TIME, read.
+struct LastUse {
+    counter: u64,
+    otp: Option<Code>,
+    time: Option<LocalTime>,
+}
+
+impl LastUse {
+    fn read(last_used: LastUsed) -> Result<LastUse, Malformed> {
+        Ok(LastUse {
+            counter: last_used.counter()?,
+            otp: last_used.otp(),
+            time: last_used.time()?,
+        })
+    }
+
+    fn is_of(&self, typed: Option<&Code>) -> bool {
+        match (&self.otp, typed) {
+            (Some(otp), Some(typed)) => otp.ct_eq(typed).into(),
+            _ => false,
+        }
+    }
+}
