@@ -6,12 +6,13 @@ use std::ffi::{OsStr, OsString, c_int};
 use std::path::PathBuf;
 
 use oath_core::attempt::{self, Answer, Attempts, Origin};
+use oath_core::fs::{self, Deadline};
 use oath_core::login::Refusal;
 use oath_core::options::Options;
 use oath_core::store::FileStore;
 use oath_core::subject::{self, Found, Known, Subject};
 use oath_core::sys;
-use oath_core::usersfile::{self, Deadline, Template};
+use oath_core::usersfile::{self, Template};
 
 use crate::handle::{Handle, Priority, is_plain, shortened};
 
@@ -216,7 +217,9 @@ impl Login<'_> {
             None => match self.find(typed, attempts.deadline()) {
                 Ok(Subject::Known(found)) => Ok(&*known.insert(found)),
                 Ok(Subject::Unknown(_)) => Err(Refusal::NoToken.into()),
-                Ok(Subject::NoUsersfile(path)) => Err(usersfile::Error::Missing(path).into()),
+                Ok(Subject::NoUsersfile(path)) => {
+                    Err(usersfile::Error::from(fs::Error::Missing(path)).into())
+                }
                 Err(error) => Err(error.into()),
             },
         };

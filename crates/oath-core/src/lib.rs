@@ -6,27 +6,29 @@
 //! - [`options`]: the arguments of an auth line.
 //! - [`subject`]: under which name the user has a token.
 //! - [`attempt`]: one response: throttle, lock, decide, record.
-//! - [`throttle`]: how long a user waits after failures.
 //! - [`login`]: the decision. The user's tokens, what was typed and the time give a verdict and
 //!   what to record.
 //! - [`pin`]: the PIN field, and whether what was typed fits it.
-//! - [`usersfile`]: the file. What a line means, whose path it is, the lock, the replacement.
+//! - [`usersfile`]: what a line means, which lines are a user's, the template of `usersfile=`.
+//! - [`state`]: what is kept beside the usersfile: the failures of a user, the journal.
+//! - [`fs`]: a file replaced safely, whoever it belongs to.
 //! - [`otp`]: the codes, and the search of a window in constant time.
 //! - [`clock`]: the time, and the system's time zone.
-//! - [`sys`]: the system calls that need `unsafe`.
+//! - [`sys`]: system calls behind safe signatures.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod attempt;
 pub mod clock;
+pub mod fs;
 pub mod local_time;
 pub mod login;
 pub mod options;
 pub mod otp;
 pub mod pin;
+pub mod state;
 pub mod store;
 pub mod subject;
 pub mod sys;
-pub mod throttle;
 pub mod usersfile;

@@ -9,10 +9,11 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use crate::fs::{self, Deadline};
 use crate::sys::{self, Account};
-use crate::usersfile::{Deadline, Error, Look, Template, Usersfile, home};
+use crate::usersfile::{self, Error, Prescan, Template, Usersfile};
 
-/// What a look, without the lock, found of the user who logs in.
+/// What the scan without the lock found of the user who logs in.
 pub enum Subject {
     /// A token.
     Known(Known),
@@ -48,8 +49,8 @@ pub struct Known {
     pub name: OsString,
     /// The file they are in.
     pub usersfile: Usersfile,
-    /// What was seen there without the lock.
-    pub look: Option<Look>,
+    /// What the scan without the lock found there.
+    pub prescan: Option<Prescan>,
 }
 
 /// Looks for a token of the user who typed this name, by that name first. The account is looked up
@@ -59,9 +60,9 @@ pub fn find(template: Template, typed: &OsStr, deadline: &Deadline) -> Found {
     let (by_typed_name, account) = if template.names_home() {
         let account = lookup();
         let account_found = account.as_ref().ok().and_then(Option::as_ref);
-        (look_for(&template, typed, account_found, deadline), account)
+        (prescan(&template, typed, account_found, deadline), account)
     } else {
-        match look_for(&template, typed, None, deadline) {
+        match prescan(&template, typed, None, deadline) {
             // The login of nearly everybody: no account is looked up.
             Ok(Subject::Known(known)) => {
                 return Found {
@@ -91,7 +92,7 @@ pub fn find(template: Template, typed: &OsStr, deadline: &Deadline) -> Found {
                 subject: subject.and_then(|subject| match subject {
                     // A home that is not mounted has no usersfile.
                     Subject::NoUsersfile(path) if template.names_home() => {
-                        home::check(&account).map(|()| Subject::NoUsersfile(path))
+                        usersfile::check_home(&account).map(|()| Subject::NoUsersfile(path))
                     }
                     subject => Ok(subject),
                 }),
@@ -108,7 +109,7 @@ fn or_by_own_name(
     account: &Account,
     deadline: &Deadline,
 ) -> Result<Subject, Error> {
-    let by_own_name = look_for(template, &account.name, Some(account), deadline)?;
+    let by_own_name = prescan(template, &account.name, Some(account), deadline)?;
     match (seen, by_own_name) {
         (_, Subject::Known(known)) => Ok(Subject::Known(known)),
         // A name that cannot stand in a path names no file.
@@ -134,21 +135,21 @@ fn without_name(template: &Template, seen: Result<Subject, Error>) -> Result<Sub
     }
 }
 
-fn look_for(
+fn prescan(
     template: &Template,
     name: &OsStr,
     account: Option<&Account>,
     deadline: &Deadline,
 ) -> Result<Subject, Error> {
     let usersfile = template.expand(name, account)?;
-    match usersfile.look_for(name, deadline) {
-        Ok(look) if look.is_known() => Ok(Subject::Known(Known {
+    match usersfile.prescan(name, deadline) {
+        Ok(prescan) if prescan.is_known() => Ok(Subject::Known(Known {
             name: name.to_owned(),
             usersfile,
-            look: Some(look),
+            prescan: Some(prescan),
         })),
         Ok(_) => Ok(Subject::Unknown(usersfile.path().to_owned())),
-        Err(Error::Missing(path)) => Ok(Subject::NoUsersfile(path)),
+        Err(Error::File(fs::Error::Missing(path))) => Ok(Subject::NoUsersfile(path)),
         Err(error) => Err(error),
     }
 }

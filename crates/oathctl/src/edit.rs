@@ -9,8 +9,8 @@ use std::process::{Command, ExitCode};
 
 use clap::Args;
 use oath_core::sys;
+use oath_core::usersfile::Document;
 use oath_core::usersfile::Usersfile;
-use oath_core::usersfile::edit::Document;
 use oath_core::usersfile::format::{Entry, fields};
 use sha2::{Digest, Sha256};
 use similar::{Algorithm, ChangeTag, capture_diff_slices};

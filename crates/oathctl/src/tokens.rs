@@ -10,7 +10,7 @@ use std::path::Path;
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use oath_core::usersfile::edit::Document;
+use oath_core::usersfile::Document;
 use oath_core::usersfile::format::{Entry, Malformed};
 use zeroize::Zeroizing;
 

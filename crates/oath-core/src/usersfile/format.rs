@@ -4,8 +4,6 @@
 //! tabs or carriage returns. A line whose TYPE is none we know is not a token's: a comment,
 //! another program's line. It is never changed.
 
-#![forbid(unsafe_code)]
-
 use std::ops::RangeInclusive;
 
 use zeroize::Zeroizing;

@@ -1,9 +1,7 @@
-//! Whether a home directory is there, or only the place where it is to be mounted.
+//! Whether a home directory is there, or only the folder that it is to be mounted on.
 //!
 //! Where a user without a usersfile gets in without a code, a home that is not mounted would be a
 //! way in. Not every such home can be told from one that is there; SECURITY.md says which.
-
-#![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::format::fields;
+use crate::fs::Error as FileError;
 use crate::sys::Account;
 
 /// What is to be mounted, fstab(5), and the place of the mount point in a line.
@@ -24,28 +23,22 @@ const MOUNTED: (&str, usize) = ("/proc/self/mountinfo", 4);
 /// else's, or one on a file system that /etc/fstab names and that is not mounted.
 pub fn check(account: &Account) -> Result<(), Error> {
     let home = &account.home;
-    let metadata = fs::metadata(home).map_err(Error::io("look at", home))?;
+    let metadata = fs::metadata(home).map_err(FileError::io("look at", home))?;
     if metadata.uid() != account.uid && is_empty(home)? {
-        return Err(Error::refused(
-            home,
-            "is an empty folder that is not its user's; is the home directory mounted?",
-        ));
+        return Err(Error::EmptyHome(home.clone()));
     }
     let mounted = mount_points(MOUNTED);
     let is_missing = |point: &PathBuf| {
         point.parent().is_some() && home.starts_with(point) && !mounted.contains(point)
     };
     match mount_points(EXPECTED).into_iter().find(is_missing) {
-        Some(point) => Err(Error::refused(
-            point,
-            "is a mount point in /etc/fstab, and nothing is mounted there",
-        )),
+        Some(point) => Err(Error::NotMounted(point)),
         None => Ok(()),
     }
 }
 
 fn is_empty(folder: &Path) -> Result<bool, Error> {
-    let mut entries = fs::read_dir(folder).map_err(Error::io("read", folder))?;
+    let mut entries = fs::read_dir(folder).map_err(FileError::io("read", folder))?;
     Ok(entries.next().is_none())
 }
 

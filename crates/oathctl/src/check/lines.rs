@@ -11,7 +11,7 @@ use std::path::Path;
 
 use oath_core::otp::{self, Code, Key, MAX_DIGITS, MIN_DIGITS};
 use oath_core::pin;
-use oath_core::usersfile::edit::Document;
+use oath_core::usersfile::Document;
 use oath_core::usersfile::format::{self, Entry, Field, Malformed, MovingFactor, Type};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;

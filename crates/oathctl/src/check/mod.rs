@@ -24,11 +24,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
+use oath_core::fs::{self, Problem, Warning};
 use oath_core::options::Options;
 use oath_core::sys;
-use oath_core::usersfile::edit::Document;
 use oath_core::usersfile::format::MovingFactor;
-use oath_core::usersfile::{self, Template, Usersfile};
+use oath_core::usersfile::{self, Document, Template, Usersfile};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -311,10 +311,7 @@ impl Subject<'_> {
         let path = usersfile.path();
         match usersfile.read() {
             Ok((document, warnings)) => {
-                let mut findings: Vec<Finding> = warnings
-                    .iter()
-                    .map(|warning| of_message(Severity::Warning, path, warning))
-                    .collect();
+                let mut findings: Vec<Finding> = warnings.iter().map(of_warning).collect();
                 let (found, tokens) = self.check_lines(&document, path, now);
                 findings.extend(found);
                 let needs_writing = |line: &&Use| line.options.journal_folder.is_none();
@@ -327,7 +324,7 @@ impl Subject<'_> {
                     exists: Some(true),
                 })
             }
-            Err(usersfile::Error::Missing(path)) => {
+            Err(usersfile::Error::File(fs::Error::Missing(path))) => {
                 let can_do_without =
                     |line: &&Use| line.options.no_usersfile_okay || line.options.null_ok;
                 let is_fine = !self.uses.is_empty() && self.uses.iter().all(can_do_without);
@@ -345,18 +342,19 @@ impl Subject<'_> {
                     exists: Some(false),
                 })
             }
-            Err(usersfile::Error::Refused { path, problem }) => {
-                let message = format!("{} {problem}", path.display());
-                Ok(Examined::only(of_message(Severity::Error, &path, &message)))
-            }
             // Not for us to read: that says nothing about the file.
-            Err(error @ usersfile::Error::Io { .. }) if sys::effective_user() != 0 => {
+            Err(error @ usersfile::Error::File(fs::Error::Io { .. }))
+                if sys::effective_user() != 0 =>
+            {
                 Err(error.into())
             }
-            Err(error) => {
-                let message = error.to_string();
-                Ok(Examined::only(of_message(Severity::Error, path, &message)))
-            }
+            Err(usersfile::Error::File(error)) => Ok(Examined::only(of_error(path, &error))),
+            Err(error) => Ok(Examined::only(Finding::new(
+                Severity::Error,
+                path,
+                error.to_string(),
+                "",
+            ))),
         }
     }
 
@@ -408,7 +406,7 @@ impl Subject<'_> {
         match edited {
             Ok((lines, _)) => mended.extend(lines),
             // The check that follows tells why.
-            Err(usersfile::Error::Missing(_) | usersfile::Error::Refused { .. }) => {}
+            Err(usersfile::Error::File(fs::Error::Missing(_) | fs::Error::Refused { .. })) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(mended)
@@ -457,18 +455,32 @@ fn mend_lines(document: &mut Document, findings: &[Finding]) -> Vec<String> {
     mended
 }
 
-/// A message of the module's, which says what is wrong with a path and what to do.
-fn of_message(severity: Severity, path: &Path, message: &str) -> Finding {
-    let path_text = path.display().to_string();
-    let rest = message
-        .strip_prefix(&path_text)
-        .map_or(message, str::trim_start);
-    let (problem, advice) = rest.split_once("; ").unwrap_or((rest, ""));
-    let finding = Finding::new(severity, path, problem, advice);
-    if advice == format!("run chmod 600 {path_text}") {
-        finding.mended_by(Fix::Chmod)
-    } else {
-        finding
+/// Why a login could not use the file at `path`.
+fn of_error(path: &Path, error: &fs::Error) -> Finding {
+    let place = match error {
+        fs::Error::Refused { path, .. } | fs::Error::Locked(path) | fs::Error::Changing(path) => {
+            path
+        }
+        _ => path,
+    };
+    let advice = error.advice().unwrap_or_default();
+    let finding = Finding::new(Severity::Error, place, error.problem(), advice);
+    match error {
+        fs::Error::Refused {
+            problem: Problem::WritableByOthers,
+            ..
+        } => finding.mended_by(Fix::Chmod),
+        _ => finding,
+    }
+}
+
+/// What a login warns of.
+fn of_warning(warning: &Warning) -> Finding {
+    let (problem, advice) = (warning.problem(), warning.advice());
+    let finding = Finding::new(Severity::Warning, warning.path(), problem, advice);
+    match warning {
+        Warning::ReadableByOthers(_) | Warning::WritableByGroup(_) => finding.mended_by(Fix::Chmod),
+        Warning::GivenAway { .. } => finding,
     }
 }
 

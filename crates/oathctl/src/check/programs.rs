@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use oath_core::usersfile::is_trusted;
+use oath_core::fs::is_trusted;
 
 use super::finding::{Finding, Severity};
 

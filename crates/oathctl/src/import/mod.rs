@@ -16,12 +16,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 use oath_core::clock;
+use oath_core::fs::is_trusted;
 use oath_core::local_time::Zone;
 use oath_core::otp::Key;
 use oath_core::sys;
-use oath_core::usersfile::edit::Document;
+use oath_core::usersfile::Document;
+use oath_core::usersfile::Usersfile;
 use oath_core::usersfile::format::{self, Entry, MovingFactor};
-use oath_core::usersfile::{self, Usersfile, is_trusted};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -272,7 +273,7 @@ impl Import {
             });
         }
         let mut document = match system.read(usersfile) {
-            Err(Error::Usersfile(usersfile::Error::Missing(_))) => Document::new(b""),
+            Err(Error::Usersfile(error)) if error.is_missing() => Document::new(b""),
             document => document?,
         };
         Ok(self.append(&mut document, usersfile.path(), candidates))
