@@ -14,6 +14,7 @@
 //! - [`fs`]: a file replaced safely, whoever it belongs to.
 //! - [`otp`]: the codes, and the search of a window in constant time.
 //! - [`clock`]: the time, and the system's time zone.
+//! - [`hex`]: bytes as hexadecimal digits.
 //! - [`sys`]: system calls behind safe signatures.
 
 #![deny(unsafe_code)]
@@ -22,6 +23,7 @@
 pub mod attempt;
 pub mod clock;
 pub mod fs;
+pub mod hex;
 pub mod local_time;
 pub mod login;
 pub mod options;

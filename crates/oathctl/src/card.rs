@@ -1,5 +1,6 @@
 //! A token as its user takes it into an app: QR code, URI, secret.
 
+use oath_core::sys;
 use oath_core::usersfile::format::{MovingFactor, Token};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -29,10 +30,7 @@ pub struct Json<'a> {
 impl<'a> Card<'a> {
     /// `issuer` is what the app shows beside the user's name, the machine's name if not given.
     pub fn new(token: &'a Token, issuer: Option<&str>) -> Card<'a> {
-        let host = rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned();
+        let host = sys::host_name().to_string_lossy().into_owned();
         Card {
             token,
             uri: otpauth::uri(token, issuer.unwrap_or(&host)),

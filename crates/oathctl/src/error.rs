@@ -5,7 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use oath_core::state::throttle;
-use oath_core::{attempt, clock, fs, usersfile};
+use oath_core::{attempt, clock, fs, sys, usersfile};
 
 use crate::output;
 
@@ -72,7 +72,7 @@ impl Error {
         if let Error::OutputClosed = self {
             return ExitCode::FAILURE;
         }
-        let hint = if self.is_permission_denied() && !rustix::process::geteuid().is_root() {
+        let hint = if self.is_permission_denied() && sys::effective_user() != 0 {
             " (are you root?)"
         } else {
             ""

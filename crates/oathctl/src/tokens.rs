@@ -11,7 +11,7 @@ use std::path::Path;
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use oath_core::usersfile::Document;
-use oath_core::usersfile::format::{Entry, Malformed};
+use oath_core::usersfile::format::{Entry, Malformed, is_user_name};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -106,13 +106,9 @@ pub fn remove(document: &mut Document, line: usize) {
 
 /// USER on the command line: a name that can stand in a usersfile.
 pub fn user_name() -> impl TypedValueParser<Value = OsString> {
-    OsStringValueParser::new().try_map(|name| {
-        let unfit = |byte: &u8| byte.is_ascii_whitespace() || byte.is_ascii_control();
-        if name.is_empty() || name.as_bytes().iter().any(unfit) {
-            Err("a user's name has no white space in it")
-        } else {
-            Ok(name)
-        }
+    OsStringValueParser::new().try_map(|name| match is_user_name(name.as_bytes()) {
+        true => Ok(name),
+        false => Err("a user's name has no white space in it"),
     })
 }
 

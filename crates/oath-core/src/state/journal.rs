@@ -1,4 +1,4 @@
-//! What was used while the usersfile could not be rewritten: with `readonly_ok=`, a full or
+//! The codes that were used while the usersfile could not be rewritten: with `readonly_ok=`, a full or
 //! read-only disk does not lock the administrator out.
 //!
 //! A journal is one small file for one user, kept elsewhere (`/run`, say). Each line is
@@ -22,8 +22,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{StateFile, file_name, hex};
+use super::{StateFile, file_name};
 use crate::fs::{Deadline, Error};
+use crate::hex;
 use crate::usersfile::Usersfile;
 use crate::usersfile::format::{Entry, LastUsed, MovingFactor, fields};
 
@@ -47,7 +48,7 @@ impl Journal {
         user: &OsStr,
         deadline: &Deadline,
     ) -> Result<Journal, Error> {
-        let digest = |name: &PathBuf| hex(&Sha256::digest(name.as_os_str().as_bytes()));
+        let digest = |name: &PathBuf| hex::encode(&Sha256::digest(name.as_os_str().as_bytes()));
         let names = usersfile.names()?.iter().map(digest).collect();
         let file = StateFile::lock(folder, &file_name(PREFIX, user), deadline)?;
         Ok(Journal { file, names })
@@ -146,8 +147,8 @@ impl Digests {
             line.update(b"\t");
         }
         Some(Digests {
-            token: hex(&token.finalize()),
-            line: hex(&line.finalize()),
+            token: hex::encode(&token.finalize()),
+            line: hex::encode(&line.finalize()),
         })
     }
 

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::fs::{Deadline, Error, FilePath, LockedFile, Problem, Rewrite, is_trusted};
-use crate::sys;
+use crate::{hex, sys};
 
 /// The longest name of a user that is part of a file's name as it is, in bytes.
 const LONGEST_NAME: usize = 64;
@@ -101,13 +101,13 @@ impl Drop for StateFile {
 }
 
 /// The name of a user's file: `prefix`, then the user's name. Letters, digits, `-` and `_` stand
-/// for themselves, other bytes are written as `%2F`; a name too long for that is replaced by its
-/// SHA-256. So no name leads out of the folder, and no two users share a file.
+/// for themselves, other bytes are written as `%2F`; a name too long for that is replaced by `%%` and
+/// its SHA-256. So no name leads out of the folder, and no two users share a file.
 fn file_name(prefix: &str, user: &OsStr) -> OsString {
     let user = user.as_bytes();
     let mut name = String::from(prefix);
     if user.len() > LONGEST_NAME {
-        return (name + "%" + &hex(&Sha256::digest(user))).into();
+        return (name + "%%" + &hex::encode(&Sha256::digest(user))).into();
     }
     for &byte in user {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
@@ -134,11 +134,6 @@ fn user_of(prefix: &str, name: &OsStr) -> Option<OsString> {
         }
     }
     (file_name(prefix, &user) == name).then_some(user)
-}
-
-/// A digest in hexadecimal.
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn make_folder(folder: &Path) -> Result<(), Error> {
@@ -195,5 +190,21 @@ mod tests {
         files.sort();
         files.dedup();
         assert_eq!(files.len(), names.len());
+    }
+
+    #[test]
+    fn no_short_name_is_written_as_the_digest_of_a_long_one() {
+        // A byte that is written as `%` and two digits, as the digest begins with two.
+        let (long, digest) = (LONGEST_NAME + 1..)
+            .map(|length| "x".repeat(length))
+            .map(|name| (name.clone(), Sha256::digest(&name)))
+            .find(|(_, digest)| digest[0] < 0x10 && digest[0] & 0x0f < 10)
+            .unwrap();
+        let mut short = vec![digest[0]];
+        short.extend_from_slice(&hex::encode(&digest).as_bytes()[2..]);
+        assert!(short.len() <= LONGEST_NAME);
+        let long = file_name("used-", long.as_ref());
+        assert_ne!(file_name("used-", OsStr::from_bytes(&short)), long);
+        assert_eq!(user_of("used-", &long), None);
     }
 }

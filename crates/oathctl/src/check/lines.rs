@@ -415,8 +415,13 @@ impl<'a> Line<'a> {
         } else {
             "copy the secret again, or enrol anew with oathctl add"
         };
-        self.finding(world, Severity::Error, malformed.problem, advice)
-            .in_field(malformed.field)
+        self.finding(
+            world,
+            Severity::Error,
+            malformed.problem.to_string(),
+            advice,
+        )
+        .in_field(malformed.field)
     }
 
     fn check_secret(&self, entry: &Entry, secret: &[u8], doctor: &mut Doctor) -> Option<Finding> {
@@ -488,7 +493,10 @@ impl<'a> Line<'a> {
         let counter = match entry.last_used.counter() {
             Ok(counter) => counter,
             Err(malformed) => {
-                return error(malformed.problem, "remove the fields from COUNTER on");
+                return error(
+                    &malformed.problem.to_string(),
+                    "remove the fields from COUNTER on",
+                );
             }
         };
         match entry.token_type.moving_factor {
@@ -542,7 +550,7 @@ impl<'a> Line<'a> {
                 self.finding(
                     world,
                     Severity::Error,
-                    malformed.problem,
+                    malformed.problem.to_string(),
                     "remove the field: the next login writes it anew",
                 )
                 .in_field(malformed.field),

@@ -254,8 +254,7 @@ impl Import {
                 None => format!("{shown} has no account on this system; {SAY}"),
             });
         }
-        let unfit = |byte: &u8| byte.is_ascii_whitespace() || byte.is_ascii_control();
-        if name.is_empty() || name.as_bytes().iter().any(unfit) {
+        if !format::is_user_name(name.as_bytes()) {
             return Err(format!("\"{shown}\" cannot stand in a usersfile; {SAY}"));
         }
         Ok(name.clone())
