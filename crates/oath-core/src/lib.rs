@@ -4,7 +4,7 @@
 //! The modules in the order in which a login meets them; each uses only what stands below it:
 //!
 //! - [`options`]: the arguments of an auth line.
-//! - [`subject`]: under which name the user has a token.
+//! - [`lookup`]: under which name the user has a token.
 //! - [`attempt`]: one response: throttle, lock, decide, record.
 //! - [`throttle`]: how long a user waits after failures.
 //! - [`login`]: the decision. The user's tokens, what was typed and the time give a verdict and
@@ -22,11 +22,11 @@ pub mod attempt;
 pub mod clock;
 pub mod local_time;
 pub mod login;
+pub mod lookup;
 pub mod options;
 pub mod otp;
 pub mod pin;
 pub mod store;
-pub mod subject;
 pub mod sys;
 pub mod throttle;
 pub mod usersfile;

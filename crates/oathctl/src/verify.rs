@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use clap::Args;
 use oath_core::attempt::{self, Attempts, Origin};
 use oath_core::login::{CodeLength, MAX_WINDOW, Refusal};
+use oath_core::lookup::Enrolled;
 use oath_core::otp::Code;
 use oath_core::store::FileStore;
-use oath_core::subject::Known;
 use oath_core::usersfile::Deadline;
 use oath_core::usersfile::edit::Document;
 use serde::Serialize;
@@ -79,7 +79,7 @@ impl Verify {
         let response = response.as_bytes();
         let now = system.now()?;
         let options = &service.options;
-        let user = Known {
+        let user = Enrolled {
             name: self.user.clone(),
             usersfile: system.usersfile(Some(&self.user))?,
             look: None,
