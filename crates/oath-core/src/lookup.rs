@@ -89,9 +89,9 @@ pub fn look_up(template: Template, typed: &OsStr, deadline: &Deadline) -> Found 
             };
             Found {
                 lookup: lookup.and_then(|lookup| match lookup {
-                    // A home that is not mounted has no usersfile.
+                    // A home that is not there has no usersfile.
                     Lookup::NoUsersfile(path) if template.names_home() => {
-                        home::check(&account).map(|()| Lookup::NoUsersfile(path))
+                        home::check_home(&account).map(|()| Lookup::NoUsersfile(path))
                     }
                     lookup => Ok(lookup),
                 }),
@@ -148,7 +148,11 @@ fn look_for(
             look: Some(look),
         })),
         Ok(_) => Ok(Lookup::Unknown(usersfile.path().to_owned())),
-        Err(Error::Missing(path)) => Ok(Lookup::NoUsersfile(path)),
+        Err(Error::Missing(path)) => {
+            home::check_mounted(usersfile.path())?;
+            home::check_mounted(&path)?;
+            Ok(Lookup::NoUsersfile(path))
+        }
         Err(error) => Err(error),
     }
 }
