@@ -18,7 +18,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::{Error, is_trusted};
-use crate::sys::{self, Account, Rights};
+use crate::sys::{self, Account, FsCredentials};
 
 const WRITABLE_BY_ALL: u32 = 0o002;
 const STICKY: u32 = 0o1000;
@@ -44,7 +44,7 @@ pub struct Place {
     pub owner: Option<Account>,
     /// Whether everybody may put files into the folder (its sticky bit is set, then).
     shared: bool,
-    _rights: Option<Rights>,
+    _rights: Option<FsCredentials>,
 }
 
 impl Place {
@@ -202,7 +202,7 @@ struct Walk {
     metadata: Metadata,
     path: PathBuf,
     owner: Option<Account>,
-    rights: Option<Rights>,
+    rights: Option<FsCredentials>,
 }
 
 impl Walk {
@@ -314,7 +314,7 @@ impl Walk {
         if sys::effective_user() == 0 {
             // What was is given back before, so that no rights but the last are taken away.
             self.rights = None;
-            let rights = Rights::assume(&account)
+            let rights = FsCredentials::assume(&account)
                 .map_err(Error::io("take the rights of the owner of", &self.path))?;
             self.rights = Some(rights);
         }

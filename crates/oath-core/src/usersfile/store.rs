@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 use super::Error;
 use super::path::Place;
 use super::scan::{LineStart, UserLine, lines_of};
-use crate::sys::{self, Account};
+use crate::sys::{self, Account, xattr};
 
 /// How often a look without the lock is taken when another program writes the file at the same
 /// moment.
@@ -847,16 +847,16 @@ fn give_owner(old: &Metadata, new: &File) -> io::Result<()> {
 /// to more people than that.
 fn make_like(old: &File, old_metadata: &Metadata, new: &File) -> io::Result<()> {
     const ACL: &CStr = c"system.posix_acl_access";
-    let names = sys::attribute_names(old)?;
+    let names = xattr::names(old)?;
     let has_acl = |names: &[CString]| names.iter().any(|name| name.as_c_str() == ACL);
-    if !has_acl(&names) && has_acl(&sys::attribute_names(new)?) {
+    if !has_acl(&names) && has_acl(&xattr::names(new)?) {
         // The folder's default ACL gave it one that the old file has not.
-        sys::remove_attribute(new, ACL)?;
+        xattr::remove(new, ACL)?;
     }
     for name in names {
-        if let Some(value) = sys::attribute(old, &name)? {
-            if sys::attribute(new, &name)?.as_ref() != Some(&value) {
-                sys::set_attribute(new, &name, &value)?;
+        if let Some(value) = xattr::get(old, &name)? {
+            if xattr::get(new, &name)?.as_ref() != Some(&value) {
+                xattr::set(new, &name, &value)?;
             }
         }
     }

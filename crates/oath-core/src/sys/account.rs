@@ -1,0 +1,111 @@
+//! Accounts, as the name service knows them.
+
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use super::c_string;
+
+/// An account of the system's user database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The name to log in with.
+    pub name: OsString,
+    /// The user ID.
+    pub uid: u32,
+    /// The ID of the user's own group.
+    pub gid: u32,
+    /// The home directory.
+    pub home: PathBuf,
+}
+
+/// The account called `name` (getpwnam_r(3)), or `None` if there is certainly none.
+///
+/// # Errors
+/// The name service fails, or is not there to be asked.
+pub fn account_by_name(name: &OsStr) -> io::Result<Option<Account>> {
+    let name = c_string(name)?;
+    account(|entry, buffer, size, found| {
+        // SAFETY: getpwnam_r(3) reads a terminated string, writes an entry to `entry`, its strings
+        // to the `size` bytes of `buffer` and a pointer to `found`.
+        unsafe { libc::getpwnam_r(name.as_ptr(), entry, buffer, size, found) }
+    })
+}
+
+/// The account with the number `uid` (getpwuid_r(3)), or `None` if there is certainly none.
+///
+/// # Errors
+/// As for [`account_by_name`].
+pub fn account_by_uid(uid: u32) -> io::Result<Option<Account>> {
+    account(|entry, buffer, size, found| {
+        // SAFETY: getpwuid_r(3) writes an entry to `entry`, its strings to the `size` bytes of
+        // `buffer` and a pointer to `found`.
+        unsafe { libc::getpwuid_r(uid, entry, buffer, size, found) }
+    })
+}
+
+fn account(
+    lookup: impl Fn(*mut libc::passwd, *mut c_char, usize, *mut *mut libc::passwd) -> c_int,
+) -> io::Result<Option<Account>> {
+    const LARGEST_ENTRY: usize = 1 << 20;
+    let mut buffer: Vec<c_char> = vec![0; 1024];
+    loop {
+        let mut entry = MaybeUninit::<libc::passwd>::uninit();
+        let mut found = std::ptr::null_mut();
+        match lookup(
+            entry.as_mut_ptr(),
+            buffer.as_mut_ptr(),
+            buffer.len(),
+            &mut found,
+        ) {
+            0 if found.is_null() => return Ok(None),
+            0 => {
+                // SAFETY: getpw*_r(3) returned 0 and a pointer, so `entry` is filled in and its
+                // strings are terminated ones inside `buffer`, which outlives this block.
+                let account = unsafe {
+                    let entry = entry.assume_init();
+                    let text = |field: *const c_char| {
+                        OsString::from_vec(CStr::from_ptr(field).to_bytes().to_vec())
+                    };
+                    Account {
+                        name: text(entry.pw_name),
+                        uid: entry.pw_uid,
+                        gid: entry.pw_gid,
+                        home: text(entry.pw_dir).into(),
+                    }
+                };
+                return Ok(Some(account));
+            }
+            libc::ERANGE if buffer.len() < LARGEST_ENTRY => buffer.resize(buffer.len() * 4, 0),
+            libc::EINTR => {}
+            // ENOENT and ESRCH as well: a name service says so whose daemon is away. Only "no
+            // error and no entry" is an account that does not exist.
+            error => return Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+/// The groups that `account` is in, its own first.
+pub(super) fn groups_of(account: &Account) -> io::Result<Vec<libc::gid_t>> {
+    const MOST_GROUPS: usize = 65536; // NGROUPS_MAX
+    let name = c_string(&account.name)?;
+    let mut groups: Vec<libc::gid_t> = vec![0; 64];
+    loop {
+        let mut count = groups.len() as c_int;
+        // SAFETY: getgrouplist(3) reads a terminated string and writes at most `count` groups to
+        // `groups`, which has room for as many.
+        let result = unsafe {
+            libc::getgrouplist(name.as_ptr(), account.gid, groups.as_mut_ptr(), &mut count)
+        };
+        if result >= 0 {
+            groups.truncate(count as usize);
+            return Ok(groups);
+        }
+        if groups.len() >= MOST_GROUPS {
+            return Err(io::Error::from_raw_os_error(libc::ERANGE));
+        }
+        groups.resize(groups.len() * 4, 0);
+    }
+}
