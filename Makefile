@@ -78,7 +78,7 @@ FUZZERS := usersfile arguments whole_login
 FUZZ_SECONDS ?= 60
 
 # What makes one fail goes to fuzz/artifacts/. With the fix it moves to fuzz/seeds/, where
-# tests/bytes.rs finds it.
+# tests/conformance/bytes.rs finds it.
 fuzz:
 	@cargo +nightly fuzz --version >/dev/null || { \
 	    echo 'Run: rustup toolchain install nightly && cargo install cargo-fuzz' >&2; \
