@@ -210,8 +210,8 @@ impl<'a> Attempts<'a> {
         response: &'r [u8],
         origin: Origin,
     ) -> Result<(Decision<'r>, Vec<Warning>), Error> {
-        if self.options.drift {
-            // Every decision needs it then.
+        if self.options.drift || self.options.replay_grace > 0 {
+            // Nearly every decision needs it then.
             self.zone()?;
         }
         loop {
