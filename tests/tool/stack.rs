@@ -1,4 +1,4 @@
-//! The doctor's walk of a PAM stack, held against the real libpam: `pam_debug.so`, which comes with
+//! The linter's walk of a PAM stack, compared with the real libpam: `pam_debug.so`, which comes with
 //! libpam, returns what its argument says and shows that it was called.
 
 use std::cell::{Cell, RefCell};

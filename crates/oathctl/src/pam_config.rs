@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::output::printable;
 
 /// A line of the PAM configuration that names the module.
-pub struct Use {
+pub struct ModuleLine {
     /// The service: the name of the file, or the first field of a line in `pam.conf`.
     pub service: String,
     /// The services whose stack has the line, sorted: that one, or those that include its file.
@@ -35,7 +35,7 @@ pub struct Use {
     pub warnings: Vec<String>,
 }
 
-impl Use {
+impl ModuleLine {
     /// Whether the stack goes on as if nothing had been asked when the user has no token.
     pub fn lets_unknown_users_pass(&self) -> bool {
         let code = match self.options.null_ok {
@@ -205,28 +205,28 @@ fn is_backup(name: &str, names: &[String]) -> bool {
 }
 
 /// Every line that names the module, sorted by its place.
-pub fn uses(folder: Option<&Path>) -> Result<Vec<Use>, Error> {
-    Ok(uses_of(&services(folder)?))
+pub fn module_lines(folder: Option<&Path>) -> Result<Vec<ModuleLine>, Error> {
+    Ok(module_lines_of(&services(folder)?))
 }
 
 /// Every line of these services that names the module, sorted by its place.
-pub fn uses_of(services: &[ServiceStack]) -> Vec<Use> {
-    let mut uses: BTreeMap<Place, Use> = BTreeMap::new();
+pub fn module_lines_of(services: &[ServiceStack]) -> Vec<ModuleLine> {
+    let mut module_lines: BTreeMap<Place, ModuleLine> = BTreeMap::new();
     for service in services {
         for entry in &service.stack.entries {
             let Some(module) = entry.module().filter(|module| is_ours(module)) else {
                 continue;
             };
-            let found = uses
+            let found = module_lines
                 .entry(entry.place.clone())
-                .or_insert_with(|| a_use(entry, module));
+                .or_insert_with(|| module_line(entry, module));
             if !found.services.contains(&service.name) {
                 found.services.push(service.name.clone());
             }
         }
     }
-    let mut uses: Vec<Use> = uses.into_values().collect();
-    for found in &mut uses {
+    let mut module_lines: Vec<ModuleLine> = module_lines.into_values().collect();
+    for found in &mut module_lines {
         let own = found.file.file_name().map(|name| name.to_string_lossy());
         let of_file = found
             .services
@@ -239,17 +239,17 @@ pub fn uses_of(services: &[ServiceStack]) -> Vec<Use> {
             .partition(|name| is_name_of_part(name));
         found.services = if whole.is_empty() { parts } else { whole };
     }
-    uses
+    module_lines
 }
 
-fn a_use(entry: &Entry, module: &Module) -> Use {
+fn module_line(entry: &Entry, module: &Module) -> ModuleLine {
     let (options, warnings) = options(module);
     let arguments: Vec<String> = module
         .arguments
         .iter()
         .map(|argument| printable(argument))
         .collect();
-    Use {
+    ModuleLine {
         service: String::new(),
         services: Vec::new(),
         file: entry.place.file.clone(),
@@ -299,7 +299,7 @@ mod tests {
                     auth\trequired\t/opt/lib/pam_oath.so [usersfile=/with space]\n\
                     auth required pam_oath.so.old usersfile=/no";
         let folder = folder(&[("sshd", text)]);
-        let found: Vec<_> = uses(Some(folder.path()))
+        let found: Vec<_> = module_lines(Some(folder.path()))
             .unwrap()
             .into_iter()
             .map(|found| {
@@ -343,10 +343,10 @@ mod tests {
                 "auth required pam_unix.so\naccount include common-auth\n",
             ),
         ]);
-        let uses = super::uses(Some(folder.path())).unwrap();
-        assert_eq!(uses.len(), 1);
-        assert_eq!(uses[0].file, folder.path().join("common-auth"));
-        assert_eq!(uses[0].services, ["login", "login-auth", "sshd"]);
+        let module_lines = super::module_lines(Some(folder.path())).unwrap();
+        assert_eq!(module_lines.len(), 1);
+        assert_eq!(module_lines[0].file, folder.path().join("common-auth"));
+        assert_eq!(module_lines[0].services, ["login", "login-auth", "sshd"]);
     }
 
     #[test]
@@ -363,8 +363,11 @@ mod tests {
             ("su~", line),
             ("gone.dpkg-old", line),
         ]);
-        let uses = super::uses(Some(folder.path())).unwrap();
-        let services: Vec<_> = uses.iter().map(|found| &found.services[..]).collect();
+        let module_lines = super::module_lines(Some(folder.path())).unwrap();
+        let services: Vec<_> = module_lines
+            .iter()
+            .map(|found| &found.services[..])
+            .collect();
         assert_eq!(services, [["su", "su-l"]]);
     }
 
@@ -374,10 +377,10 @@ mod tests {
         let otp = outside.path().join("otp");
         let service = format!("@include {}\n", otp.display());
         let folder = folder(&[("sshd", &service)]);
-        let uses = super::uses(Some(folder.path())).unwrap();
-        assert_eq!(uses[0].file, otp);
+        let module_lines = super::module_lines(Some(folder.path())).unwrap();
+        assert_eq!(module_lines[0].file, otp);
         assert_eq!(
-            (&*uses[0].service, &*uses[0].services),
+            (&*module_lines[0].service, &*module_lines[0].services),
             ("sshd", &["sshd".to_owned()][..])
         );
     }

@@ -22,8 +22,8 @@ pub fn random() -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(secret)
 }
 
-/// Reads a secret as people write it: hex, or else base32, in groups apart by spaces or dashes if
-/// they like. What could be both is hex, as in the usersfile; `base32:` before it decides.
+/// Parses a secret as people write it: hex or base32, optionally in groups separated by spaces or
+/// dashes. What could be both is hex, as in the usersfile, unless `base32:` stands before it.
 pub fn parse(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut compact = Zeroizing::new(String::with_capacity(text.len() + 7));
     let (prefix, digits) = match text.trim().strip_prefix("base32:") {
@@ -43,7 +43,7 @@ fn is_hex(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The next line of standard input, read past the standard library's buffer, which nobody wipes.
+/// The next line of standard input, read past the standard library's buffer, which is not wiped.
 pub fn line_of_stdin(what: &str) -> Result<Zeroizing<String>, Error> {
     const LONGEST: usize = 4096;
     let failed = |cause| Error::io("read standard input")(cause);

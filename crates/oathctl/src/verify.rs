@@ -11,10 +11,10 @@ use oath_core::usersfile::{Deadline, UserLine};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::config::{Config, Service};
 use crate::drift::Drift;
 use crate::error::Error;
 use crate::output;
-use crate::system::{Service, System};
 use crate::terminal::Terminal;
 use crate::tokens::{DisplayName, user_name};
 use crate::{attempt, secret};
@@ -68,13 +68,13 @@ struct Answer {
 }
 
 impl Verify {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let usersfile = system.usersfile(Some(&self.user))?;
-        let mut service = system.service(self.service.as_deref())?;
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        let usersfile = config.usersfile(Some(&self.user))?;
+        let mut service = config.service(self.service.as_deref())?;
         service.options.window = self.window.unwrap_or(service.options.window);
         let response = self.response(&service)?;
         let response = response.as_bytes();
-        let now = system.now()?;
+        let now = config.now()?;
         let options = &service.options;
         if let Some(early) = attempt::too_early(options, &self.user, now)? {
             return self.report(&Answer::too_early(&early), &service);

@@ -1,4 +1,4 @@
-//! `oathctl check`: the doctor.
+//! `oathctl check`: the linter for the usersfile and the system around it.
 //!
 //! - [`lines`]: the usersfile, line by line
 //! - [`replaceable`]: whether a login can put a new file in its place
@@ -32,23 +32,23 @@ use oath_core::usersfile::{self, Template, Usersfile};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::output;
-use crate::pam_config::{self, Use};
-use crate::system::System;
+use crate::pam_config::{self, ModuleLine};
 use crate::terminal;
 use crate::tokens::user_name;
 use finding::{Finding, Fix, Severity};
-use lines::{Account, Token, World};
+use lines::{Account, Context, UsableToken};
 use services::Service;
 use stacks::{Access, Surroundings};
 
-/// Look for what is wrong with the usersfile and with what is around it
+/// Check the usersfile and the system around it
 #[derive(Args)]
 #[command(
-    long_about = "Look for what is wrong with the usersfile and with what is around it: every \
-                  line that a login cannot use, rights and owners along the path, who gets in by \
-                  the PAM services that use the module, the settings of sshd, the clock.",
+    long_about = "Check the usersfile and the system around it: every line that a login cannot \
+                  use, owners and modes along the path, who gets in by the PAM services that use \
+                  the module, the settings of sshd, the clock.",
     after_help = "Exit codes:\n  \
                   0  nothing is wrong\n  \
                   1  there are warnings, or it could not be done\n  \
@@ -60,8 +60,8 @@ pub struct Check {
     #[arg(value_parser = user_name())]
     user: Option<OsString>,
 
-    /// Mend what takes no guessing: the file's mode, a typographic dash for "-", base32: before a
-    /// base32 secret
+    /// Fix what has only one correct form: the file's mode, a typographic dash for "-", base32:
+    /// before a base32 secret
     #[arg(long)]
     fix: bool,
 
@@ -69,12 +69,12 @@ pub struct Check {
     #[arg(short, long)]
     quiet: bool,
 
-    /// For scripts
+    /// Print JSON, for scripts
     #[arg(long)]
     json: bool,
 }
 
-/// All there is to tell.
+/// What `--json` prints.
 #[derive(Serialize)]
 struct Report {
     services: Vec<Service>,
@@ -84,16 +84,16 @@ struct Report {
 }
 
 impl Check {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let pam_services = system.pam_services()?;
-        let uses = pam_config::uses_of(&pam_services);
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        let pam_services = config.pam_services()?;
+        let module_lines = pam_config::module_lines_of(&pam_services);
         let mut findings = Vec::new();
-        let subjects = self.subjects(system, &uses, &mut findings)?;
-        let now = system.now()?;
+        let subjects = self.subjects(config, &module_lines, &mut findings)?;
+        let now = config.now()?;
         let mut mended = Vec::new();
         if self.fix {
             for subject in &subjects {
-                mended.extend(subject.mend(now)?);
+                mended.extend(subject.fix(now)?);
             }
         }
         let mut by_time = false;
@@ -106,19 +106,25 @@ impl Check {
             findings.extend(examined.findings);
         }
         let sshd = self.sshd(&subjects);
-        let (who_gets_in, of_stacks) = match system.given_usersfile()? {
+        let (who_gets_in, of_stacks) = match config.given_usersfile()? {
             // One file is asked about, which may be that of no service.
-            Some(_) if subjects.iter().all(|subject| subject.uses.is_empty()) => Default::default(),
+            Some(_)
+                if subjects
+                    .iter()
+                    .all(|subject| subject.module_lines.is_empty()) =>
+            {
+                Default::default()
+            }
             _ => stacks::check(
                 &pam_services,
                 &Surroundings {
-                    root: system.pam_root(),
-                    has_own_modules: system.has_own_pam(),
-                    // Of an sshd that is not there, or does not start, nothing is said besides.
-                    asks_besides: &|service| {
+                    root: config.pam_root(),
+                    has_own_modules: config.has_own_pam(),
+                    // Without sshd's settings, assume that it asks for a key.
+                    requires_key: &|service| {
                         let settings = sshd.as_ref().map(|settings| settings.as_ref().ok());
                         let settings = settings.flatten().map(|text| sshd::Settings::parse(text));
-                        service == "sshd" && settings.is_none_or(|it| it.asks_besides())
+                        service == "sshd" && settings.is_none_or(|it| it.requires_key())
                     },
                 },
             ),
@@ -130,10 +136,10 @@ impl Check {
         }
         let services = subjects
             .iter()
-            .flat_map(|subject| &subject.uses)
+            .flat_map(|subject| &subject.module_lines)
             .map(|found| Service::of(found))
             .collect();
-        self.tell(Report {
+        self.print(Report {
             services,
             who_gets_in,
             mended,
@@ -145,19 +151,19 @@ impl Check {
     /// every one that the PAM configuration names, else the default.
     fn subjects<'a>(
         &self,
-        system: &System,
-        uses: &'a [Use],
+        config: &Config,
+        module_lines: &'a [ModuleLine],
         findings: &mut Vec<Finding>,
     ) -> Result<Vec<Subject<'a>>, Error> {
-        let mut by_template: BTreeMap<OsString, Vec<&Use>> = BTreeMap::new();
-        for found in uses {
+        let mut by_template: BTreeMap<OsString, Vec<&ModuleLine>> = BTreeMap::new();
+        for found in module_lines {
             let template = found.options.usersfile.clone();
             by_template.entry(template).or_default().push(found);
         }
-        if let Some(given) = system.given_usersfile()? {
-            let uses = by_template.remove(&given).unwrap_or_default();
-            by_template = BTreeMap::from([(given, uses)]);
-        } else if uses.is_empty() {
+        if let Some(given) = config.given_usersfile()? {
+            let module_lines = by_template.remove(&given).unwrap_or_default();
+            by_template = BTreeMap::from([(given, module_lines)]);
+        } else if module_lines.is_empty() {
             findings.push(Finding::new(
                 Severity::Warning,
                 "PAM",
@@ -168,9 +174,9 @@ impl Check {
         }
         Ok(by_template
             .into_iter()
-            .map(|(template, uses)| Subject {
+            .map(|(template, module_lines)| Subject {
                 usersfile: self.usersfile(&template),
-                uses,
+                module_lines,
             })
             .collect())
     }
@@ -206,7 +212,7 @@ impl Check {
         programs::sshd_settings()
     }
 
-    /// What sshd makes of the module, if it uses it.
+    /// What is wrong with sshd's settings, if it uses the module.
     fn check_sshd(
         &self,
         subjects: &[Subject],
@@ -221,7 +227,7 @@ impl Check {
         }
     }
 
-    fn tell(&self, report: Report) -> Result<ExitCode, Error> {
+    fn print(&self, report: Report) -> Result<ExitCode, Error> {
         let worst = report.findings.iter().map(|finding| finding.severity).max();
         if self.json {
             output::print_json(&report)?;
@@ -257,25 +263,28 @@ impl Check {
 }
 
 /// The lines that sshd uses.
-fn in_sshd<'a>(subjects: &'a [Subject]) -> impl Iterator<Item = &'a Use> {
-    let uses = subjects.iter().flat_map(|subject| &subject.uses).copied();
-    uses.filter(|found| found.services.iter().any(|service| service == "sshd"))
+fn in_sshd<'a>(subjects: &'a [Subject]) -> impl Iterator<Item = &'a ModuleLine> {
+    let module_lines = subjects
+        .iter()
+        .flat_map(|subject| &subject.module_lines)
+        .copied();
+    module_lines.filter(|found| found.services.iter().any(|service| service == "sshd"))
 }
 
 /// A usersfile, and the lines of the PAM configuration that name it.
 struct Subject<'a> {
     /// The file, or why there is none to look at.
     usersfile: Result<Usersfile, Box<Finding>>,
-    uses: Vec<&'a Use>,
+    module_lines: Vec<&'a ModuleLine>,
 }
 
-/// What a look at a usersfile gave.
+/// The result of checking a usersfile.
 #[derive(Default)]
 struct Examined {
     findings: Vec<Finding>,
     /// The tokens that a login can use.
-    tokens: Vec<Token>,
-    /// Whether there is a file at all; `None` if nobody can tell.
+    tokens: Vec<UsableToken>,
+    /// Whether the file exists; `None` if that is unknown.
     exists: Option<bool>,
 }
 
@@ -291,7 +300,7 @@ impl Examined {
 impl Subject<'_> {
     fn check(&self, now: u64) -> Result<Examined, Error> {
         let mut examined = self.check_usersfile(now)?;
-        for line in &self.uses {
+        for line in &self.module_lines {
             let of_line = services::check_line(line, examined.exists);
             let of_tokens = services::check_tokens(line, &examined.tokens);
             examined.findings.extend(of_line);
@@ -299,7 +308,7 @@ impl Subject<'_> {
         }
         examined
             .findings
-            .extend(services::check_together(&self.uses));
+            .extend(services::check_together(&self.module_lines));
         Ok(examined)
     }
 
@@ -317,8 +326,8 @@ impl Subject<'_> {
                     .collect();
                 let (found, tokens) = self.check_lines(&document, path, now);
                 findings.extend(found);
-                let needs_writing = |line: &&Use| line.options.journal_folder.is_none();
-                if self.uses.is_empty() || self.uses.iter().any(needs_writing) {
+                let needs_writing = |line: &&ModuleLine| line.options.journal_folder.is_none();
+                if self.module_lines.is_empty() || self.module_lines.iter().any(needs_writing) {
                     findings.extend(replaceable::check(path));
                 }
                 Ok(Examined {
@@ -329,8 +338,9 @@ impl Subject<'_> {
             }
             Err(usersfile::Error::Missing(path)) => {
                 let can_do_without =
-                    |line: &&Use| line.options.no_usersfile_okay || line.options.null_ok;
-                let is_fine = !self.uses.is_empty() && self.uses.iter().all(can_do_without);
+                    |line: &&ModuleLine| line.options.no_usersfile_okay || line.options.null_ok;
+                let is_fine =
+                    !self.module_lines.is_empty() && self.module_lines.iter().all(can_do_without);
                 let finding = (!is_fine).then(|| {
                     Finding::new(
                         Severity::Error,
@@ -349,7 +359,7 @@ impl Subject<'_> {
                 let message = format!("{} {problem}", path.display());
                 Ok(Examined::only(of_message(Severity::Error, &path, &message)))
             }
-            // Not for us to read: that says nothing about the file.
+            // Without root's rights this says nothing about the file.
             Err(error @ usersfile::Error::Io { .. }) if sys::effective_user() != 0 => {
                 Err(error.into())
             }
@@ -365,12 +375,12 @@ impl Subject<'_> {
         document: &Document,
         path: &Path,
         now: u64,
-    ) -> (Vec<Finding>, Vec<Token>) {
+    ) -> (Vec<Finding>, Vec<UsableToken>) {
         let default = Options::default().window;
-        let windows = self.uses.iter().map(|line| line.options.window);
+        let windows = self.module_lines.iter().map(|line| line.options.window);
         lines::check(
             document,
-            &World {
+            &Context {
                 path,
                 account: &|user| {
                     let found = sys::account_by_name(user).ok()?;
@@ -382,15 +392,15 @@ impl Subject<'_> {
         )
     }
 
-    /// Mends what takes no guessing; returns what it did, one sentence each.
-    fn mend(&self, now: u64) -> Result<Vec<String>, Error> {
+    /// Applies the fixes; returns what it did, one sentence each.
+    fn fix(&self, now: u64) -> Result<Vec<String>, Error> {
         let mut mended = Vec::new();
         let Ok(usersfile) = &self.usersfile else {
             return Ok(mended);
         };
         let findings = self.check_usersfile(now)?.findings;
         let _hold = terminal::hold_signals();
-        // First of all: a file that the module refuses cannot be read either.
+        // First, since a file that the module refuses cannot be read either.
         if findings
             .iter()
             .any(|finding| matches!(finding.fix, Some(Fix::Chmod)))
@@ -403,11 +413,11 @@ impl Subject<'_> {
         }
         let edited = usersfile.edit(|document| {
             let (findings, _) = self.check_lines(document, usersfile.path(), now);
-            Ok::<_, usersfile::Error>(mend_lines(document, &findings))
+            Ok::<_, usersfile::Error>(fix_lines(document, &findings))
         });
         match edited {
             Ok((lines, _)) => mended.extend(lines),
-            // The check that follows tells why.
+            // The check that follows reports it.
             Err(usersfile::Error::Missing(_) | usersfile::Error::Refused { .. }) => {}
             Err(error) => return Err(error.into()),
         }
@@ -415,11 +425,11 @@ impl Subject<'_> {
     }
 }
 
-/// Where in a line, and with what.
+/// The bytes of a line, and their replacement.
 type Replacement<'a> = (&'a Range<usize>, &'a [u8]);
 
-/// Puts the fixes of the findings into the document, in one pass over its lines.
-fn mend_lines(document: &mut Document, findings: &[Finding]) -> Vec<String> {
+/// Applies the fixes of the findings to the document, in one pass over its lines.
+fn fix_lines(document: &mut Document, findings: &[Finding]) -> Vec<String> {
     let mut mended = Vec::new();
     let mut fixes: BTreeMap<usize, Vec<Replacement>> = BTreeMap::new();
     for finding in findings {
@@ -457,7 +467,7 @@ fn mend_lines(document: &mut Document, findings: &[Finding]) -> Vec<String> {
     mended
 }
 
-/// A message of the module's, which says what is wrong with a path and what to do.
+/// The finding for an error or a warning of the module about a path.
 fn of_message(severity: Severity, path: &Path, message: &str) -> Finding {
     let path_text = path.display().to_string();
     let rest = message
@@ -466,7 +476,7 @@ fn of_message(severity: Severity, path: &Path, message: &str) -> Finding {
     let (problem, advice) = rest.split_once("; ").unwrap_or((rest, ""));
     let finding = Finding::new(severity, path, problem, advice);
     if advice == format!("run chmod 600 {path_text}") {
-        finding.mended_by(Fix::Chmod)
+        finding.fixed_by(Fix::Chmod)
     } else {
         finding
     }
@@ -480,7 +490,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn check(document: &Document) -> Vec<Finding> {
-        let world = World {
+        let context = Context {
             path: Path::new("users.oath"),
             account: &|user| {
                 Some(match user.to_str() {
@@ -491,10 +501,10 @@ mod tests {
             unix_time: 1_768_478_400,
             window: 5,
         };
-        lines::check(document, &world).0
+        lines::check(document, &context).0
     }
 
-    /// Fields as they are, and as they go wrong.
+    /// Sound and malformed fields.
     fn line() -> impl Strategy<Value = String> {
         let kind = "HOTP(/E|/T30)?(/[5-9])?|TOTP|hotp/t30|#|\\PC{0,4}";
         let pin = "[-+\u{2013}]|\\$1\\$[a-z]{9}|[a-z]{9,12}";
@@ -509,13 +519,13 @@ mod tests {
     }
 
     #[test]
-    fn to_mend_a_file_takes_as_long_as_to_read_it() {
+    fn to_fix_a_file_takes_as_long_as_to_read_it() {
         let line = "HOTP/T30/6 root \u{2013} 3a7bd3e2360a3d29eea436fcfb7e44c735d117c4\n";
         let lines = (1 << 20) / line.len();
         let mut document = Document::new(line.repeat(lines).as_bytes());
         let findings = check(&document);
         let start = Instant::now();
-        assert_eq!(mend_lines(&mut document, &findings).len(), lines);
+        assert_eq!(fix_lines(&mut document, &findings).len(), lines);
         // Less than a second; with a new copy of the file for each line it was minutes.
         assert!(start.elapsed() < Duration::from_secs(20));
         assert!(document.text() == line.replace('\u{2013}', "-").repeat(lines).as_bytes());
@@ -537,7 +547,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_file_holds_no_pin_and_no_secret_is_told(
+        fn whatever_the_file_holds_no_pin_and_no_secret_is_printed(
             lines in prop::collection::vec(line(), 0..6),
         ) {
             let text = lines.concat();
@@ -552,13 +562,13 @@ mod tests {
         }
 
         #[test]
-        fn what_is_mended_stays_mended_and_nothing_else_changes(
+        fn what_is_fixed_stays_fixed_and_nothing_else_changes(
             lines in prop::collection::vec(line(), 0..6),
         ) {
             let text = lines.concat();
             let mut document = Document::new(text.as_bytes());
             let findings = check(&document);
-            let mended = mend_lines(&mut document, &findings);
+            let mended = fix_lines(&mut document, &findings);
             prop_assert_eq!(mended.len(), findings.iter().filter(|f| f.fix.is_some()).count());
             prop_assert!(check(&document).iter().all(|finding| finding.fix.is_none()));
             let after = String::from_utf8(document.text().to_vec()).unwrap();

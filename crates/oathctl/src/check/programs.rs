@@ -1,5 +1,5 @@
-//! What the system's own programs say: sshd about its settings, the clock's keepers about the
-//! clock.
+//! What the system's programs report: sshd its settings, timedatectl and chronyc whether the clock
+//! is synchronised.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
@@ -10,8 +10,8 @@ use oath_core::usersfile::is_trusted;
 
 use super::finding::{Finding, Severity};
 
-/// Runs a program of the system and returns what it printed, or where it failed, what it
-/// complained of; `None` if it is not there.
+/// Runs a program and returns its standard output, or if it failed, its standard error; `None` if
+/// it is not installed.
 fn output_of(program: &str, arguments: &[&str]) -> Option<Result<String, String>> {
     let output = Command::new(find(program)?)
         .args(arguments)
@@ -27,8 +27,8 @@ fn output_of(program: &str, arguments: &[&str]) -> Option<Result<String, String>
     })
 }
 
-/// On PATH, or where system programs are that PATH often leaves out. After su, root's PATH may be
-/// another user's: what others can put there is not run.
+/// Finds a program on PATH or in the folders of system programs. After su, root's PATH may be
+/// another user's, so folders that others can write to are skipped.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_own = |folder: &PathBuf| {
@@ -47,8 +47,8 @@ pub fn sshd_settings() -> Option<Result<String, Box<Finding>>> {
     output_of("sshd", &["-T"]).map(|output| output.map_err(|said| Box::new(refused(&said))))
 }
 
-/// Why sshd does not tell its settings: because it would not start with them either, or for want of
-/// what only root can read and what its service makes before it starts.
+/// Why `sshd -T` failed: the settings are wrong, or it lacks what only root can read or what its
+/// service creates before it starts.
 fn refused(said: &str) -> Finding {
     let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines().next().unwrap_or("it failed");
@@ -71,7 +71,7 @@ fn refused(said: &str) -> Finding {
     )
 }
 
-/// Whether something keeps the clock right: codes by time depend on it.
+/// Whether the clock is synchronised, which codes by time depend on.
 pub fn check_clock() -> Option<Finding> {
     let unsynchronised = |who: &str| {
         Some(Finding::new(

@@ -1,5 +1,5 @@
-//! What the lines of `/etc/pam.d` make of the tokens: who gets in without a code, whose code can
-//! never fit, and how many guesses the window leaves.
+//! Checks the module's arguments in each PAM service against the tokens: who gets in without a code,
+//! whose code never fits, and how many guesses the window leaves.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,8 +12,8 @@ use oath_core::usersfile::format::MovingFactor;
 use serde::Serialize;
 
 use super::finding::{Finding, Severity};
-use super::lines::Token;
-use crate::pam_config::Use;
+use super::lines::UsableToken;
+use crate::pam_config::ModuleLine;
 
 /// A window that leaves fewer guesses than this for an even chance is too large: one guess a
 /// second is through them within three hours.
@@ -27,12 +27,12 @@ pub struct Service {
     line: usize,
     control: String,
     arguments: String,
-    /// As the module finds it, also where no argument names it.
+    /// The file that the module uses, also where no argument names it.
     usersfile: String,
 }
 
 impl Service {
-    pub fn of(line: &Use) -> Service {
+    pub fn of(line: &ModuleLine) -> Service {
         Service {
             services: line.services.clone(),
             file: line.file.clone(),
@@ -60,7 +60,7 @@ impl fmt::Display for Service {
 }
 
 /// Checks one line of a service on its own.
-pub fn check_line(line: &Use, usersfile_exists: Option<bool>) -> Vec<Finding> {
+pub fn check_line(line: &ModuleLine, usersfile_exists: Option<bool>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |severity, problem: String, advice: &str| {
         findings.push(Finding::new(severity, &line.file, problem, advice).at_line(line.line));
@@ -115,21 +115,22 @@ pub fn check_line(line: &Use, usersfile_exists: Option<bool>) -> Vec<Finding> {
 }
 
 /// Checks the lines that name one usersfile against each other.
-pub fn check_together(lines: &[&Use]) -> Vec<Finding> {
+pub fn check_together(lines: &[&ModuleLine]) -> Vec<Finding> {
     let Some((first, rest)) = lines.split_first() else {
         return Vec::new();
     };
     let mut findings = Vec::new();
-    let mut add = |other: &Use, problem: String, advice: &str| {
+    let mut add = |other: &ModuleLine, problem: String, advice: &str| {
         let finding = Finding::new(Severity::Warning, &other.file, problem, advice);
         findings.push(finding.at_line(other.line));
     };
-    let place = |line: &Use| format!("{}:{}", line.file.display(), line.line);
+    let place = |line: &ModuleLine| format!("{}:{}", line.file.display(), line.line);
     let written = |name: &str, value: Option<String>| match value {
         Some(value) => format!("{name}={value}"),
         None => format!("no {name}="),
     };
-    let digits = |line: &Use| written("digits", line.options.digits.map(|it| it.to_string()));
+    let digits =
+        |line: &ModuleLine| written("digits", line.options.digits.map(|it| it.to_string()));
     if let Some(other) = rest
         .iter()
         .find(|it| it.options.window != first.options.window)
@@ -162,7 +163,7 @@ pub fn check_together(lines: &[&Use]) -> Vec<Finding> {
             "write the same digits= in both",
         );
     }
-    let journal = |line: &Use| line.options.journal_folder.clone();
+    let journal = |line: &ModuleLine| line.options.journal_folder.clone();
     if let Some(other) = rest.iter().find(|it| journal(it) != journal(first)) {
         let (with, without) = match journal(first) {
             Some(_) => (first, other),
@@ -184,15 +185,15 @@ pub fn check_together(lines: &[&Use]) -> Vec<Finding> {
 }
 
 /// Checks one line of a service against the tokens of its usersfile.
-pub fn check_tokens(line: &Use, tokens: &[Token]) -> Vec<Finding> {
+pub fn check_tokens(line: &ModuleLine, tokens: &[UsableToken]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |severity, problem: String, advice: String| {
         findings.push(Finding::new(severity, &line.file, problem, advice).at_line(line.line));
     };
-    let asks_pin = |token: &&Token| token.has_pin && !line.options.ignore_pin;
+    let asks_pin = |token: &&UsableToken| token.has_pin && !line.options.ignore_pin;
     match line.options.code_length() {
         CodeLength::Whole => {
-            let with_pin: Vec<&Token> = tokens.iter().filter(asks_pin).collect();
+            let with_pin: Vec<&UsableToken> = tokens.iter().filter(asks_pin).collect();
             if let Some(first) = with_pin.first() {
                 add(
                     Severity::Error,
@@ -206,7 +207,7 @@ pub fn check_tokens(line: &Use, tokens: &[Token]) -> Vec<Finding> {
             }
         }
         CodeLength::Digits(digits) => {
-            let others: Vec<&Token> = tokens
+            let others: Vec<&UsableToken> = tokens
                 .iter()
                 .filter(|token| token.token_type.digits != digits)
                 .collect();
@@ -223,7 +224,7 @@ pub fn check_tokens(line: &Use, tokens: &[Token]) -> Vec<Finding> {
         }
         CodeLength::OfToken => {}
     }
-    // With a throttle the waiting grows with every guess.
+    // With a throttle, each guess makes the next wait longer.
     let slow = line.options.throttle.is_some();
     let guessable = tokens.iter().filter(|token| !slow && !asks_pin(token));
     if let Some(worst) = easiest_to_guess(line.options.window, guessable) {
@@ -249,7 +250,7 @@ pub fn check_tokens(line: &Use, tokens: &[Token]) -> Vec<Finding> {
 }
 
 /// `line 3`, `lines 3, 5 and 2 more`.
-fn these_lines(tokens: &[&Token]) -> String {
+fn these_lines(tokens: &[&UsableToken]) -> String {
     const MOST: usize = 5;
     let numbers: Vec<String> = tokens
         .iter()
@@ -278,9 +279,9 @@ struct Guessing {
 /// codes.
 fn easiest_to_guess<'a>(
     window: u32,
-    tokens: impl IntoIterator<Item = &'a Token>,
+    tokens: impl IntoIterator<Item = &'a UsableToken>,
 ) -> Option<Guessing> {
-    let mut users: BTreeMap<&[u8], Vec<&Token>> = BTreeMap::new();
+    let mut users: BTreeMap<&[u8], Vec<&UsableToken>> = BTreeMap::new();
     for token in tokens {
         users.entry(&token.user).or_default().push(token);
     }
@@ -312,8 +313,8 @@ mod tests {
     use super::*;
     use oath_core::usersfile::format::Type;
 
-    fn token(line: usize, user: &str, kind: &str) -> Token {
-        Token {
+    fn token(line: usize, user: &str, kind: &str) -> UsableToken {
+        UsableToken {
             line,
             user: user.into(),
             token_type: Type::parse(kind.as_bytes()).unwrap(),

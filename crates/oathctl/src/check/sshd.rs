@@ -1,4 +1,4 @@
-//! What sshd does with the module: its effective settings, as `sshd -T` prints them.
+//! Checks sshd's effective settings, as `sshd -T` prints them.
 
 use std::collections::HashMap;
 
@@ -23,8 +23,8 @@ impl<'a> Settings<'a> {
         self.0.get(name).is_some_and(|is| *is == value)
     }
 
-    /// What keeps the prompt from appearing, and what leads around it. `asks` is whether the
-    /// module asks for the code itself, rather than to take what was typed as the password.
+    /// Settings that prevent the prompt, and ways to log in without it. `asks` is whether the module
+    /// prompts for the code itself instead of taking it from what was typed as the password.
     pub fn check(&self, asks: bool) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut add = |severity, problem: String, advice: &str| {
@@ -100,7 +100,7 @@ impl<'a> Settings<'a> {
 
     /// Whether everybody who is asked for a code has shown a key or a ticket as well. A password
     /// that sshd asks for is checked by the same lines of PAM.
-    pub fn asks_besides(&self) -> bool {
+    pub fn requires_key(&self) -> bool {
         let methods = self.methods();
         let shows_more = |list: &&str| {
             list.split(',').any(|method| {

@@ -23,7 +23,7 @@ pub struct Surroundings<'a> {
     /// Whether the modules that the services name are those of this system.
     pub has_own_modules: bool,
     /// Whether the program asks for something else besides PAM, such as sshd for a key.
-    pub asks_besides: &'a dyn Fn(&str) -> bool,
+    pub requires_key: &'a dyn Fn(&str) -> bool,
 }
 
 /// Who gets in by a service.
@@ -246,7 +246,7 @@ impl Case<'_> {
         let mended = match problem {
             // A key comes first, and is no matter of PAM.
             Problem::NothingNeededWithoutToken | Problem::CodeAlone { .. }
-                if (self.around.asks_besides)(&self.service.name) =>
+                if (self.around.requires_key)(&self.service.name) =>
             {
                 return None;
             }

@@ -1,4 +1,4 @@
-//! The proof that a new token has reached its app: one code.
+//! Asks for one code, to confirm that the user's app has the new token.
 
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
@@ -13,24 +13,24 @@ use oath_core::usersfile::scan::{self, LineStart};
 use zeroize::Zeroizing;
 
 use crate::attempt;
+use crate::config::{Config, Service};
 use crate::drift::Drift;
 use crate::error::Error;
 use crate::output;
-use crate::system::{Service, System};
 use crate::terminal::Terminal;
 use crate::tokens::DisplayName;
 
-/// Asks for a code until one is right; returns the line to write. A code that counts events is
-/// used up by that, and recorded.
-pub fn ask(
+/// Asks for a code until one is right; returns the line to write. The code of an HOTP token is
+/// used up by this, and recorded in the line.
+pub fn ask_for_code(
     terminal: &Terminal,
     token: &Token,
     service: &Service,
-    system: &System,
+    config: &Config,
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
     const TRIES: usize = 3;
     let line = token.line();
-    // The code alone is asked for.
+    // The PIN is not asked for here.
     let options = Options {
         ignore_pin: true,
         window: service.options.window,
@@ -39,7 +39,7 @@ pub fn ask(
     let lines = user_lines(&line, &token.user)?;
     for _ in 0..TRIES {
         let otp = terminal.ask_code("The code that the app shows now: ")?;
-        let now = system.now()?;
+        let now = config.now()?;
         let decision = attempt::decide(&lines, None, otp.as_bytes(), &options, now)?;
         match (decision.verdict, token.token_type.moving_factor) {
             (
@@ -57,7 +57,7 @@ pub fn ask(
                 let drift = Entry::parse(&line)
                     .zip(Code::parse(otp.as_bytes()))
                     .and_then(|(entry, code)| Drift::find(&entry, &code, now).ok().flatten());
-                output::complain(&match drift {
+                output::error(&match drift {
                     Some(drift) => format!("{drift}, more than {service} allows; try again"),
                     None => "that is not the code; try again".into(),
                 });
@@ -70,7 +70,7 @@ pub fn ask(
     )))
 }
 
-/// The line as a login finds it.
+/// The line as a login reads it.
 fn user_lines(line: &[u8], user: &[u8]) -> Result<Vec<UserLine>, Error> {
     let mut lines = Vec::new();
     scan::lines_of(line, LineStart::default(), user, |line| {
