@@ -254,7 +254,7 @@ impl Add {
     }
 
     fn warn(&self, config: &Config, token: &Token) {
-        if token.secret.len() < secret::SHORTEST {
+        if token.secret.len() < secret::MIN_LENGTH {
             output::warn("the secret has fewer than 128 bits, the least that RFC 4226 allows");
         }
         for warning in otpauth::compatibility_warnings(token) {

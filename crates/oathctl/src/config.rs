@@ -155,7 +155,7 @@ impl Config {
         let mut message = String::from("the PAM configuration names several usersfiles:");
         for found in &module_lines {
             let usersfile = Path::new(&found.options.usersfile).display();
-            message += &format!("\n  {usersfile} ({}:{})", found.file.display(), found.line);
+            message += &format!("\n  {usersfile} ({})", found.place);
         }
         message += "\nsay which with --usersfile FILE";
         Err(Error::usage(message))
@@ -221,11 +221,8 @@ impl Config {
             if found.lets_unknown_users_pass() {
                 output::warn(&format!(
                     "{user} has no token now, and {} asks users without a token for no code \
-                     ({}:{}, {})",
-                    found.service,
-                    found.file.display(),
-                    found.line,
-                    found.control
+                     ({}, {})",
+                    found.service, found.place, found.control
                 ));
             }
         }

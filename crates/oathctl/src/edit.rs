@@ -220,7 +220,7 @@ fn problems(document: &Document) -> Vec<(usize, String)> {
         Some(entry) => tokens::check(&entry)
             .err()
             .map(|malformed| malformed.to_string()),
-        None => looks_like_a_token(text).then(|| {
+        None => tokens::begins_as_type(text).then(|| {
             "looks like a token's, but field 1 (TYPE) is none that is known, \
              or field 2 (USER) is missing"
                 .into()
@@ -230,13 +230,6 @@ fn problems(document: &Document) -> Vec<(usize, String)> {
         .lines()
         .filter_map(|line| Some((line.number, of_line(line.text)?)))
         .collect()
-}
-
-/// Whether a line begins as a TYPE does, known or not.
-fn looks_like_a_token(text: &[u8]) -> bool {
-    let start = text.trim_ascii_start();
-    let start = start.get(..4).unwrap_or_default().to_ascii_uppercase();
-    start == b"HOTP" || start == b"TOTP"
 }
 
 /// Prints the problems and asks what to do, with visudo's answers. An error leaves the file as it
@@ -285,7 +278,7 @@ fn redacted(line: &[u8]) -> String {
     let token = tokens::uncommented(line);
     let mark = fields(line).count() - fields(token).count();
     let is_sound = Entry::parse(token).is_some_and(|entry| tokens::check(&entry).is_ok());
-    let is_token = is_sound || looks_like_a_token(token);
+    let is_token = is_sound || tokens::begins_as_type(token);
     let redact = |(at, word): (usize, &[u8])| {
         let word = printable(word);
         match at.checked_sub(mark).filter(|_| is_token) {

@@ -60,12 +60,10 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
     Ok(Contents { bytes, uid })
 }
 
-/// Reads standard input to its end, past the standard library's buffer, which is not wiped.
+/// Reads standard input to its end.
 pub fn read_stdin() -> Result<Zeroizing<Vec<u8>>, Error> {
-    io::stdin()
-        .as_fd()
-        .try_clone_to_owned()
-        .and_then(|stdin| read_at_most(&File::from(stdin), MAX_TRUSTED.0))
+    unbuffered_stdin()
+        .and_then(|stdin| read_at_most(&stdin, MAX_TRUSTED.0))
         .map_err(Error::io("read standard input"))?
         .ok_or_else(|| {
             Error::failed(format!(
@@ -73,6 +71,11 @@ pub fn read_stdin() -> Result<Zeroizing<Vec<u8>>, Error> {
                 MAX_TRUSTED.1
             ))
         })
+}
+
+/// Standard input without the standard library's buffer, which is never wiped.
+pub fn unbuffered_stdin() -> io::Result<File> {
+    io::stdin().as_fd().try_clone_to_owned().map(File::from)
 }
 
 /// Reads to the end, or returns `None` past `limit` bytes. The buffer does not grow, since that

@@ -60,6 +60,12 @@ pub fn check(entry: &Entry) -> Result<(), Malformed> {
     entry.last_used.time().map(drop)
 }
 
+/// Whether a line begins as a TYPE does, known or not.
+pub fn begins_as_type(line: &[u8]) -> bool {
+    let start = line.trim_ascii_start().get(..4).unwrap_or_default();
+    start.eq_ignore_ascii_case(b"HOTP") || start.eq_ignore_ascii_case(b"TOTP")
+}
+
 /// The line that disables a token.
 pub fn disabled(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     Some(Zeroizing::new([DISABLED, text].concat()))
@@ -106,14 +112,16 @@ pub fn remove(document: &mut Document, line: usize) {
 
 /// USER on the command line: a name that can stand in a usersfile.
 pub fn user_name() -> impl TypedValueParser<Value = OsString> {
-    OsStringValueParser::new().try_map(|name| {
-        let unfit = |byte: &u8| byte.is_ascii_whitespace() || byte.is_ascii_control();
-        if name.is_empty() || name.as_bytes().iter().any(unfit) {
-            Err("a user's name has no white space in it")
-        } else {
-            Ok(name)
-        }
+    OsStringValueParser::new().try_map(|name| match is_user_name(&name) {
+        true => Ok(name),
+        false => Err("a user's name has no white space in it"),
     })
+}
+
+/// Whether a name can be a USER field.
+pub fn is_user_name(name: &OsStr) -> bool {
+    let separates = |byte: &u8| byte.is_ascii_whitespace() || byte.is_ascii_control();
+    !name.is_empty() && !name.as_bytes().iter().any(separates)
 }
 
 /// Which token a command works on: the user, and with several tokens the line.

@@ -8,6 +8,8 @@ use oath_core::usersfile::format::Field;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::stack::Place;
+
 /// How bad it is. The exit code is that of the worst finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -84,6 +86,16 @@ impl Finding {
             advice: advice.into(),
             fix: None,
         }
+    }
+
+    /// A finding about a line of the PAM configuration.
+    pub fn of_line(
+        severity: Severity,
+        place: &Place,
+        problem: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Finding {
+        Finding::new(severity, &place.file, problem, advice).at_line(place.line)
     }
 
     pub fn at_line(self, line: usize) -> Finding {

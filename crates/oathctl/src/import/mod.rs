@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::files;
 use crate::output::{self, printable};
-use crate::tokens::user_name;
+use crate::tokens::{is_user_name, user_name};
 use token::{ImportItem, ImportedToken};
 
 /// Import tokens from other programs
@@ -252,8 +252,7 @@ impl Import {
                 None => format!("{shown} has no account on this system; {SAY}"),
             });
         }
-        let unfit = |byte: &u8| byte.is_ascii_whitespace() || byte.is_ascii_control();
-        if name.is_empty() || name.as_bytes().iter().any(unfit) {
+        if !is_user_name(name) {
             return Err(format!("\"{shown}\" cannot stand in a usersfile; {SAY}"));
         }
         Ok(name.clone())

@@ -3,6 +3,8 @@
 //! Pure: the text, the accounts and the time are arguments. What a line means is parsed by
 //! [`Entry`]; this guesses what a line that means something else was intended to be.
 
+mod shape;
+
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
@@ -19,9 +21,10 @@ use zeroize::Zeroizing;
 
 use super::finding::{Finding, Fix, Severity};
 use crate::output::printable;
+use crate::secret::{MIN_LENGTH, is_hex};
+use crate::tokens::begins_as_type;
+use shape::{is_base32, is_like_a_secret, is_number, is_published};
 
-/// The least length of a secret in bytes (RFC 4226, section 4, R6).
-const SHORTEST_SECRET: usize = 16;
 /// A counter that no token reaches: one code a second for thirty thousand years.
 const LAST_EVENT: u64 = 1 << 40;
 
@@ -154,7 +157,7 @@ impl<'a> Line<'a> {
             return None;
         }
         if let Some(type_text) = first.strip_prefix(BYTE_ORDER_MARK) {
-            return is_like_a_type(type_text).then(|| {
+            return begins_as_type(type_text).then(|| {
                 self.finding(
                     context,
                     Severity::Error,
@@ -163,7 +166,7 @@ impl<'a> Line<'a> {
                 )
             });
         }
-        if !is_like_a_type(first) {
+        if !begins_as_type(first) {
             return Some(self.finding(
                 context,
                 Severity::Warning,
@@ -374,7 +377,7 @@ impl<'a> Line<'a> {
         let joined: Zeroizing<Vec<u8>> = Zeroizing::new(groups.concat());
         let secret = joined.strip_prefix(b"base32:").unwrap_or(&joined);
         let is_whole = is_hex(secret) && secret.len() % 2 == 0 || is_base32(secret);
-        let is_short = first.len() < 2 * SHORTEST_SECRET && rest.len() > 2;
+        let is_short = first.len() < 2 * MIN_LENGTH && rest.len() > 2;
         (is_whole && (!is_last_used || is_short)).then(|| {
             self.finding(
                 context,
@@ -467,7 +470,7 @@ impl<'a> Line<'a> {
                     .in_field(Field::Secret),
             );
         }
-        (secret.len() < SHORTEST_SECRET).then(|| {
+        (secret.len() < MIN_LENGTH).then(|| {
             self.finding(
                 context,
                 Severity::Warning,
@@ -566,47 +569,4 @@ impl<'a> Line<'a> {
         }
         findings
     }
-}
-
-/// Whether a field begins as a TYPE does, known or not.
-fn is_like_a_type(text: &[u8]) -> bool {
-    text.get(..4).is_some_and(|start| {
-        start.eq_ignore_ascii_case(b"HOTP") || start.eq_ignore_ascii_case(b"TOTP")
-    })
-}
-
-fn is_number(text: &[u8]) -> bool {
-    text.iter().all(u8::is_ascii_digit)
-}
-
-fn is_hex(text: &[u8]) -> bool {
-    text.iter().all(u8::is_ascii_hexdigit)
-}
-
-/// Whether a text is base32 and nothing else: it has letters that hexadecimal has not, and a
-/// length that bytes can have.
-fn is_base32(text: &[u8]) -> bool {
-    const SHORTEST: usize = 8;
-    let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
-    let digits = &text[..text.len() - padding];
-    digits.len() >= SHORTEST
-        && matches!(digits.len() % 8, 0 | 2 | 4 | 5 | 7)
-        && !is_hex(digits)
-        && format::parse_secret(&[b"base32:", text].concat()).is_ok()
-}
-
-/// Whether a field, whichever it is, may hold a secret and is not to be shown.
-fn is_like_a_secret(text: &[u8]) -> bool {
-    text.len() >= 2 * SHORTEST_SECRET && is_hex(text)
-        || text.starts_with(b"base32:")
-        || text.len() >= SHORTEST_SECRET && is_base32(text)
-}
-
-/// Whether the secret is one of those published as examples.
-fn is_published(secret: &[u8]) -> bool {
-    /// RFC 4226 and 6238, cut to 20, 32 or 64 bytes.
-    const RFC_SEED: &[u8] = b"1234567890123456789012345678901234567890123456789012345678901234";
-    /// JBSWY3DPEHPK3PXP.
-    const HELLO: &[u8] = b"Hello!\xde\xad\xbe\xef";
-    RFC_SEED.starts_with(secret) || secret == HELLO
 }

@@ -21,7 +21,7 @@ const FEWEST_GUESSES: f64 = 10_000.0;
 
 /// A line of the PAM configuration that names the module.
 #[derive(Serialize)]
-pub struct Service {
+pub struct ServiceArguments {
     services: Vec<String>,
     file: PathBuf,
     line: usize,
@@ -29,30 +29,33 @@ pub struct Service {
     arguments: String,
     /// The file that the module uses, also where no argument names it.
     usersfile: String,
+    #[serde(skip)]
+    names_usersfile: bool,
 }
 
-impl Service {
-    pub fn of(line: &ModuleLine) -> Service {
-        Service {
+impl ServiceArguments {
+    pub fn of(line: &ModuleLine) -> ServiceArguments {
+        ServiceArguments {
             services: line.services.clone(),
-            file: line.file.clone(),
-            line: line.line,
+            file: line.place.file.clone(),
+            line: line.place.line,
             control: line.control.clone(),
             arguments: line.arguments.clone(),
             usersfile: line.options.usersfile.to_string_lossy().into_owned(),
+            names_usersfile: line.names_usersfile,
         }
     }
 }
 
 /// `sshd: required pam_oath.so window=20 (usersfile=/etc/users.oath)`
-impl fmt::Display for Service {
+impl fmt::Display for ServiceArguments {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let services = self.services.join(", ");
         write!(f, "{services}: {} pam_oath.so", self.control)?;
         if !self.arguments.is_empty() {
             write!(f, " {}", self.arguments)?;
         }
-        if !self.arguments.contains("usersfile=") {
+        if !self.names_usersfile {
             write!(f, " (usersfile={})", self.usersfile)?;
         }
         Ok(())
@@ -63,7 +66,7 @@ impl fmt::Display for Service {
 pub fn check_line(line: &ModuleLine, usersfile_exists: Option<bool>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |severity, problem: String, advice: &str| {
-        findings.push(Finding::new(severity, &line.file, problem, advice).at_line(line.line));
+        findings.push(Finding::of_line(severity, &line.place, problem, advice));
     };
     for warning in &line.warnings {
         add(
@@ -79,11 +82,15 @@ pub fn check_line(line: &ModuleLine, usersfile_exists: Option<bool>) -> Vec<Find
             "remove it: it is for trying a configuration out",
         );
     }
-    for (is_set, name) in [
+    let that_excuse: Vec<&str> = [
         (line.options.no_usersfile_okay, "no_usersfile_okay"),
         (line.options.null_ok, "nullok"),
-    ] {
-        if is_set && usersfile_exists == Some(false) {
+    ]
+    .into_iter()
+    .filter_map(|(is_set, name)| is_set.then_some(name))
+    .collect();
+    for name in &that_excuse {
+        if usersfile_exists == Some(false) {
             add(
                 Severity::Warning,
                 format!(
@@ -95,11 +102,8 @@ pub fn check_line(line: &ModuleLine, usersfile_exists: Option<bool>) -> Vec<Find
         }
     }
     let in_home = Template::new(&line.options.usersfile).names_home();
-    for (is_set, name) in [
-        (line.options.no_usersfile_okay, "no_usersfile_okay"),
-        (line.options.null_ok, "nullok"),
-    ] {
-        if is_set && in_home {
+    for name in &that_excuse {
+        if in_home {
             add(
                 Severity::Warning,
                 format!(
@@ -121,10 +125,9 @@ pub fn check_together(lines: &[&ModuleLine]) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     let mut add = |other: &ModuleLine, problem: String, advice: &str| {
-        let finding = Finding::new(Severity::Warning, &other.file, problem, advice);
-        findings.push(finding.at_line(other.line));
+        let finding = Finding::of_line(Severity::Warning, &other.place, problem, advice);
+        findings.push(finding);
     };
-    let place = |line: &ModuleLine| format!("{}:{}", line.file.display(), line.line);
     let written = |name: &str, value: Option<String>| match value {
         Some(value) => format!("{name}={value}"),
         None => format!("no {name}="),
@@ -140,9 +143,7 @@ pub fn check_together(lines: &[&ModuleLine]) -> Vec<Finding> {
             format!(
                 "has window={}, and {} has window={} for the same usersfile, so that a code that \
                  one service takes is wrong for the other",
-                other.options.window,
-                place(first),
-                first.options.window
+                other.options.window, first.place, first.options.window
             ),
             "write the same window= in both",
         );
@@ -157,7 +158,7 @@ pub fn check_together(lines: &[&ModuleLine]) -> Vec<Finding> {
                 "has {}, and {} has {} for the same usersfile, so that what is typed in one \
                  service is wrong in the other",
                 digits(other),
-                place(first),
+                first.place,
                 digits(first)
             ),
             "write the same digits= in both",
@@ -176,7 +177,7 @@ pub fn check_together(lines: &[&ModuleLine]) -> Vec<Finding> {
                 "does not have the readonly_ok={} of {} for the same usersfile, so that a code \
                  that was recorded there alone is good once more here",
                 folder.to_string_lossy(),
-                place(with)
+                with.place
             ),
             "write the same readonly_ok= in both",
         );
@@ -188,7 +189,7 @@ pub fn check_together(lines: &[&ModuleLine]) -> Vec<Finding> {
 pub fn check_tokens(line: &ModuleLine, tokens: &[UsableToken]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |severity, problem: String, advice: String| {
-        findings.push(Finding::new(severity, &line.file, problem, advice).at_line(line.line));
+        findings.push(Finding::of_line(severity, &line.place, problem, advice));
     };
     let asks_pin = |token: &&UsableToken| token.has_pin && !line.options.ignore_pin;
     match line.options.code_length() {
