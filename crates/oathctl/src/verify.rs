@@ -15,11 +15,11 @@ use oath_core::usersfile::edit::Document;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::config::{Config, Service};
 use crate::drift::Drift;
 use crate::error::Error;
 use crate::output;
 use crate::secret;
-use crate::system::{Service, System};
 use crate::terminal::Terminal;
 use crate::tokens::{DisplayName, user_name};
 
@@ -72,16 +72,16 @@ struct Answer {
 }
 
 impl Verify {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let mut service = system.service(self.service.as_deref())?;
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        let mut service = config.service(self.service.as_deref())?;
         service.options.window = self.window.unwrap_or(service.options.window);
         let response = self.response(&service)?;
         let response = response.as_bytes();
-        let now = system.now()?;
+        let now = config.now()?;
         let options = &service.options;
         let user = Enrolled {
             name: self.user.clone(),
-            usersfile: system.usersfile(Some(&self.user))?,
+            usersfile: config.usersfile(Some(&self.user))?,
             look: None,
         };
         let store = FileStore::new(&user, options.journal_folder.as_deref());
