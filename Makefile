@@ -3,6 +3,7 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 MODULE := $(TARGET)/release/libpam_oath.so
 
 .PHONY: help build test check bench demo install uninstall deb rpm deny fuzz mutants
+.PHONY: msrv 32bit musl miri advisories
 
 help:
 	@echo 'make build   the module, $(MODULE:$(CURDIR)/%=%)'
@@ -13,6 +14,10 @@ help:
 	@echo 'make install, make uninstall   PREFIX=/usr/local, DESTDIR=, SECURITYDIR= found'
 	@echo 'make deb, make rpm             packages, in $(TARGET:$(CURDIR)/%=%)/packages'
 	@echo 'make deny    licences and sources of the dependencies, with cargo-deny'
+	@echo 'make advisories   the same, and their known weaknesses; needs github.com'
+	@echo 'make msrv    the tests that need no root, with the oldest Rust that is supported'
+	@echo 'make 32bit, make musl   all code checked, and the library tested, for i686 and for musl'
+	@echo 'make miri    the modules without system calls under Miri; needs nightly Rust'
 	@echo 'make mutants   whether the tests notice when the change since MUTANTS_SINCE is broken'
 	@echo 'make fuzz    each fuzzer for FUZZ_SECONDS (60); needs nightly Rust, cargo-fuzz and g++'
 	@echo 'cargo test   the tests that need neither root nor more packages'
@@ -65,6 +70,10 @@ deny:
 	scripts/cargo-tool cargo-deny 0.18.3
 	$(TARGET)/tools/bin/cargo-deny --all-features check bans licenses sources
 
+# What a public host's CI runs besides .ci/run: .github/workflows/ci.yml.
+msrv 32bit musl miri advisories:
+	scripts/ci-$@
+
 # Not part of CI: a change of some files takes an hour.
 MUTANTS_SINCE ?= HEAD~1
 mutants:
@@ -78,7 +87,7 @@ FUZZERS := usersfile arguments whole_login
 FUZZ_SECONDS ?= 60
 
 # What makes one fail goes to fuzz/artifacts/. With the fix it moves to fuzz/seeds/, where
-# tests/bytes.rs finds it.
+# tests/conformance/bytes.rs finds it.
 fuzz:
 	@cargo +nightly fuzz --version >/dev/null || { \
 	    echo 'Run: rustup toolchain install nightly && cargo install cargo-fuzz' >&2; \

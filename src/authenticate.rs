@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use oath_core::attempt::{self, Answer, Attempts, Origin};
 use oath_core::fs::{self, Deadline};
 use oath_core::login::Refusal;
+use oath_core::lookup::{Enrolled, Found, Lookup, look_up};
 use oath_core::options::Options;
 use oath_core::store::FileStore;
-use oath_core::subject::{self, Found, Known, Subject};
 use oath_core::sys;
 use oath_core::usersfile::{self, Template};
 
@@ -55,34 +55,30 @@ fn reason(code: c_int) -> String {
 }
 
 impl Error {
-    /// What PAM is told, of what pam_sm_authenticate(3) lets a module return. When in doubt it is
-    /// a denial: only a user who certainly has no token is unknown, since stacks let unknown users
-    /// pass.
-    pub fn return_code(&self) -> c_int {
+    /// What PAM is told, of what pam_sm_authenticate(3) lets a module return, and how much it
+    /// matters in the log. When in doubt it is a denial: only a user who certainly has no token is
+    /// unknown, since stacks let unknown users pass.
+    fn code_and_priority(&self) -> (c_int, Priority) {
+        use pam_sys::{PAM_ABORT, PAM_AUTH_ERR, PAM_CONV_AGAIN, PAM_INCOMPLETE, PAM_USER_UNKNOWN};
         match self {
+            Error::UserUnknown(_) => (PAM_USER_UNKNOWN, Priority::Info),
             Error::Pam { code, .. } => match *code {
                 // The application calls again once it has the answer.
-                pam_sys::PAM_CONV_AGAIN => pam_sys::PAM_INCOMPLETE,
-                pam_sys::PAM_ABORT => pam_sys::PAM_ABORT,
-                _ => pam_sys::PAM_AUTH_ERR,
+                PAM_CONV_AGAIN => (PAM_INCOMPLETE, Priority::Notice),
+                PAM_ABORT => (PAM_ABORT, Priority::Notice),
+                _ => (PAM_AUTH_ERR, Priority::Notice),
             },
-            Error::UserUnknown(_) => pam_sys::PAM_USER_UNKNOWN,
-            Error::NoUser | Error::NoResponse | Error::NoStackedToken | Error::Attempt(_) => {
-                pam_sys::PAM_AUTH_ERR
-            }
-        }
-    }
-
-    fn priority(&self) -> Priority {
-        match self {
-            Error::UserUnknown(_) => Priority::Info,
+            Error::NoResponse | Error::NoUser => (PAM_AUTH_ERR, Priority::Notice),
+            Error::NoStackedToken => (PAM_AUTH_ERR, Priority::Error),
             Error::Attempt(error) => match error {
-                attempt::Error::Refused(Refusal::MalformedLine { .. }) => Priority::Error,
-                attempt::Error::Refused(_) | attempt::Error::TooEarly { .. } => Priority::Notice,
-                _ => Priority::Error,
+                attempt::Error::Refused(Refusal::MalformedLine { .. }) => {
+                    (PAM_AUTH_ERR, Priority::Error)
+                }
+                attempt::Error::Refused(_) | attempt::Error::TooEarly { .. } => {
+                    (PAM_AUTH_ERR, Priority::Notice)
+                }
+                _ => (PAM_AUTH_ERR, Priority::Error),
             },
-            Error::NoResponse | Error::NoUser | Error::Pam { .. } => Priority::Notice,
-            Error::NoStackedToken => Priority::Error,
         }
     }
 
@@ -133,11 +129,12 @@ pub fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
                 Error::UserUnknown(_) => "unknown",
                 _ => "refused",
             };
-            handle.log_outcome(error.priority(), &format!("{outcome}: {error}"), &who);
+            let (code, priority) = error.code_and_priority();
+            handle.log_outcome(priority, &format!("{outcome}: {error}"), &who);
             if !options.always_ok {
                 return match error {
                     Error::UserUnknown(_) if options.null_ok => pam_sys::PAM_IGNORE,
-                    error => error.return_code(),
+                    _ => code,
                 };
             }
             let message = "accepted all the same because of alwaysok";
@@ -166,23 +163,23 @@ impl Login<'_> {
 
         // Without the lock: does the user have a token at all? If the file cannot be used, the
         // user is asked like any other, and the attempt below says why it fails.
-        let subject = match self.find(&typed, &deadline) {
-            Ok(Subject::NoUsersfile(_)) if options.no_usersfile_okay => {
+        let lookup = match self.find(&typed, &deadline) {
+            Ok(Lookup::NoUsersfile(_)) if options.no_usersfile_okay => {
                 return Ok(Success::NoUsersfile);
             }
-            Ok(Subject::Unknown(path)) => return Err(Error::UserUnknown(path)),
-            Ok(Subject::NoUsersfile(path)) if options.null_ok => {
+            Ok(Lookup::Unknown(path)) => return Err(Error::UserUnknown(path)),
+            Ok(Lookup::NoUsersfile(path)) if options.null_ok => {
                 return Err(Error::UserUnknown(path));
             }
-            subject => subject,
+            lookup => lookup,
         };
-        let mut known = subject.ok().and_then(Subject::known);
+        let mut user = lookup.ok().and_then(Lookup::enrolled);
 
         let mut attempts = Attempts::new(options, &deadline);
         if options.use_first_pass || options.try_first_pass {
             if let Some(token) = handle.authtok()? {
                 let answer =
-                    self.attempt(&mut known, &typed, &mut attempts, (&token, Origin::Stacked));
+                    self.attempt(&mut user, &typed, &mut attempts, (&token, Origin::Stacked));
                 let is_refused = matches!(answer.result, Err(attempt::Error::Refused(_)));
                 if options.use_first_pass || !is_refused {
                     return self.answer(answer);
@@ -196,7 +193,7 @@ impl Login<'_> {
         let prompt = options.prompt_for(&typed, sys::host_name);
         let response = deadline.except(|| handle.prompt(&prompt, options.echo))?;
         let answer = self.attempt(
-            &mut known,
+            &mut user,
             &typed,
             &mut attempts,
             (&response, Origin::Prompt),
@@ -207,40 +204,40 @@ impl Login<'_> {
     /// Checks one response. A user whose token could not be looked for is looked for again.
     fn attempt<'r>(
         &mut self,
-        known: &mut Option<Known>,
+        user: &mut Option<Enrolled>,
         typed: &OsStr,
         attempts: &mut Attempts,
         (response, origin): (&'r [u8], Origin),
     ) -> Answer<'r> {
-        let found = match known {
-            Some(known) => Ok(&*known),
+        let found = match user {
+            Some(user) => Ok(&*user),
             None => match self.find(typed, attempts.deadline()) {
-                Ok(Subject::Known(found)) => Ok(&*known.insert(found)),
-                Ok(Subject::Unknown(_)) => Err(Refusal::NoToken.into()),
-                Ok(Subject::NoUsersfile(path)) => {
+                Ok(Lookup::Enrolled(found)) => Ok(&*user.insert(found)),
+                Ok(Lookup::Unknown(_)) => Err(Refusal::NoToken.into()),
+                Ok(Lookup::NoUsersfile(path)) => {
                     Err(usersfile::Error::from(fs::Error::Missing(path)).into())
                 }
                 Err(error) => Err(error.into()),
             },
         };
         match found {
-            Ok(known) => {
+            Ok(user) => {
                 let journal_folder = self.options.journal_folder.as_deref();
-                attempts.attempt(&FileStore::new(known, journal_folder), response, origin)
+                attempts.attempt(&FileStore::new(user, journal_folder), response, origin)
             }
             Err(error) => Answer::error(error, response, self.options),
         }
     }
 
     /// Looks for the user, and notes the name for the log.
-    fn find(&mut self, typed: &OsStr, deadline: &Deadline) -> Result<Subject, usersfile::Error> {
+    fn find(&mut self, typed: &OsStr, deadline: &Deadline) -> Result<Lookup, usersfile::Error> {
         let template = Template::new(&self.options.usersfile);
-        let Found { subject, account } = subject::find(template, typed, deadline);
-        self.user = match &subject {
-            Ok(Subject::Known(known)) => Some(known.name.clone()),
+        let Found { lookup, account } = look_up(template, typed, deadline);
+        self.user = match &lookup {
+            Ok(Lookup::Enrolled(user)) => Some(user.name.clone()),
             _ => account,
         };
-        subject
+        lookup
     }
 
     /// Logs what the administrator should know, leaves what was typed before the code as

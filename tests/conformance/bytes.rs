@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -145,17 +144,11 @@ proptest! {
     }
 }
 
-/// Logs alice in with a file of these bytes, at once.
+/// Logs alice in with a file of these bytes.
 #[track_caller]
 fn log_in_with(file: &[u8], args: &str) -> Outcome {
     let scene = Scene::new().usersfile(file).args(args);
-    let start = Instant::now();
     let outcome = scene.login("alice").types(FIRST_CODE);
-    assert!(
-        start.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        start.elapsed()
-    );
     if outcome.rc != "SUCCESS" {
         assert!(
             fs::read(scene.path()).unwrap() == file,

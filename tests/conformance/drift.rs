@@ -154,6 +154,44 @@ fn the_clock_is_learned_only_from_a_step_that_the_secret_proves() {
 }
 
 #[test]
+fn the_clock_is_known_after_a_code_of_another_length_too() {
+    let ahead = 600;
+    let token = |digits| Token::new(SECRET).digits(digits);
+    let code = |digits, step: i64| token(digits).code_at(NOON + ahead, 30, step);
+    let line = format!(
+        "HOTP/T30/8\talice\t-\t{SECRET}\t{}\t{}\t2026-01-15T12:00:00L\n",
+        (NOON + ahead) / 30,
+        code(8, 0)
+    );
+    let scene = scene("drift window=3").usersfile(line);
+    let at_door = scene.twin("door").args("drift window=3 digits=6");
+    assert_rc(
+        &at_door.at(NOON + 30).login("alice").types(code(6, 1)),
+        "SUCCESS",
+    );
+    assert_rc(
+        &scene.at(NOON + 60).login("alice").types(code(8, 2)),
+        "SUCCESS",
+    );
+}
+
+#[test]
+fn a_code_of_another_length_too_far_off_to_be_found_again_is_refused() {
+    let ahead = 1990 * 30;
+    let token = |digits| Token::new(SECRET).digits(digits);
+    let code = |digits, step: i64| token(digits).code_at(NOON + ahead, 30, step);
+    let line = format!(
+        "HOTP/T30/8\talice\t-\t{SECRET}\t{}\t{}\t2026-01-15T12:00:00L\n",
+        (NOON + ahead) / 30,
+        code(8, 0)
+    );
+    let scene = scene("drift window=1000").usersfile(line);
+    let at_door = scene.twin("door").args("drift window=1000 digits=6");
+    assert_rc(&at_door.login("alice").types(code(6, 1)), "AUTH_ERR");
+    assert_rc(&scene.login("alice").types(code(8, 1)), "SUCCESS");
+}
+
+#[test]
 fn it_moves_by_no_more_than_the_window_at_once() {
     let mut scene = scene("drift").usersfile(after_a_login(330, "2026-01-15T12:00:00L"));
     let mut ahead = 330;

@@ -302,6 +302,21 @@ fn an_earlier_time_step_is_not_good_after_a_later_one_that_the_journal_holds_in_
 
 #[test]
 #[ignore = "needs root: run `make test`"]
+fn no_code_is_good_twice_where_the_counter_goes_past_its_largest_number() {
+    let scene = scene();
+    let line = format!("{}\t-1\n", line().trim_end());
+    let disk = disk_under(&scene, &line);
+    disk.make_read_only();
+    assert_rc(&scene.login("alice").types(code(2)), "SUCCESS");
+    for used in [1, 2, 1, 0, u64::MAX] {
+        assert_rc(&scene.login("alice").types(code(used)), "AUTH_ERR");
+    }
+    assert_rc(&scene.login("alice").types(code(3)), "SUCCESS");
+    disk.make_writable();
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
 fn a_line_that_breaks_off_before_the_token_takes_no_record_away_from_the_journal() {
     let usersfile = format!("HOTP\talice\t+\n{}", line());
     let scene = scene();

@@ -1169,6 +1169,31 @@ fn a_home_on_a_file_system_of_fstab_that_is_not_mounted_is_none_without_a_usersf
 }
 
 #[test]
+#[ignore = "needs root, to mount: run `make test`"]
+fn a_folder_on_a_file_system_of_fstab_that_is_not_mounted_has_no_usersfile_to_be_without() {
+    let fstab = tempfile::NamedTempFile::new().unwrap();
+    bind(fstab.path(), "/etc/fstab");
+    for args in WITHOUT_USERSFILE {
+        for file in ["users.oath", "${USER}.oath"] {
+            let scene = Scene::new().args(args);
+            let folder = scene.folder().display().to_string();
+            // Unknown and passed over alone would be no login.
+            let scene = scene
+                .usersfile_option(&format!("usersfile={folder}/{file}"))
+                .control("required pam_permit.so\nauth required");
+            for (lines, rc) in [
+                (String::new(), "SUCCESS"),
+                (format!("/dev/sdz1 {folder} ext4 nofail 0 2\n"), "AUTH_ERR"),
+            ] {
+                fs::write(fstab.path(), lines).unwrap();
+                let outcome = scene.login("root").types(code(0));
+                assert_eq!(outcome.rc, rc, "{args}, {file}: {outcome:#?}");
+            }
+        }
+    }
+}
+
+#[test]
 #[ignore = "needs root and libnss-wrapper: run `make test`"]
 fn root_held_down_passes_a_folder_by_the_users_own_group() {
     let mut home = in_her_home("alice", "daemon");

@@ -431,6 +431,32 @@ fn while_a_login_waits(scene: &Scene, login: Login, act: impl FnOnce()) -> Outco
 }
 
 #[test]
+fn a_login_that_waited_while_another_was_recorded_is_within_the_grace_of_that() {
+    let alice = User::number(0);
+    let unix_time = || {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap().as_secs() as i64
+    };
+    let soon = unix_time() + 2;
+    let other = Scene::new().usersfile(alice.line()).at(soon);
+    assert_eq!(other.login(&alice.name).types(alice.code(0)).rc, "SUCCESS");
+    let recorded = other.usersfile_now().unwrap();
+
+    let scene = Scene::new()
+        .usersfile(alice.line())
+        .args("allow_replayed_otp_within=60")
+        .in_real_time();
+    let login = scene.login(&alice.name).typing(alice.code(0));
+    let outcome = while_a_login_waits(&scene, login, || {
+        scene.write_usersfile(&recorded);
+        while unix_time() < soon {
+            sleep(Duration::from_millis(10));
+        }
+    });
+    assert_eq!(outcome.rc, "SUCCESS", "{outcome:?}");
+}
+
+#[test]
 fn a_file_that_is_moved_and_linked_to_while_a_login_waits_is_the_one_that_is_replaced() {
     let alice = User::number(0);
     let scene = Scene::new().usersfile(alice.line());

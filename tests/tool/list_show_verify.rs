@@ -391,7 +391,7 @@ fn backup_codes_log_in_one_after_the_other_and_are_revoked_when_a_login_has_rewr
 
 #[test]
 #[ignore = "needs libpam-oath: run make test"]
-fn backup_codes_are_good_for_the_original_as_well() {
+fn backup_codes_are_good_for_oath_toolkits_module_as_well() {
     backup_codes_with(Module::Original);
 }
 

@@ -1,4 +1,4 @@
-//! The doctor's walk of a PAM stack, held against the real libpam: `pam_debug.so`, which comes with
+//! The linter's walk of a PAM stack, compared with the real libpam: `pam_debug.so`, which comes with
 //! libpam, returns what its argument says and shows that it was called.
 
 use std::cell::{Cell, RefCell};
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use oathctl::check::stack;
-use oathctl::check::stack::judge::{self, WhoGetsIn};
+use oathctl::check::stack::evaluate::{self, WhoGetsIn};
 use oathctl::check::stack::modules::{self, Role};
 use oathctl::check::stack::parse::{Configuration, Root};
 use oathctl::check::stack::{Entry, Module, ReturnCode, walk};
@@ -347,25 +347,25 @@ fn plausible_line() -> impl Strategy<Value = String> {
     (control, module).prop_map(|(control, module)| format!("auth {control} {module}"))
 }
 
-/// What the judge says of a stack.
-fn by_the_judge(entries: &[Entry]) -> Option<WhoGetsIn> {
+/// Who gets in by a stack.
+fn evaluated(entries: &[Entry]) -> Option<WhoGetsIn> {
     let roles: Vec<Role> = entries
         .iter()
         .map(|entry| match entry.module() {
             Some(module) if module.name() == b"pam_oath.so" => Role::Code {
                 without_token: ReturnCode::USER_UNKNOWN,
                 usersfile: Vec::new(),
-                needs_token: false,
+                needs_authtok: false,
             },
             Some(module) => modules::role(module),
             None => Role::Returns(&[ReturnCode::PERM_DENIED]),
         })
         .collect();
-    Some(judge::judge(entries, &roles)?.who)
+    Some(evaluate::evaluate(entries, &roles)?.who)
 }
 
 #[test]
-fn whoever_libpam_lets_in_the_judge_names() {
+fn whoever_libpam_lets_in_is_named() {
     let scene = Scene::new();
     let mut runner = TestRunner::new(Config {
         cases: 1_000,
@@ -383,7 +383,7 @@ fn whoever_libpam_lets_in_the_judge_names() {
                 let line = format!("auth {how} {}", included.display());
                 lines.insert(at.min(lines.len()), line);
             }
-            // As it is judged, and as it answers one person.
+            // As it is evaluated, and as it answers one user.
             let write = |returned: &dyn Fn(&str) -> Option<&'static str>| {
                 for (name, lines) in [("service", &lines), ("included", &files[1])] {
                     let lines = lines.iter().map(|line| match line.rsplit_once(' ') {
@@ -397,7 +397,7 @@ fn whoever_libpam_lets_in_the_judge_names() {
                 }
             };
             write(&|_| None);
-            let Some(who) = by_the_judge(&stack_of(&scene, "service").entries) else {
+            let Some(who) = evaluated(&stack_of(&scene, "service").entries) else {
                 return Ok(());
             };
             for (password, code, said) in [
@@ -419,7 +419,7 @@ fn whoever_libpam_lets_in_the_judge_names() {
                 });
                 let (rc, _) = by_libpam(&scene, "service").unwrap();
                 entered.set(entered.get() + usize::from(rc == "success"));
-                // The judge also thinks of passwords that one of several modules knows.
+                // It also allows for passwords that one of several modules knows.
                 prop_assert!(
                     rc != "success" || said,
                     "password {password}, code {code}: {who:?}"

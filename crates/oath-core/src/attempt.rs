@@ -211,8 +211,8 @@ impl<'a> Attempts<'a> {
         response: &'r [u8],
         origin: Origin,
     ) -> Result<(Decision<'r>, Vec<Warning>), Error> {
-        if self.options.drift {
-            // Every decision needs it then.
+        if self.options.drift || self.options.replay_grace > 0 {
+            // Nearly every decision needs it then.
             self.zone()?;
         }
         loop {
@@ -319,9 +319,10 @@ impl<'a> Attempts<'a> {
         store: &impl Store,
         response: &'r [u8],
     ) -> Result<(Decision<'r>, Vec<Warning>), Stop<'r>> {
-        let unix_time = self.unix_time()?;
-        let attempt = self.options.attempt(response, unix_time);
         let updated = store.update(self.deadline, |candidates| {
+            // Not earlier: another login may have been recorded while this one waited for a lock.
+            let unix_time = self.unix_time()?;
+            let attempt = self.options.attempt(response, unix_time);
             let known = Known {
                 hashes: &self.hashes,
                 zone: self.zone.get(),

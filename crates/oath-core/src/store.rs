@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use crate::fs::{self, Deadline, Rewrite};
 use crate::local_time::LocalTime;
 use crate::login::{self, Candidate};
+use crate::lookup::Enrolled;
 use crate::state::journal::Journal;
-use crate::subject::Known;
 use crate::usersfile::{self, UserLine};
 
 /// Where the tokens of one user are kept.
@@ -77,13 +77,13 @@ impl fmt::Display for Warning {
 
 /// A usersfile, and with `readonly_ok=` a journal for what is used while it cannot be written.
 pub struct FileStore<'a> {
-    user: &'a Known,
+    user: &'a Enrolled,
     journal_folder: Option<&'a Path>,
 }
 
 impl<'a> FileStore<'a> {
     /// The tokens of `user`, with a journal in this folder if there is one.
-    pub fn new(user: &'a Known, journal_folder: Option<&'a OsStr>) -> FileStore<'a> {
+    pub fn new(user: &'a Enrolled, journal_folder: Option<&'a OsStr>) -> FileStore<'a> {
         FileStore {
             user,
             journal_folder: journal_folder.map(Path::new),
@@ -101,7 +101,7 @@ impl Store for FileStore<'_> {
         deadline: &Deadline,
         mut decide: impl FnMut(&[Candidate]) -> Result<(T, Option<Record>), E>,
     ) -> Result<Updated<T>, E> {
-        let Known {
+        let Enrolled {
             name,
             usersfile,
             prescan,

@@ -15,15 +15,15 @@ use oath_core::usersfile::Usersfile;
 use oath_core::usersfile::format::{MAX_PERIOD, MovingFactor, Token, Type};
 use zeroize::Zeroizing;
 
-use crate::card::Card;
+use crate::config::Config;
 use crate::error::Error;
 use crate::otpauth;
 use crate::output;
-use crate::qr::Picture;
-use crate::system::System;
+use crate::provisioning::Provisioning;
+use crate::qr::QrFile;
 use crate::terminal::Terminal;
 use crate::tokens::{self, DisplayName, user_name};
-use crate::{pin, proof, secret};
+use crate::{confirm, pin, secret};
 
 /// Enrol a user: make a secret, show it as a QR code, and write it once the phone proves it has it
 ///
@@ -43,7 +43,7 @@ pub struct Add {
     #[arg(long, value_name = "SECRET", value_parser = zeroizing())]
     secret: Option<Zeroizing<String>>,
 
-    /// A token that counts events (HOTP, RFC 4226), not time
+    /// A token by counter (HOTP, RFC 4226), not by time
     #[arg(long, conflicts_with = "period")]
     hotp: bool,
 
@@ -93,7 +93,7 @@ pub struct Add {
     #[arg(long)]
     another: bool,
 
-    /// For scripts: secret, URI and line as JSON
+    /// Print secret, URI and line as JSON, for scripts
     #[arg(long, requires = "no_confirm")]
     json: bool,
 }
@@ -120,8 +120,8 @@ pub fn issuer(text: &str) -> Result<String, String> {
 }
 
 impl Add {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let usersfile = system.usersfile(Some(&self.user))?;
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        let usersfile = config.usersfile(Some(&self.user))?;
         let terminal = self.terminal()?;
         self.check_account()?;
         self.check_is_first(&usersfile)?;
@@ -129,32 +129,32 @@ impl Add {
         let secret = self.read_secret()?;
         let pin = self.read_pin(terminal.as_ref())?;
         let token = self.token(secret, pin.as_ref().map(|pin| pin.as_str()))?;
-        self.warn(system, &token);
+        self.warn(config, &token);
 
-        let card = Card::new(&token, self.issuer.as_deref());
-        let picture = match &self.qr {
-            Some(path) => Some(Picture::create(path, &card.qr()?, &self.user)?),
+        let provisioning = Provisioning::new(&token, self.issuer.as_deref());
+        let qr_file = match &self.qr {
+            Some(path) => Some(QrFile::create(path, &provisioning.qr()?, &self.user)?),
             None => None,
         };
         if !self.json {
-            output::print(&card.to_text()?)?;
+            output::print(&provisioning.to_text()?)?;
         }
         let line = match terminal.filter(|_| !self.no_confirm) {
             Some(terminal) => {
-                let service = system.service(None).unwrap_or_default();
-                proof::ask(&terminal, &token, &service, system)?
+                let service = config.service(None).unwrap_or_default();
+                confirm::ask_for_code(&terminal, &token, &service, config)?
             }
             None => token.line(),
         };
-        let number = system.edit_or_create(&usersfile, |document| {
+        let number = config.edit_or_create(&usersfile, |document| {
             self.check_is_first_in(document, usersfile.path())?;
             Ok(document.append(&line))
         })?;
-        if let Some(picture) = picture {
-            picture.keep();
+        if let Some(qr_file) = qr_file {
+            qr_file.keep();
         }
         if self.json {
-            output::print_json(&card.to_json(number))?;
+            output::print_json(&provisioning.to_json(number))?;
         } else {
             let (user, path) = (self.user.display_name(), usersfile.path().display());
             output::print(&format!(
@@ -187,7 +187,7 @@ impl Add {
         Ok(())
     }
 
-    /// Looks early, so that nobody scans a code in vain; what counts is the look under the lock.
+    /// Checks early, so that nobody scans a QR code in vain; it is checked again under the lock.
     fn check_is_first(&self, usersfile: &Usersfile) -> Result<(), Error> {
         match usersfile.read() {
             Ok((document, _)) => self.check_is_first_in(&document, usersfile.path()),
@@ -197,7 +197,7 @@ impl Add {
     }
 
     fn check_is_first_in(&self, document: &Document, path: &Path) -> Result<(), Error> {
-        match tokens::of(document, &self.user).next() {
+        match tokens::of_user(document, &self.user).next() {
             Some(token) if !self.another => Err(Error::failed(format!(
                 "{} has a token already, on line {} of {}; --another adds a second one",
                 self.user.display_name(),
@@ -253,16 +253,16 @@ impl Add {
         })
     }
 
-    fn warn(&self, system: &System, token: &Token) {
-        if token.secret.len() < secret::SHORTEST {
+    fn warn(&self, config: &Config, token: &Token) {
+        if token.secret.len() < secret::MIN_LENGTH {
             output::warn("the secret has fewer than 128 bits, the least that RFC 4226 allows");
         }
         for warning in otpauth::compatibility_warnings(token) {
             output::warn(&warning);
         }
         let has_pin = self.pin || self.pin_stdin || self.external_pin;
-        // A PAM configuration that cannot be read is no reason not to enrol.
-        for found in system.uses_of_usersfile().unwrap_or_default() {
+        // A PAM configuration that cannot be read does not prevent enrolment.
+        for found in config.module_lines_of_usersfile().unwrap_or_default() {
             if let Some(warning) = misfit(&found.options, token.token_type.digits, has_pin) {
                 output::warn(&format!("{}: {warning}", found.service));
             }
@@ -270,7 +270,7 @@ impl Add {
     }
 }
 
-/// What keeps a token from being used with these arguments of the module.
+/// Why a token could not be used with these arguments of the module.
 fn misfit(options: &Options, digits: usize, has_pin: bool) -> Option<String> {
     match options.code_length() {
         CodeLength::Digits(expected) if expected != digits => Some(format!(

@@ -11,15 +11,15 @@ use oath_core::usersfile::format::{MovingFactor, Token, Type};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::output;
 use crate::secret;
-use crate::system::System;
 use crate::tokens::{self, DisplayName, user_name};
 
-/// Give a user emergency codes for the day the phone is gone
+/// Give a user backup codes, for when the phone is lost
 ///
-/// They are a second token, which counts events (HOTP), and its first codes, shown this once.
+/// They are a second token, by counter (HOTP), and its first codes, shown this once.
 /// They are used in the order they are listed; one that is left out is lost. With a PIN on the
 /// user's token, the same PIN goes before them.
 #[derive(Args)]
@@ -49,7 +49,7 @@ pub struct BackupCodes {
     #[arg(long, value_name = "N", requires = "revoke")]
     line: Option<usize>,
 
-    /// For scripts
+    /// Print JSON, for scripts
     #[arg(long, conflicts_with = "revoke")]
     json: bool,
 }
@@ -63,20 +63,20 @@ struct Codes<'a> {
 }
 
 impl BackupCodes {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
         if self.revoke {
-            self.revoke(system)
+            self.revoke(config)
         } else {
-            self.make(system)
+            self.make(config)
         }
     }
 
-    fn make(&self, system: &System) -> Result<ExitCode, Error> {
-        let usersfile = system.usersfile(Some(&self.user))?;
-        self.check_services(system)?;
+    fn make(&self, config: &Config) -> Result<ExitCode, Error> {
+        let usersfile = config.usersfile(Some(&self.user))?;
+        self.check_services(config)?;
         let secret = secret::random()?;
         let key = Key::new(Algorithm::Sha1, &secret);
-        let line = system.edit(&usersfile, |document| {
+        let line = config.edit(&usersfile, |document| {
             let token = self.token(document, secret.clone(), usersfile.path())?;
             document.append(tokens::BACKUP_CODES);
             Ok(document.append(&token.line()))
@@ -107,10 +107,11 @@ impl BackupCodes {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// With `digits=`, the module cuts what is typed, so that a longer code never fits.
-    fn check_services(&self, system: &System) -> Result<(), Error> {
-        let uses = system.uses_of_usersfile()?;
-        let misfit = uses.iter().find_map(|found| {
+    /// With `digits=`, the module takes that many characters for the code, so another length never
+    /// fits.
+    fn check_services(&self, config: &Config) -> Result<(), Error> {
+        let module_lines = config.module_lines_of_usersfile()?;
+        let misfit = module_lines.iter().find_map(|found| {
             let digits = found.options.digits?;
             (digits != usize::from(self.digits)).then_some((&found.service, digits))
         });
@@ -131,8 +132,9 @@ impl BackupCodes {
         path: &Path,
     ) -> Result<Token, Error> {
         let user = self.user.display_name();
-        let mut of_user = tokens::of(document, &self.user);
-        if let Some(token) = tokens::of(document, &self.user).find(|token| token.backup_codes) {
+        let mut of_user = tokens::of_user(document, &self.user);
+        if let Some(token) = tokens::of_user(document, &self.user).find(|token| token.backup_codes)
+        {
             return Err(Error::failed(format!(
                 "{user} has backup codes already, on line {} of {}; \
                  `oathctl backup-codes {user} --revoke` removes them",
@@ -160,9 +162,9 @@ impl BackupCodes {
         })
     }
 
-    fn revoke(&self, system: &System) -> Result<ExitCode, Error> {
-        let usersfile = system.usersfile(Some(&self.user))?;
-        let line = system.edit(&usersfile, |document| {
+    fn revoke(&self, config: &Config) -> Result<ExitCode, Error> {
+        let usersfile = config.usersfile(Some(&self.user))?;
+        let line = config.edit(&usersfile, |document| {
             let line = self.line_to_revoke(document, usersfile.path())?;
             tokens::remove(document, line);
             Ok(line)
@@ -171,24 +173,23 @@ impl BackupCodes {
         output::print(&format!(
             "removed the backup codes of {user}, line {line}\n"
         ))?;
-        system.warn_if_unknown(&usersfile, &self.user)?;
+        config.warn_if_unknown(&usersfile, &self.user)?;
         Ok(ExitCode::SUCCESS)
     }
 
     fn line_to_revoke(&self, document: &Document, path: &Path) -> Result<usize, Error> {
         let user = self.user.display_name();
         let by_event =
-            |token: &tokens::Token| token.entry.token_type.moving_factor == MovingFactor::Event;
+            |token: &tokens::TokenLine| token.entry.token_type.moving_factor == MovingFactor::Event;
         let found = match self.line {
-            Some(line) => {
-                tokens::of(document, &self.user).find(|token| token.line == line && by_event(token))
-            }
-            None => tokens::of(document, &self.user).find(|token| token.backup_codes),
+            Some(line) => tokens::of_user(document, &self.user)
+                .find(|token| token.line == line && by_event(token)),
+            None => tokens::of_user(document, &self.user).find(|token| token.backup_codes),
         };
         match found {
             Some(token) => Ok(token.line),
             None if self.line.is_none()
-                && tokens::of(document, &self.user).any(|t| by_event(&t)) =>
+                && tokens::of_user(document, &self.user).any(|t| by_event(&t)) =>
             {
                 Err(Error::failed(format!(
                     "no line of {user} in {} is marked as backup codes; \
@@ -196,7 +197,7 @@ impl BackupCodes {
                     path.display()
                 )))
             }
-            None => Err(tokens::none(&self.user, path)),
+            None => Err(tokens::no_such_token(&self.user, path)),
         }
     }
 }

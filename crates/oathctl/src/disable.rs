@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use clap::Args;
 use zeroize::Zeroizing;
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::output;
-use crate::system::System;
-use crate::tokens::{self, Chosen};
+use crate::tokens::{self, TokenSelection};
 
 /// Disable a token without forgetting it: its line becomes a comment
 #[derive(Args)]
@@ -17,7 +17,7 @@ use crate::tokens::{self, Chosen};
   oathctl disable alice --line 3")]
 pub struct Disable {
     #[command(flatten)]
-    chosen: Chosen,
+    selection: TokenSelection,
 }
 
 /// Enable a token that was disabled
@@ -27,36 +27,36 @@ pub struct Disable {
   oathctl enable alice --all")]
 pub struct Enable {
     #[command(flatten)]
-    chosen: Chosen,
+    selection: TokenSelection,
 }
 
 impl Disable {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let usersfile = system.usersfile(Some(&self.chosen.user))?;
-        let lines = system.edit(&usersfile, |document| {
-            let in_use = |token: &tokens::Token| !token.disabled;
-            let lines = self.chosen.lines(document, usersfile.path(), in_use)?;
-            tokens::change(document, &lines, tokens::disabled);
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        let usersfile = config.usersfile(Some(&self.selection.user))?;
+        let lines = config.edit(&usersfile, |document| {
+            let in_use = |token: &tokens::TokenLine| !token.disabled;
+            let lines = self.selection.lines(document, usersfile.path(), in_use)?;
+            tokens::rewrite(document, &lines, tokens::disabled);
             Ok(lines)
         })?;
-        output::print(&format!("disabled {}\n", self.chosen.tokens(&lines)))?;
-        system.warn_if_unknown(&usersfile, &self.chosen.user)?;
+        output::print(&format!("disabled {}\n", self.selection.tokens(&lines)))?;
+        config.warn_if_unknown(&usersfile, &self.selection.user)?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Enable {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let usersfile = system.usersfile(Some(&self.chosen.user))?;
-        let lines = system.edit(&usersfile, |document| {
-            let disabled = |token: &tokens::Token| token.disabled;
-            let lines = self.chosen.lines(document, usersfile.path(), disabled)?;
-            tokens::change(document, &lines, |text| {
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        let usersfile = config.usersfile(Some(&self.selection.user))?;
+        let lines = config.edit(&usersfile, |document| {
+            let disabled = |token: &tokens::TokenLine| token.disabled;
+            let lines = self.selection.lines(document, usersfile.path(), disabled)?;
+            tokens::rewrite(document, &lines, |text| {
                 tokens::enabled(text).map(|text| Zeroizing::new(text.to_vec()))
             });
             Ok(lines)
         })?;
-        output::print(&format!("enabled {}\n", self.chosen.tokens(&lines)))?;
+        output::print(&format!("enabled {}\n", self.selection.tokens(&lines)))?;
         Ok(ExitCode::SUCCESS)
     }
 }

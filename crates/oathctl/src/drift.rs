@@ -1,5 +1,5 @@
-//! How far a token is from where the module expects it: the phone's clock from this machine's,
-//! the token's counter from the one in the file.
+//! How far a token is from what the module expects: the phone's clock from this machine's, the
+//! token's counter from the one in the file.
 
 use std::cmp::Ordering;
 

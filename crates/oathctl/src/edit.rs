@@ -1,4 +1,5 @@
-//! `oathctl edit`: as visudo edits sudoers, and merged with the logins that came meanwhile.
+//! `oathctl edit`: edits a private copy as visudo(8) does, and merges it with the logins that were
+//! recorded meanwhile.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
@@ -16,10 +17,10 @@ use sha2::{Digest, Sha256};
 use similar::{Algorithm, ChangeTag, capture_diff_slices};
 use zeroize::Zeroizing;
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::merge::merge;
 use crate::output::{self, printable};
-use crate::system::System;
 use crate::terminal::{self, Terminal};
 use crate::tokens::user_name;
 use crate::{secret, tokens};
@@ -37,24 +38,24 @@ pub struct Edit {
 }
 
 impl Edit {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let usersfile = system.usersfile(self.user.as_deref())?;
-        let desk = Desk::lock(&usersfile)?;
-        let base = system.read(&usersfile)?;
-        desk.put(base.text())?;
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        let usersfile = config.usersfile(self.user.as_deref())?;
+        let session = EditSession::lock(&usersfile)?;
+        let base = config.read(&usersfile)?;
+        session.write_copy(base.text())?;
         let edited = loop {
-            open_editor(&desk.copy)?;
-            let edited = desk.take()?;
+            open_editor(&session.copy)?;
+            let edited = session.read_copy()?;
             let problems = problems(&edited);
             if edited.text() == base.text() {
                 output::print("nothing was changed\n")?;
                 return Ok(ExitCode::SUCCESS);
             }
-            if problems.is_empty() || save_all_the_same(&problems)? {
+            if problems.is_empty() || save_anyway(&problems)? {
                 break edited;
             }
         };
-        let changes = system.edit(&usersfile, |document| {
+        let changes = config.edit(&usersfile, |document| {
             let merged = merge(&base, document, &edited);
             let changes = diff(document, &merged);
             *document = merged;
@@ -65,17 +66,17 @@ impl Edit {
     }
 }
 
-/// A folder that one editor at a time has to itself, for the copy and for what the editor program
-/// leaves beside it. It goes when this is dropped.
-struct Desk {
+/// A locked private folder for one edit at a time, with the copy of the usersfile and whatever
+/// backup files the editor writes beside it. Removed on drop.
+struct EditSession {
     folder: PathBuf,
     copy: PathBuf,
     _lock: File,
 }
 
-impl Desk {
-    /// Takes the desk for a usersfile, in memory where the system has a place for that.
-    fn lock(usersfile: &Usersfile) -> Result<Desk, Error> {
+impl EditSession {
+    /// Begins a session for a usersfile, in a folder on tmpfs where the system has one.
+    fn lock(usersfile: &Usersfile) -> Result<EditSession, Error> {
         let path = usersfile.resolved_path()?;
         let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
         let folder = runtime_folder().join(format!("oathctl-edit-{}", hex::encode(&digest[..8])));
@@ -110,21 +111,23 @@ impl Desk {
                     path.display()
                 )));
             }
-            // Whoever had it before may just have taken it away.
+            // The session before this one may have removed the folder between open and lock.
             let named = fs::symlink_metadata(&folder).ok();
             if named.is_some_and(|named| named.ino() == metadata.ino()) {
-                let desk = Desk {
+                let session = EditSession {
                     folder,
                     copy,
                     _lock: lock,
                 };
-                desk.clear().map_err(Error::io("clear what a crash left"))?;
-                return Ok(desk);
+                session
+                    .clear()
+                    .map_err(Error::io("clear what a crash left"))?;
+                return Ok(session);
             }
         }
     }
 
-    fn put(&self, text: &[u8]) -> Result<(), Error> {
+    fn write_copy(&self, text: &[u8]) -> Result<(), Error> {
         File::options()
             .write(true)
             .create_new(true)
@@ -134,7 +137,7 @@ impl Desk {
             .map_err(Error::io(format!("write {}", self.copy.display())))
     }
 
-    fn take(&self) -> Result<Document, Error> {
+    fn read_copy(&self) -> Result<Document, Error> {
         fs::read(&self.copy)
             .map(|text| Document::new(&Zeroizing::new(text)))
             .map_err(Error::io(format!("read {}", self.copy.display())))
@@ -153,16 +156,16 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
+impl Drop for EditSession {
     fn drop(&mut self) {
-        // What stays is cleared by the next to sit here.
+        // What cannot be removed is cleared by the next session.
         let _ = self.clear();
         let _ = fs::remove_dir(&self.folder);
     }
 }
 
 fn runtime_folder() -> PathBuf {
-    // With su, root has the environment of another user, whose folders it may name.
+    // After su, root's environment may be another user's, and name that user's folders.
     if sys::effective_user() == 0 {
         return "/run".into();
     }
@@ -172,21 +175,21 @@ fn runtime_folder() -> PathBuf {
         .unwrap_or_else(std::env::temp_dir)
 }
 
-/// Runs the editor to its end. Ctrl-C is the editor's own business.
+/// Runs the editor to its end. Ctrl-C is left to the editor.
 fn open_editor(copy: &Path) -> Result<(), Error> {
     let editor = ["VISUAL", "EDITOR"]
         .into_iter()
         .find_map(|name| std::env::var_os(name).filter(|editor| !editor.is_empty()))
         .unwrap_or_else(|| {
-            let debian_s = Path::new("/usr/bin/editor");
-            if debian_s.exists() {
+            // Debian's alternatives system.
+            if Path::new("/usr/bin/editor").exists() {
                 "/usr/bin/editor"
             } else {
                 "vi"
             }
             .into()
         });
-    // By the shell, so that it may have arguments; not by whatever PATH has of that name.
+    // By a shell, so that it may have arguments; by its path, since PATH may be another user's.
     let mut script = editor.clone();
     script.push(" \"$0\"");
     let hold = terminal::hold_signals();
@@ -207,13 +210,13 @@ fn open_editor(copy: &Path) -> Result<(), Error> {
     }
 }
 
-/// What keeps lines from being used, each with its number.
+/// The lines that a login would not use, each with the reason.
 fn problems(document: &Document) -> Vec<(usize, String)> {
     let of_line = |text: &[u8]| match Entry::parse(text) {
         Some(entry) => tokens::check(&entry)
             .err()
             .map(|malformed| malformed.to_string()),
-        None => looks_like_a_token(text).then(|| {
+        None => tokens::begins_as_type(text).then(|| {
             "looks like a token's, but field 1 (TYPE) is none that is known, \
              or field 2 (USER) is missing"
                 .into()
@@ -225,18 +228,11 @@ fn problems(document: &Document) -> Vec<(usize, String)> {
         .collect()
 }
 
-/// Whether a line begins with what may be meant for a TYPE.
-fn looks_like_a_token(text: &[u8]) -> bool {
-    let start = text.trim_ascii_start();
-    let start = start.get(..4).unwrap_or_default().to_ascii_uppercase();
-    start == b"HOTP" || start == b"TOTP"
-}
-
-/// Says what is wrong and asks what to do about it, in visudo's words. An error leaves the file
-/// as it is.
-fn save_all_the_same(problems: &[(usize, String)]) -> Result<bool, Error> {
+/// Prints the problems and asks what to do, with visudo's answers. An error leaves the file as it
+/// is.
+fn save_anyway(problems: &[(usize, String)]) -> Result<bool, Error> {
     for (line, problem) in problems {
-        output::complain(&format!("line {line}: {problem}"));
+        output::error(&format!("line {line}: {problem}"));
     }
     let unchanged = || Error::failed("nothing was changed");
     let terminal = Terminal::open("nothing was changed").map_err(|_| unchanged())?;
@@ -251,7 +247,7 @@ fn save_all_the_same(problems: &[(usize, String)]) -> Result<bool, Error> {
     }
 }
 
-/// The lines that went and that came, with everything secret in them covered.
+/// The removed and the added lines, with PINs, secrets and codes redacted.
 fn diff(old: &Document, new: &Document) -> String {
     let [old, new] = [old, new].map(|document| {
         let lines = document.lines().map(|line| line.text);
@@ -266,20 +262,20 @@ fn diff(old: &Document, new: &Document) -> String {
                 ChangeTag::Insert => '+',
                 ChangeTag::Equal => return None,
             };
-            Some(format!("{sign} {}\n", covered(change.value())))
+            Some(format!("{sign} {}\n", redacted(change.value())))
         })
         .collect()
 }
 
-/// A line with its PIN, secret and last code covered. Of a line that may have them in the wrong
-/// places more is covered; of any other line what could be a secret.
-fn covered(line: &[u8]) -> String {
+/// A line with its PIN, secret and last code redacted. Of a malformed token line, which may have
+/// them in other fields, more is redacted; of any other line each word that could be a secret.
+fn redacted(line: &[u8]) -> String {
     const LEAST_SECRET: usize = 10;
     let token = tokens::uncommented(line);
     let mark = fields(line).count() - fields(token).count();
     let is_sound = Entry::parse(token).is_some_and(|entry| tokens::check(&entry).is_ok());
-    let is_token = is_sound || looks_like_a_token(token);
-    let covered = |(at, word): (usize, &[u8])| {
+    let is_token = is_sound || tokens::begins_as_type(token);
+    let redact = |(at, word): (usize, &[u8])| {
         let word = printable(word);
         match at.checked_sub(mark).filter(|_| is_token) {
             None => match secret::parse(&word) {
@@ -294,7 +290,7 @@ fn covered(line: &[u8]) -> String {
             Some(_) => "(covered)".into(),
         }
     };
-    let words: Vec<String> = fields(line).enumerate().map(covered).collect();
+    let words: Vec<String> = fields(line).enumerate().map(redact).collect();
     words.join(" ")
 }
 
@@ -303,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_changed_line_is_shown_with_everything_secret_covered() {
+    fn a_changed_line_is_shown_without_pin_secret_and_code() {
         for (line, shown) in [
             ("HOTP\talice\t-\t00", "HOTP alice - (secret)"),
             (
@@ -324,7 +320,7 @@ mod tests {
             ("# was 31323334353637383930", "# was (covered)"),
             ("bob JBSWY3DPEHPK3PXP", "bob (covered)"),
         ] {
-            assert_eq!(covered(line.as_bytes()), shown);
+            assert_eq!(redacted(line.as_bytes()), shown);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What goes wrong, in words for the admin, and the exit codes.
+//! Errors as the administrator reads them, and their exit codes.
 
 use std::ffi::c_int;
 use std::io;
@@ -27,10 +27,10 @@ pub enum Error {
     /// The time, or the local time, is not known.
     #[error(transparent)]
     Clock(#[from] clock::Error),
-    /// Anything else, said in full: "alice has no token in /etc/users.oath".
+    /// Anything else, as a whole sentence: "alice has no token in /etc/users.oath".
     #[error("{0}")]
     Failed(String),
-    /// The command line asks for something that cannot be, or lacks something.
+    /// The command line contradicts itself or the configuration, or lacks an option.
     #[error("{0}")]
     Usage(String),
     /// A system call failed.
@@ -44,7 +44,7 @@ pub enum Error {
     /// A signal came while a question was open.
     #[error("interrupted; nothing was changed")]
     Interrupted(c_int),
-    /// Whoever read standard output has gone: `oathctl list | head -1`.
+    /// The reader of standard output closed it: `oathctl list | head -1`.
     #[error("nobody reads standard output")]
     OutputClosed,
 }
@@ -66,8 +66,8 @@ impl Error {
         }
     }
 
-    /// Says it on standard error and gives the exit code. After a signal the process ends by
-    /// that signal, so that the shell that started it stops as well.
+    /// Prints it on standard error and returns the exit code. After a signal the process ends by
+    /// that signal, so that a shell script that started it stops as well.
     pub fn report(self) -> ExitCode {
         if let Error::OutputClosed = self {
             return ExitCode::FAILURE;
@@ -77,7 +77,7 @@ impl Error {
         } else {
             ""
         };
-        output::complain(&format!("{self}{hint}"));
+        output::error(&format!("{self}{hint}"));
         match self {
             Error::Usage(_) => ExitCode::from(2),
             Error::Interrupted(signal) => {

@@ -1,7 +1,7 @@
-//! Files that the command line names, wherever they are: read and created so that nobody who
-//! owns a folder on the way can lead root to another file.
+//! Files that the command line names, read and created so that no owner of a folder on the path
+//! can direct root to another file.
 //!
-//! The path is walked as that of a usersfile is ([`FilePath::resolve`]): below a folder that belongs to
+//! The path is resolved as that of a usersfile is ([`FilePath::resolve`]): below a folder that belongs to
 //! a user, everything is done with that user's rights, no link is followed, and nothing that
 //! belongs to somebody else is used.
 
@@ -20,13 +20,12 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::tokens::DisplayName;
 
-/// The most that is read, in bytes and in words: of what root or who runs the tool made, and of
-/// what another user made. That user chooses what is in it, and some parsers take time that grows
-/// with the square of its length.
+/// The size limits, in bytes and as text: of files that root or the caller owns, and of another
+/// user's. That user chooses the contents, and some parsers take time quadratic in the length.
 const MAX_TRUSTED: (u64, &str) = (16 << 20, "16 MiB");
 const MAX_OF_USER: (u64, &str) = (128 << 10, "128 KiB");
 
-/// What a file holds, and the user it belongs to.
+/// The contents of a file, and its owner.
 pub struct Contents {
     pub bytes: Zeroizing<Vec<u8>>,
     pub uid: u32,
@@ -49,7 +48,7 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = sys::open_at(&resolved.folder, &resolved.name, flags, 0)
         .map_err(Error::io(format!("open {}", resolved.path.display())))?;
-    // It need not be what was found.
+    // Another file may have taken its place since.
     let metadata = file
         .metadata()
         .map_err(Error::io(format!("look at {}", resolved.path.display())))?;
@@ -61,12 +60,10 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
     Ok(Contents { bytes, uid })
 }
 
-/// Reads standard input to its end, past the standard library's buffer, which nobody wipes.
+/// Reads standard input to its end.
 pub fn read_stdin() -> Result<Zeroizing<Vec<u8>>, Error> {
-    io::stdin()
-        .as_fd()
-        .try_clone_to_owned()
-        .and_then(|stdin| read_at_most(&File::from(stdin), MAX_TRUSTED.0))
+    unbuffered_stdin()
+        .and_then(|stdin| read_at_most(&stdin, MAX_TRUSTED.0))
         .map_err(Error::io("read standard input"))?
         .ok_or_else(|| {
             Error::failed(format!(
@@ -76,8 +73,13 @@ pub fn read_stdin() -> Result<Zeroizing<Vec<u8>>, Error> {
         })
 }
 
-/// All that there is to read, or `None` if that is more than `limit` bytes. The buffer does not
-/// grow, since that would leave copies behind.
+/// Standard input without the standard library's buffer, which is never wiped.
+pub fn unbuffered_stdin() -> io::Result<File> {
+    io::stdin().as_fd().try_clone_to_owned().map(File::from)
+}
+
+/// Reads to the end, or returns `None` past `limit` bytes. The buffer does not grow, since that
+/// would leave copies of secrets in memory.
 fn read_at_most(file: &File, limit: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit as usize + 1));
     let read = file.take(limit + 1).read_to_end(&mut bytes)? as u64;
@@ -85,14 +87,14 @@ fn read_at_most(file: &File, limit: u64) -> io::Result<Option<Zeroizing<Vec<u8>>
 }
 
 /// A new file that the command line asked for.
-pub struct Created {
+pub struct CreatedFile {
     id: FileId,
 }
 
-impl Created {
-    /// Creates a file for its owner alone, with these contents, in a folder of root's, of who runs
-    /// the tool, or of `user`, to whom it then belongs.
-    pub fn new(path: &Path, user: &OsStr, contents: &[u8]) -> Result<Created, Error> {
+impl CreatedFile {
+    /// Creates a file of mode 0600 with these contents, in a folder that belongs to root, to the
+    /// caller or to `user`, who then owns the file as well.
+    pub fn new(path: &Path, user: &OsStr, contents: &[u8]) -> Result<CreatedFile, Error> {
         let resolved = resolve(path)?;
         match &resolved.owner {
             Some(owner) if owner.name != user => {
@@ -114,7 +116,7 @@ impl Created {
             .and_then(|()| file.metadata())
             .map_err(Error::io(format!("write {}", resolved.path.display())));
         match written {
-            Ok(metadata) => Ok(Created {
+            Ok(metadata) => Ok(CreatedFile {
                 id: (metadata.dev(), metadata.ino()),
             }),
             Err(error) => {
@@ -124,7 +126,7 @@ impl Created {
         }
     }
 
-    /// Removes it, if the path still leads to it.
+    /// Removes it, if the path still names this file.
     pub fn remove(&self, path: &Path) {
         let Ok(resolved) = resolve(path) else { return };
         if sys::file_id_at(&resolved.folder, &resolved.name).is_ok_and(|id| id == Some(self.id)) {
@@ -167,7 +169,7 @@ fn check(resolved: &ResolvedPath, metadata: &Metadata) -> Result<(), Error> {
             format!("has {names} names (hard links); make a copy and name that"),
         ));
     }
-    // What is in a file of root's is believed, whoever it names.
+    // A file of root's may hold tokens of any user.
     if metadata.uid() == 0 && metadata.mode() & WRITABLE_BY_GROUP != 0 {
         return Err(refused(
             resolved,
@@ -181,5 +183,5 @@ fn check(resolved: &ResolvedPath, metadata: &Metadata) -> Result<(), Error> {
 }
 
 fn refused(resolved: &ResolvedPath, problem: impl Display) -> Error {
-    Error::failed(format!("{} {}", resolved.path.display(), problem))
+    Error::failed(format!("{} {problem}", resolved.path.display()))
 }

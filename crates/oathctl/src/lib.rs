@@ -1,26 +1,28 @@
 //! `oathctl`: enrols, lists, checks and edits the tokens that `pam_oath` asks for.
 //!
-//! One file for each subcommand, and below them what they share, from the command line down:
+//! One file for each subcommand. What they share, from the command line down:
 //!
-//! - [`system`]: which usersfile, which PAM services, what time it is
+//! - [`config`]: which usersfile, which PAM services, what time it is
 //! - [`pam_config`]: the lines of the PAM configuration that name the module
 //! - [`tokens`]: which tokens of the usersfile a command means
 //! - [`drift`]: how far a token is off
-//! - [`secret`], [`pin`], [`proof`]: what goes into a new token, and the code that proves it
-//! - [`card`], [`otpauth`], [`qr`]: a token as its user takes it into an app
-//! - [`merge`]: what was edited, together with the logins that came meanwhile
-//! - [`files`]: files that the command line names, safe from whoever owns a folder on the way
+//! - [`secret`], [`pin`], [`confirm`]: the secret and the PIN of a new token, and the code that
+//!   confirms that the user's app has it
+//! - [`provisioning`], [`otpauth`], [`qr`]: a token in the forms that authenticator apps read
+//! - [`merge`]: an edited usersfile merged with the logins recorded since it was read
+//! - [`files`]: files that the command line names, read and created free of path races
 //! - [`terminal`]: questions, secrets without echo, Ctrl-C
 //! - [`output`]: text, tables and JSON on standard output, warnings on standard error
-//! - [`error`]: what goes wrong, and the exit codes
+//! - [`error`]: errors and their exit codes
 
 #![forbid(unsafe_code)]
 
 mod add;
 mod backup_codes;
-mod card;
 pub mod check;
 mod completions;
+mod config;
+mod confirm;
 mod disable;
 mod drift;
 mod edit;
@@ -33,13 +35,12 @@ mod otpauth;
 mod output;
 mod pam_config;
 mod pin;
-mod proof;
+mod provisioning;
 mod qr;
 mod remove;
 mod resync;
 mod secret;
 mod show;
-mod system;
 mod terminal;
 mod throttle;
 mod tokens;
@@ -50,15 +51,15 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use rustix::fs::Mode;
 
+use config::Config;
 use error::Error;
-use system::System;
 
 /// Enrol, check and edit the tokens of pam_oath.
 #[derive(Parser)]
 #[command(name = "oathctl", version, after_help = EXIT_CODES, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
-    system: System,
+    config: Config,
     #[command(subcommand)]
     command: Command,
 }
@@ -68,7 +69,7 @@ Exit codes:
   0  done
   1  it could not be done, and standard error says why
   2  the command line is wrong
-What they mean for verify and check, their own --help tells.
+verify, check and import have exit codes of their own; see their --help.
 
 Example:
   oathctl list";
@@ -92,21 +93,21 @@ enum Command {
 }
 
 impl Command {
-    fn run(self, system: &System) -> Result<ExitCode, Error> {
+    fn run(self, config: &Config) -> Result<ExitCode, Error> {
         match self {
-            Command::Add(add) => add.run(system),
-            Command::List(list) => list.run(system),
-            Command::Show(show) => show.run(system),
-            Command::Verify(verify) => verify.run(system),
-            Command::Resync(resync) => resync.run(system),
-            Command::BackupCodes(backup_codes) => backup_codes.run(system),
-            Command::Edit(edit) => edit.run(system),
-            Command::Remove(remove) => remove.run(system),
-            Command::Disable(disable) => disable.run(system),
-            Command::Enable(enable) => enable.run(system),
-            Command::Import(import) => import.run(system),
-            Command::Check(check) => check.run(system),
-            Command::Throttle(throttled) => throttled.run(system),
+            Command::Add(add) => add.run(config),
+            Command::List(list) => list.run(config),
+            Command::Show(show) => show.run(config),
+            Command::Verify(verify) => verify.run(config),
+            Command::Resync(resync) => resync.run(config),
+            Command::BackupCodes(backup_codes) => backup_codes.run(config),
+            Command::Edit(edit) => edit.run(config),
+            Command::Remove(remove) => remove.run(config),
+            Command::Disable(disable) => disable.run(config),
+            Command::Enable(enable) => enable.run(config),
+            Command::Import(import) => import.run(config),
+            Command::Check(check) => check.run(config),
+            Command::Throttle(throttled) => throttled.run(config),
             Command::Completions(completions) => completions.run(),
         }
     }
@@ -115,8 +116,8 @@ impl Command {
 /// Runs the command that the command line asks for.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    // Nothing that is written here, or by the editor, is for others, and all of it for the owner.
+    // Files that the tool or the editor creates are the owner's alone, whatever umask it inherits.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    let result = terminal::catch_signals().and_then(|()| cli.command.run(&cli.system));
+    let result = terminal::catch_signals().and_then(|()| cli.command.run(&cli.config));
     result.unwrap_or_else(|error| error.report())
 }

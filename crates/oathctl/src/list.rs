@@ -10,11 +10,11 @@ use oath_core::pin::is_hash;
 use oath_core::usersfile::format::MovingFactor;
 use serde::Serialize;
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::otpauth::hash_name;
 use crate::output::{self, printable};
-use crate::system::System;
-use crate::tokens::{self, Token, user_name};
+use crate::tokens::{self, TokenLine, user_name};
 
 /// List the tokens, never a secret
 #[derive(Args)]
@@ -24,7 +24,7 @@ pub struct List {
     #[arg(value_parser = user_name())]
     user: Option<OsString>,
 
-    /// For scripts
+    /// Print JSON, for scripts
     #[arg(long)]
     json: bool,
 }
@@ -52,9 +52,9 @@ struct Row {
 }
 
 impl List {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let usersfile = system.usersfile(self.user.as_deref())?;
-        let document = system.read(&usersfile)?;
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        let usersfile = config.usersfile(self.user.as_deref())?;
+        let document = config.read(&usersfile)?;
         let rows: Vec<Row> = tokens::all(&document)
             .filter(|token| match &self.user {
                 Some(user) => token.entry.user == user.as_bytes(),
@@ -63,7 +63,7 @@ impl List {
             .map(|token| Row::new(&token))
             .collect();
         if let (Some(user), true) = (&self.user, rows.is_empty()) {
-            return Err(tokens::none(user, usersfile.path()));
+            return Err(tokens::no_such_token(user, usersfile.path()));
         }
         if self.json {
             output::print_json(&rows)?;
@@ -88,7 +88,7 @@ impl List {
 }
 
 impl Row {
-    fn new(token: &Token) -> Row {
+    fn new(token: &TokenLine) -> Row {
         let entry = &token.entry;
         let token_type = entry.token_type;
         let period = match token_type.moving_factor {

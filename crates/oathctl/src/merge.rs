@@ -1,5 +1,5 @@
-//! Brings what an editor made of a usersfile together with what logins and other commands made of
-//! it meanwhile.
+//! A three-way merge: an edited usersfile with the changes that logins and other commands made
+//! since it was read.
 
 use std::collections::HashMap;
 
@@ -9,19 +9,19 @@ use zeroize::Zeroizing;
 
 use crate::tokens;
 
-/// What stays the same about a line when a login rewrites it: a token's first four fields, or all
-/// of any other line.
+/// The part of a line that a login does not rewrite: a token's first four fields, or all of any
+/// other line.
 type Identity<'a> = Vec<&'a [u8]>;
 
-/// What stays the same about a token while it is the same token: its user and its secret.
+/// What identifies a token: its user and its secret.
 type TokenKey<'a> = (&'a [u8], Option<&'a [u8]>);
 
-/// `edited` as made from `base`, with what has become of `base` in `current` since: what was used
-/// in a login is kept and no counter goes back; lines that came are added at the end, lines that
-/// went are taken out.
+/// `edited`, which was made from `base`, with the changes from `base` to `current`: what a login
+/// recorded is kept and no counter goes back; lines added since are appended, lines removed since
+/// are removed.
 pub fn merge(base: &Document, current: &Document, edited: &Document) -> Document {
-    let mut gone = surplus(base, current);
-    let mut come = surplus(current, base);
+    let mut removed = surplus(base, current);
+    let mut added = surplus(current, base);
     let used_before = last_used(base);
     let used_now = last_used(current);
     let mut merged = Zeroizing::new(Vec::with_capacity(
@@ -33,11 +33,11 @@ pub fn merge(base: &Document, current: &Document, edited: &Document) -> Document
     };
     for line in edited.lines() {
         let identity = identity(line.text);
-        if take(&mut gone, &identity) {
+        if take(&mut removed, &identity) {
             continue;
         }
-        take(&mut come, &identity);
-        // A token that was made a comment keeps up too: it may be made a token again.
+        take(&mut added, &identity);
+        // A token that was commented out is updated as well: it may be enabled again.
         let text = tokens::uncommented(line.text);
         let mark = &line.text[..line.text.len() - text.len()];
         let entry = Entry::parse(text);
@@ -52,7 +52,7 @@ pub fn merge(base: &Document, current: &Document, edited: &Document) -> Document
         }
     }
     for line in current.lines() {
-        if take(&mut come, &identity(line.text)) {
+        if take(&mut added, &identity(line.text)) {
             push(&[line.text]);
         }
     }
@@ -82,7 +82,7 @@ fn surplus<'a>(these: &'a Document, those: &'a Document) -> HashMap<Identity<'a>
     counts
 }
 
-/// Takes one away, if there is one.
+/// Takes one off the count; false if there was none.
 fn take<'a>(counts: &mut HashMap<Identity<'a>, usize>, identity: &Identity<'a>) -> bool {
     match counts.get_mut(identity) {
         Some(count) if *count > 0 => {
@@ -93,7 +93,7 @@ fn take<'a>(counts: &mut HashMap<Identity<'a>, usize>, identity: &Identity<'a>) 
     }
 }
 
-/// What was last used of each token; of one that stands there twice, what was used latest.
+/// What was last used of each token; of a token on several lines, the highest counter.
 fn last_used(document: &Document) -> HashMap<TokenKey<'_>, LastUsed<'_>> {
     let mut last_used: HashMap<TokenKey, LastUsed> = HashMap::new();
     for entry in document.lines().filter_map(|line| line.entry()) {
@@ -105,8 +105,8 @@ fn last_used(document: &Document) -> HashMap<TokenKey<'_>, LastUsed<'_>> {
     last_used
 }
 
-/// Whether a login's record stands rather than what an editor left or made of the one `before`:
-/// an editor may set a counter further on, never back.
+/// Whether the record in `now` replaces the edited one: an editor may set a counter forward, but
+/// not back to before a login since.
 fn is_overtaken(edited: &LastUsed, before: Option<&LastUsed>, now: &LastUsed) -> bool {
     let untouched = before.is_some_and(|before| same(before, edited));
     let used_since = before.is_none_or(|before| !same(before, now));

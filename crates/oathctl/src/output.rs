@@ -30,8 +30,8 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Error> {
     print(&format!("{json}\n"))
 }
 
-/// `oathctl: ...` on standard error. That nobody may read it is no reason to fail.
-pub fn complain(message: &str) {
+/// `oathctl: ...` on standard error; that it cannot be written is ignored.
+pub fn error(message: &str) {
     let message = printable_lines(message);
     let _ = writeln!(anstream::stderr(), "{ERROR}oathctl:{ERROR:#} {message}");
 }
@@ -70,7 +70,7 @@ pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> Strin
     text
 }
 
-/// Shows a name from a file as it is, except for what would move a terminal's cursor.
+/// A name from a file, with control characters replaced, which would act on a terminal.
 pub fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)
         .chars()
@@ -78,7 +78,7 @@ pub fn printable(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The same for a message, which may have several lines. The names of files in it are anybody's.
+/// The same for a message of several lines: it may contain a file's name that a user chose.
 fn printable_lines(message: &str) -> String {
     let lines: Vec<String> = message
         .split('\n')

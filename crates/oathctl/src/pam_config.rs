@@ -11,42 +11,39 @@ use std::path::{Path, PathBuf};
 use oath_core::options::Options;
 
 use crate::check::stack::parse::{self, Configuration, OTHER, Root};
-use crate::check::stack::{Action, Control, Entry, Module, Place, ReturnCode, Stack};
+use crate::check::stack::{Action, Entry, Module, Place, ReturnCode, Stack};
 use crate::error::Error;
 use crate::output::printable;
 
 /// A line of the PAM configuration that names the module.
-pub struct Use {
+pub struct ModuleLine {
     /// The service: the name of the file, or the first field of a line in `pam.conf`.
     pub service: String,
     /// The services whose stack has the line, sorted: that one, or those that include its file.
     pub services: Vec<String>,
-    /// The file the line is in.
-    pub file: PathBuf,
-    /// The line's number, counted from 1; of a line that goes on, its first.
-    pub line: usize,
-    /// What becomes of the module's answer: `required`, `[success=1 default=ignore]`.
+    /// Its file and line.
+    pub place: Place,
+    /// The control as it is written: `required`, `[success=1 default=ignore]`.
     pub control: String,
+    /// What the stack does if the user has no token.
+    without_token: Action,
+    /// Whether an argument names the usersfile.
+    pub names_usersfile: bool,
     /// The module's arguments as they are written.
     pub arguments: String,
-    /// The module's arguments, understood.
+    /// The module's arguments, parsed.
     pub options: Options,
-    /// What the module would warn of in them.
+    /// What the module would warn about in them.
     pub warnings: Vec<String>,
 }
 
-impl Use {
-    /// Whether the stack goes on as if nothing had been asked when the user has no token.
+impl ModuleLine {
+    /// Whether the stack continues as if the module were not there when the user has no token.
     pub fn lets_unknown_users_pass(&self) -> bool {
-        let code = match self.options.null_ok {
-            true => ReturnCode::IGNORE,
-            false => ReturnCode::USER_UNKNOWN,
-        };
-        let action = Control::parse(self.control.trim_matches(['[', ']']))
-            .map_or(Action::Bad, |control| control.action(code));
-        // `sufficient` makes no difference between this and any other refusal.
+        // `sufficient` continues after any refusal.
         let is_sufficient = self.control.eq_ignore_ascii_case("sufficient");
-        !matches!(action, Action::Bad | Action::Die) && (self.options.null_ok || !is_sufficient)
+        !matches!(self.without_token, Action::Bad | Action::Die)
+            && (self.options.null_ok || !is_sufficient)
     }
 }
 
@@ -54,21 +51,29 @@ impl Use {
 const MODULE: &[u8] = b"pam_oath.so";
 
 /// Whether a line names the module.
-pub fn is_ours(module: &Module) -> bool {
+pub fn is_pam_oath(module: &Module) -> bool {
     module.name() == MODULE
 }
 
-/// The module's arguments, understood, and what it would warn of in them.
+/// The module's arguments, parsed, and what it would warn about in them.
 pub fn options(module: &Module) -> (Options, Vec<String>) {
     let arguments = module.arguments.iter();
     Options::parse(arguments.map(|argument| OsStr::from_bytes(argument)))
+}
+
+/// What the module returns for a user without a token.
+pub fn without_token(options: &Options) -> ReturnCode {
+    match options.null_ok {
+        true => ReturnCode::IGNORE,
+        false => ReturnCode::USER_UNKNOWN,
+    }
 }
 
 /// A service and its auth stack.
 pub struct ServiceStack {
     pub name: String,
     pub stack: Stack,
-    /// Whether it is there to be included by others, and no program asks for it.
+    /// Whether it only exists to be included, and no program uses it as its service.
     pub is_part: bool,
 }
 
@@ -180,7 +185,7 @@ fn names_in(folders: &[PathBuf]) -> Result<Vec<String>, Error> {
     Ok(names.iter().filter(is_service).cloned().collect())
 }
 
-/// What packagers, editors and people leave beside the file that counts: NAME with a suffix where
+/// Whether a file is a copy that packagers, editors and people leave beside a service's: NAME with a suffix where
 /// there is a NAME, and the suffixes of package managers also where there is none. `su-l` is no
 /// backup of `su`.
 fn is_backup(name: &str, names: &[String]) -> bool {
@@ -205,56 +210,61 @@ fn is_backup(name: &str, names: &[String]) -> bool {
 }
 
 /// Every line that names the module, sorted by its place.
-pub fn uses(folder: Option<&Path>) -> Result<Vec<Use>, Error> {
-    Ok(uses_of(&services(folder)?))
+pub fn module_lines(folder: Option<&Path>) -> Result<Vec<ModuleLine>, Error> {
+    Ok(module_lines_of(&services(folder)?))
 }
 
 /// Every line of these services that names the module, sorted by its place.
-pub fn uses_of(services: &[ServiceStack]) -> Vec<Use> {
-    let mut uses: BTreeMap<Place, Use> = BTreeMap::new();
+pub fn module_lines_of(services: &[ServiceStack]) -> Vec<ModuleLine> {
+    let mut module_lines: BTreeMap<Place, ModuleLine> = BTreeMap::new();
     for service in services {
         for entry in &service.stack.entries {
-            let Some(module) = entry.module().filter(|module| is_ours(module)) else {
+            let Some(module) = entry.module().filter(|module| is_pam_oath(module)) else {
                 continue;
             };
-            let found = uses
+            let found = module_lines
                 .entry(entry.place.clone())
-                .or_insert_with(|| a_use(entry, module));
+                .or_insert_with(|| module_line(entry, module));
             if !found.services.contains(&service.name) {
                 found.services.push(service.name.clone());
             }
         }
     }
-    let mut uses: Vec<Use> = uses.into_values().collect();
-    for found in &mut uses {
-        let own = found.file.file_name().map(|name| name.to_string_lossy());
+    let mut module_lines: Vec<ModuleLine> = module_lines.into_values().collect();
+    for found in &mut module_lines {
+        let own = found
+            .place
+            .file
+            .file_name()
+            .map(|name| name.to_string_lossy());
         let of_file = found
             .services
             .iter()
             .find(|name| own.as_deref() == Some(name));
         found.service = of_file.unwrap_or(&found.services[0]).clone();
-        // Those that nobody logs in with are told only where they are alone.
+        // Services that no program uses are named only where there is no other.
         let (parts, whole): (Vec<String>, Vec<String>) = std::mem::take(&mut found.services)
             .into_iter()
             .partition(|name| is_name_of_part(name));
         found.services = if whole.is_empty() { parts } else { whole };
     }
-    uses
+    module_lines
 }
 
-fn a_use(entry: &Entry, module: &Module) -> Use {
+fn module_line(entry: &Entry, module: &Module) -> ModuleLine {
     let (options, warnings) = options(module);
     let arguments: Vec<String> = module
         .arguments
         .iter()
         .map(|argument| printable(argument))
         .collect();
-    Use {
+    ModuleLine {
         service: String::new(),
         services: Vec::new(),
-        file: entry.place.file.clone(),
-        line: entry.place.line,
+        place: entry.place.clone(),
         control: printable(entry.control_text.as_bytes()),
+        without_token: entry.control.action(without_token(&options)),
+        names_usersfile: arguments.iter().any(|it| it.starts_with("usersfile=")),
         arguments: arguments.join(" "),
         options,
         warnings,
@@ -299,12 +309,17 @@ mod tests {
                     auth\trequired\t/opt/lib/pam_oath.so [usersfile=/with space]\n\
                     auth required pam_oath.so.old usersfile=/no";
         let folder = folder(&[("sshd", text)]);
-        let found: Vec<_> = uses(Some(folder.path()))
+        let found: Vec<_> = module_lines(Some(folder.path()))
             .unwrap()
             .into_iter()
             .map(|found| {
                 let usersfile = found.options.usersfile.to_string_lossy().into_owned();
-                (found.line, found.control, usersfile, found.options.window)
+                (
+                    found.place.line,
+                    found.control,
+                    usersfile,
+                    found.options.window,
+                )
             })
             .collect();
         let brackets = "[success=ok user_unknown=ignore]";
@@ -327,7 +342,7 @@ mod tests {
         };
         assert_eq!(configuration.services_in_file(), ["other", "su"]);
         let stack = |service| configuration.stack(service).entries;
-        assert!(is_ours(stack("su")[0].module().unwrap()));
+        assert!(is_pam_oath(stack("su")[0].module().unwrap()));
         assert_eq!(stack("login")[0].place.line, 2);
     }
 
@@ -343,10 +358,13 @@ mod tests {
                 "auth required pam_unix.so\naccount include common-auth\n",
             ),
         ]);
-        let uses = super::uses(Some(folder.path())).unwrap();
-        assert_eq!(uses.len(), 1);
-        assert_eq!(uses[0].file, folder.path().join("common-auth"));
-        assert_eq!(uses[0].services, ["login", "login-auth", "sshd"]);
+        let module_lines = super::module_lines(Some(folder.path())).unwrap();
+        assert_eq!(module_lines.len(), 1);
+        assert_eq!(
+            module_lines[0].place.file,
+            folder.path().join("common-auth")
+        );
+        assert_eq!(module_lines[0].services, ["login", "login-auth", "sshd"]);
     }
 
     #[test]
@@ -363,8 +381,11 @@ mod tests {
             ("su~", line),
             ("gone.dpkg-old", line),
         ]);
-        let uses = super::uses(Some(folder.path())).unwrap();
-        let services: Vec<_> = uses.iter().map(|found| &found.services[..]).collect();
+        let module_lines = super::module_lines(Some(folder.path())).unwrap();
+        let services: Vec<_> = module_lines
+            .iter()
+            .map(|found| &found.services[..])
+            .collect();
         assert_eq!(services, [["su", "su-l"]]);
     }
 
@@ -374,10 +395,10 @@ mod tests {
         let otp = outside.path().join("otp");
         let service = format!("@include {}\n", otp.display());
         let folder = folder(&[("sshd", &service)]);
-        let uses = super::uses(Some(folder.path())).unwrap();
-        assert_eq!(uses[0].file, otp);
+        let module_lines = super::module_lines(Some(folder.path())).unwrap();
+        assert_eq!(module_lines[0].place.file, otp);
         assert_eq!(
-            (&*uses[0].service, &*uses[0].services),
+            (&*module_lines[0].service, &*module_lines[0].services),
             ("sshd", &["sshd".to_owned()][..])
         );
     }

@@ -4,6 +4,7 @@ use oath_core::{pin, sys};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
+use crate::secret::fill_random;
 use crate::terminal::Terminal;
 
 /// Asks for a new PIN, twice.
@@ -35,8 +36,7 @@ pub fn stored(pin: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
 fn salt(length: usize) -> Result<String, Error> {
     const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut random = vec![0; length];
-    getrandom::fill(&mut random)
-        .map_err(|error| Error::failed(format!("the system gives no random numbers: {error}")))?;
+    fill_random(&mut random)?;
     Ok(random
         .iter()
         .map(|byte| char::from(ALPHABET[usize::from(byte % 64)]))

@@ -1,4 +1,4 @@
-//! QR codes: on the terminal in half blocks, and as PNG or SVG files that only their owner reads.
+//! QR codes: on the terminal in half blocks, and as PNG or SVG files of mode 0600.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,19 +9,20 @@ use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 
 use crate::error::Error;
-use crate::files::Created;
-use crate::terminal::{self, Hold};
+use crate::files::CreatedFile;
+use crate::terminal::{self, HeldSignals};
 
 /// The light margin that a reader needs around the code, in modules (ISO/IEC 18004).
 const MARGIN: usize = 4;
-/// How large a module is in a picture, in pixels.
+/// The side of a module in a PNG or SVG file, in pixels.
 const SCALE: usize = 8;
 
 /// Black on white out of the 256 colours: the first 16 are whatever the terminal's theme says.
-const INK: Style = Style::new()
+const BLACK_ON_WHITE: Style = Style::new()
     .fg_color(Some(Color::Ansi256(Ansi256Color(16))))
     .bg_color(Some(Color::Ansi256(Ansi256Color(231))));
 
+/// A QR code.
 pub struct Qr(QrCode);
 
 impl Qr {
@@ -59,7 +60,7 @@ impl Qr {
                     (false, false) => ' ',
                 })
                 .collect();
-            text += &format!("{INK}{row}{INK:#}\n");
+            text += &format!("{BLACK_ON_WHITE}{row}{BLACK_ON_WHITE:#}\n");
         }
         text
     }
@@ -88,19 +89,19 @@ impl Qr {
     }
 }
 
-/// A picture of a QR code that is to be kept. Dropped before that, the file is taken away again;
-/// a signal waits until it is decided, unless a question is open.
-pub struct Picture {
+/// A PNG or SVG file of a QR code, removed on drop unless [`keep`](QrFile::keep) was called. Until
+/// then signals are held, except while a question is open.
+pub struct QrFile {
     path: PathBuf,
-    file: Created,
+    file: CreatedFile,
     kept: bool,
-    _hold: Hold,
+    _hold: HeldSignals,
 }
 
-impl Picture {
+impl QrFile {
     /// Writes the code of a token of `user` to a new file, mode 0600, in the format that its name
     /// ends with.
-    pub fn create(path: &Path, qr: &Qr, user: &OsStr) -> Result<Picture, Error> {
+    pub fn create(path: &Path, qr: &Qr, user: &OsStr) -> Result<QrFile, Error> {
         let failed = || format!("write {}", path.display());
         let bytes = match path.extension().and_then(|extension| extension.to_str()) {
             Some("png") => qr.to_png().map_err(Error::io(failed()))?,
@@ -113,9 +114,9 @@ impl Picture {
             }
         };
         let hold = terminal::hold_signals();
-        Ok(Picture {
+        Ok(QrFile {
             path: path.to_owned(),
-            file: Created::new(path, user, &bytes)?,
+            file: CreatedFile::new(path, user, &bytes)?,
             kept: false,
             _hold: hold,
         })
@@ -126,7 +127,7 @@ impl Picture {
     }
 }
 
-impl Drop for Picture {
+impl Drop for QrFile {
     fn drop(&mut self) {
         if !self.kept {
             self.file.remove(&self.path);

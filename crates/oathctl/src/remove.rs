@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::output;
-use crate::system::System;
-use crate::tokens::{self, Chosen};
+use crate::tokens::{self, TokenSelection};
 
 /// Remove a token
 #[derive(Args)]
@@ -16,22 +16,22 @@ use crate::tokens::{self, Chosen};
   oathctl remove alice --all")]
 pub struct Remove {
     #[command(flatten)]
-    chosen: Chosen,
+    selection: TokenSelection,
 }
 
 impl Remove {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let usersfile = system.usersfile(Some(&self.chosen.user))?;
-        let lines = system.edit(&usersfile, |document| {
-            let lines = self.chosen.lines(document, usersfile.path(), |_| true)?;
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        let usersfile = config.usersfile(Some(&self.selection.user))?;
+        let lines = config.edit(&usersfile, |document| {
+            let lines = self.selection.lines(document, usersfile.path(), |_| true)?;
             // From the end, so that the numbers of those before stay right.
             for &line in lines.iter().rev() {
                 tokens::remove(document, line);
             }
             Ok(lines)
         })?;
-        output::print(&format!("removed {}\n", self.chosen.tokens(&lines)))?;
-        system.warn_if_unknown(&usersfile, &self.chosen.user)?;
+        output::print(&format!("removed {}\n", self.selection.tokens(&lines)))?;
+        config.warn_if_unknown(&usersfile, &self.selection.user)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -12,15 +12,15 @@ use oath_core::usersfile::format::{Entry, Malformed, MovingFactor};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroizing;
 
+use crate::config::Config;
 use crate::drift::Drift;
 use crate::error::Error;
 use crate::output;
 use crate::secret;
-use crate::system::System;
 use crate::terminal::Terminal;
 use crate::tokens::{self, DisplayName, user_name};
 
-/// Bring a token that counts events back in step; tell how far a phone's clock is off
+/// Set the counter of a token by counter (HOTP); tell how far a phone's clock is off
 ///
 /// HOTP: two codes in a row, found within 1,000 of the counter, set the counter (RFC 4226,
 /// section 7.4). TOTP: one code tells the offset of the phone's clock; nothing is changed.
@@ -43,19 +43,19 @@ pub struct Resync {
 }
 
 impl Resync {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let usersfile = system.usersfile(Some(&self.user))?;
-        let document = system.read(&usersfile)?;
-        let token = tokens::the_one(&document, &self.user, self.line, usersfile.path())?;
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        let usersfile = config.usersfile(Some(&self.user))?;
+        let document = config.read(&usersfile)?;
+        let token = tokens::select_one(&document, &self.user, self.line, usersfile.path())?;
         match token.entry.token_type.moving_factor {
-            MovingFactor::Event => self.set_counter(system, &usersfile, token.line),
-            MovingFactor::Time { .. } => self.tell_offset(system, &token.entry),
+            MovingFactor::Event => self.set_counter(config, &usersfile, token.line),
+            MovingFactor::Time { .. } => self.tell_offset(config, &token.entry),
         }
     }
 
-    fn tell_offset(&self, system: &System, entry: &Entry) -> Result<ExitCode, Error> {
+    fn tell_offset(&self, config: &Config, entry: &Entry) -> Result<ExitCode, Error> {
         let [code] = self.ask(["The code that the app shows now: "])?;
-        let drift = Drift::find(entry, &code, system.now()?).map_err(malformed)?;
+        let drift = Drift::find(entry, &code, config.now()?).map_err(malformed)?;
         let drift = drift.ok_or_else(|| {
             Error::failed(format!(
                 "the code is not within {MAX_WINDOW} time steps of now: \
@@ -65,9 +65,9 @@ impl Resync {
         let mut text = format!("{drift}\n");
         if drift.steps != 0 {
             let needed = drift.steps.unsigned_abs();
-            let uses = system.uses_of_usersfile().unwrap_or_default();
+            let module_lines = config.module_lines_of_usersfile().unwrap_or_default();
             text += &format!("window={needed} or more accepts it");
-            for found in uses {
+            for found in module_lines {
                 text += &format!("; {} has window={}", found.service, found.options.window);
             }
             text += ". Better set the phone's clock by the network\n";
@@ -78,17 +78,17 @@ impl Resync {
 
     fn set_counter(
         &self,
-        system: &System,
+        config: &Config,
         usersfile: &Usersfile,
         line: usize,
     ) -> Result<ExitCode, Error> {
         let codes = self.ask(["The next code of the token: ", "And the one after that: "])?;
-        let time = clock::system_zone()?.local_time(system.now()?);
+        let time = clock::system_zone()?.local_time(config.now()?);
         let time = time.map_err(clock::Error::from)?;
         let skipped =
-            system.edit(usersfile, |document| {
+            config.edit(usersfile, |document| {
                 // The file may have changed while the codes were typed.
-                let token = tokens::the_one(document, &self.user, Some(line), usersfile.path())?;
+                let token = tokens::select_one(document, &self.user, Some(line), usersfile.path())?;
                 let ahead = find_pair(&token.entry, &codes).map_err(malformed)?.ok_or_else(|| {
                 Error::failed(format!(
                     "the codes do not follow each other within {MAX_WINDOW} of the counter; \

@@ -1,29 +1,33 @@
 //! The secret of a new token: random, or given in hex or base32.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::io::Read;
 
 use oath_core::usersfile::format::parse_secret;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
+use crate::files::unbuffered_stdin;
 
-/// 160 bits, as RFC 4226 (section 4, R6) recommends.
+/// In bytes: 160 bits, as RFC 4226 (section 4, R6) recommends.
 const LENGTH: usize = 20;
-/// 128 bits, the least that RFC 4226 (section 4, R6) allows.
-pub const SHORTEST: usize = 16;
+/// In bytes: 128 bits, the least that RFC 4226 (section 4, R6) allows.
+pub const MIN_LENGTH: usize = 16;
 
 /// A new secret from the kernel's random numbers.
 pub fn random() -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut secret = Zeroizing::new(vec![0; LENGTH]);
-    getrandom::fill(&mut secret)
-        .map_err(|error| Error::failed(format!("the system gives no random numbers: {error}")))?;
+    fill_random(&mut secret)?;
     Ok(secret)
 }
 
-/// Reads a secret as people write it: hex, or else base32, in groups apart by spaces or dashes if
-/// they like. What could be both is hex, as in the usersfile; `base32:` before it decides.
+/// Fills a buffer with the kernel's random numbers.
+pub fn fill_random(buffer: &mut [u8]) -> Result<(), Error> {
+    getrandom::fill(buffer)
+        .map_err(|error| Error::failed(format!("the system gives no random numbers: {error}")))
+}
+
+/// Parses a secret as people write it: hex or base32, optionally in groups separated by spaces or
+/// dashes. What could be both is hex, as in the usersfile, unless `base32:` stands before it.
 pub fn parse(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut compact = Zeroizing::new(String::with_capacity(text.len() + 7));
     let (prefix, digits) = match text.trim().strip_prefix("base32:") {
@@ -32,26 +36,23 @@ pub fn parse(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     };
     compact.push_str(prefix);
     compact.extend(digits.chars().filter(|c| !c.is_whitespace() && *c != '-'));
-    if prefix.is_empty() && !(compact.len() % 2 == 0 && is_hex(&compact)) {
+    if prefix.is_empty() && !(compact.len() % 2 == 0 && is_hex(compact.as_bytes())) {
         compact.insert_str(0, "base32:");
     }
     parse_secret(compact.as_bytes())
         .map_err(|_| Error::failed("the secret is neither hexadecimal nor base32, 1 to 128 bytes"))
 }
 
-fn is_hex(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_hexdigit())
+/// Whether a text has no characters but hexadecimal digits.
+pub fn is_hex(text: &[u8]) -> bool {
+    text.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// The next line of standard input, read past the standard library's buffer, which nobody wipes.
+/// The next line of standard input.
 pub fn line_of_stdin(what: &str) -> Result<Zeroizing<String>, Error> {
     const LONGEST: usize = 4096;
     let failed = |cause| Error::io("read standard input")(cause);
-    let mut stdin = io::stdin()
-        .as_fd()
-        .try_clone_to_owned()
-        .map(File::from)
-        .map_err(failed)?;
+    let mut stdin = unbuffered_stdin().map_err(failed)?;
     let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
     let mut byte = Zeroizing::new([0]);
     while stdin.read(&mut *byte).map_err(failed)? == 1 && *byte != *b"\n" {

@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::add::issuer;
-use crate::card::Card;
+use crate::config::Config;
 use crate::error::Error;
 use crate::output;
-use crate::qr::Picture;
-use crate::system::System;
+use crate::provisioning::Provisioning;
+use crate::qr::QrFile;
 use crate::terminal::Terminal;
 use crate::tokens::{self, DisplayName, user_name};
 
@@ -40,21 +40,21 @@ pub struct Show {
     #[arg(long, value_name = "FILE")]
     qr: Option<PathBuf>,
 
-    /// Don't ask whether anybody is looking
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
 
-    /// For scripts
+    /// Print JSON, for scripts
     #[arg(long, conflicts_with = "qr")]
     json: bool,
 }
 
 impl Show {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let user = self.user.display_name();
-        let usersfile = system.usersfile(Some(&self.user))?;
-        let document = system.read(&usersfile)?;
-        let found = tokens::the_one(&document, &self.user, self.line, usersfile.path())?;
+        let usersfile = config.usersfile(Some(&self.user))?;
+        let document = config.read(&usersfile)?;
+        let found = tokens::select_one(&document, &self.user, self.line, usersfile.path())?;
         let token = found
             .entry
             .token()
@@ -69,13 +69,13 @@ impl Show {
                 return Err(Error::failed("not shown"));
             }
         }
-        let card = Card::new(&token, self.issuer.as_deref());
+        let provisioning = Provisioning::new(&token, self.issuer.as_deref());
         if let Some(path) = &self.qr {
-            Picture::create(path, &card.qr()?, &self.user)?.keep();
+            QrFile::create(path, &provisioning.qr()?, &self.user)?.keep();
         } else if self.json {
-            output::print_json(&card.to_json(found.line))?;
+            output::print_json(&provisioning.to_json(found.line))?;
         } else {
-            output::print(&card.to_text()?)?;
+            output::print(&provisioning.to_text()?)?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,9 +1,9 @@
-//! Questions on the terminal, secrets without echo, and signals that leave everything as it was.
+//! Questions on the terminal, secrets without echo, and signal handling.
 //!
 //! Questions go to the controlling terminal itself, so that standard input and output are free
-//! for data. While one is open, a signal such as Ctrl-C ends the waiting instead of the process:
-//! the echo comes back and the error says that nothing was changed. While the usersfile is being
-//! written, signals wait. At all other times they do what they always do.
+//! for data. While one is open, a signal such as Ctrl-C ends the question instead of the process:
+//! echo is restored and the error says that nothing was changed. While the usersfile is being
+//! written, signals are held. At all other times they have their default action.
 
 use std::ffi::c_int;
 use std::fs::File;
@@ -21,49 +21,53 @@ use crate::error::Error;
 
 const SIGNALS: [c_int; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 
-/// The longest line that a terminal hands over (N_TTY_BUF_SIZE), so that none is cut.
+/// The longest line of a terminal in canonical mode (N_TTY_BUF_SIZE).
 const LONGEST_LINE: usize = 4096;
 
 struct Signals {
     /// Whether a signal ends the process at once.
-    deadly: Arc<AtomicBool>,
+    terminates: Arc<AtomicBool>,
     /// For each signal, a pipe that becomes readable when it comes.
     pipes: [(c_int, UnixStream); 4],
 }
 
-static CAUGHT: OnceLock<Signals> = OnceLock::new();
-static HOLDS: AtomicUsize = AtomicUsize::new(0);
+static SIGNAL_STATE: OnceLock<Signals> = OnceLock::new();
+static HOLD_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// To be called once, before anything else.
 pub fn catch_signals() -> Result<(), Error> {
-    let deadly = Arc::new(AtomicBool::new(true));
+    let terminates = Arc::new(AtomicBool::new(true));
     let catch = |signal| -> io::Result<(c_int, UnixStream)> {
-        signal_hook::flag::register_conditional_default(signal, Arc::clone(&deadly))?;
-        let (ours, theirs) = UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        signal_hook::low_level::pipe::register(signal, theirs)?;
-        Ok((signal, ours))
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&terminates))?;
+        let (read_end, write_end) = UnixStream::pair()?;
+        read_end.set_nonblocking(true)?;
+        signal_hook::low_level::pipe::register(signal, write_end)?;
+        Ok((signal, read_end))
     };
     let [first, second, third, fourth] = SIGNALS.map(catch);
     let pipes = (|| Ok([first?, second?, third?, fourth?]))()
         .map_err(Error::io::<io::Error>("catch signals"))?;
-    // A second call would find the first one's work done.
-    let _ = CAUGHT.set(Signals { deadly, pipes });
+    // Only a second call fails here, and the first one's handlers stay.
+    let _ = SIGNAL_STATE.set(Signals { terminates, pipes });
     Ok(())
 }
 
-/// Lets signals wait until the value, and every other one, is dropped.
+/// Holds signals until the returned value, and every other one, is dropped.
 #[must_use]
-pub fn hold_signals() -> Hold {
-    HOLDS.fetch_add(1, Ordering::SeqCst);
-    set_deadly(false);
-    Hold
+pub fn hold_signals() -> HeldSignals {
+    HOLD_COUNT.fetch_add(1, Ordering::SeqCst);
+    set_terminates(false);
+    HeldSignals
 }
 
-/// Forgets what was typed to interrupt another program on this terminal while signals were held.
-/// To be told to end altogether is an error.
+/// Discards the SIGINT and SIGQUIT that came while signals were held and that were meant for another
+/// program on this terminal. SIGTERM and SIGHUP are an error.
 pub fn forget_interrupts() -> Result<(), Error> {
-    for (signal, pipe) in CAUGHT.get().into_iter().flat_map(|caught| &caught.pipes) {
+    for (signal, pipe) in SIGNAL_STATE
+        .get()
+        .into_iter()
+        .flat_map(|caught| &caught.pipes)
+    {
         let mut come = false;
         while (&mut &*pipe).read(&mut [0]).is_ok_and(|read| read > 0) {
             come = true;
@@ -75,19 +79,20 @@ pub fn forget_interrupts() -> Result<(), Error> {
     Ok(())
 }
 
-pub struct Hold;
+/// Signals are held while this lives.
+pub struct HeldSignals;
 
-impl Drop for Hold {
+impl Drop for HeldSignals {
     fn drop(&mut self) {
-        if HOLDS.fetch_sub(1, Ordering::SeqCst) == 1 {
-            set_deadly(true);
+        if HOLD_COUNT.fetch_sub(1, Ordering::SeqCst) == 1 {
+            set_terminates(true);
         }
     }
 }
 
-fn set_deadly(deadly: bool) {
-    if let Some(signals) = CAUGHT.get() {
-        signals.deadly.store(deadly, Ordering::SeqCst);
+fn set_terminates(terminates: bool) {
+    if let Some(signals) = SIGNAL_STATE.get() {
+        signals.terminates.store(terminates, Ordering::SeqCst);
     }
 }
 
@@ -168,7 +173,8 @@ impl Terminal {
 
     /// Waits until a line is there, or a signal.
     fn wait(&self) -> Result<(), Error> {
-        let signals: &[(c_int, UnixStream)] = CAUGHT.get().map_or(&[], |caught| &caught.pipes);
+        let signals: &[(c_int, UnixStream)] =
+            SIGNAL_STATE.get().map_or(&[], |caught| &caught.pipes);
         let mut events = vec![PollFd::new(&self.0, PollFlags::IN)];
         let pipes = signals
             .iter()
@@ -192,7 +198,7 @@ impl Terminal {
     }
 }
 
-/// Gives the terminal its modes back.
+/// Restores the terminal's modes on drop.
 struct Restore<'a>(&'a File, Termios);
 
 impl Drop for Restore<'_> {

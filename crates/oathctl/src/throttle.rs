@@ -11,12 +11,12 @@ use oath_core::fs::Deadline;
 use oath_core::state::throttle::{self, Failures, Throttle};
 use serde::Serialize;
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::output::{self, printable};
-use crate::system::System;
 use crate::tokens::{DisplayName, user_name};
 
-/// Show who has to wait after failures, and let them in again
+/// Show who has to wait after failed logins, or clear the failures
 #[derive(Args)]
 #[command(after_help = "Examples:\n  oathctl throttle\n  oathctl throttle alice --clear")]
 pub struct Throttled {
@@ -32,7 +32,7 @@ pub struct Throttled {
     #[arg(long, value_name = "FOLDER")]
     throttle_dir: Option<PathBuf>,
 
-    /// For scripts
+    /// Print JSON, for scripts
     #[arg(long)]
     json: bool,
 }
@@ -49,14 +49,14 @@ struct Row {
 }
 
 impl Throttled {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let (folder, seconds) = self.configuration(system)?;
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        let (folder, seconds) = self.configuration(config)?;
         let users = match &self.user {
             Some(user) if folder.join(throttle::file_name(user)).exists() => vec![user.clone()],
             Some(_) => Vec::new(),
             None => users_in(&folder)?,
         };
-        let now = system.now()?;
+        let now = config.now()?;
         let mut rows = Vec::new();
         for user in users {
             if self.clear {
@@ -90,10 +90,14 @@ impl Throttled {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The folder, and the seconds that a failure costs where a service says so.
-    fn configuration(&self, system: &System) -> Result<(PathBuf, Option<u64>), Error> {
-        let uses = system.uses()?;
-        let throttled = || uses.iter().filter(|found| found.options.throttle.is_some());
+    /// The folder, and the seconds of waiting per failure where a service has `throttle=`.
+    fn configuration(&self, config: &Config) -> Result<(PathBuf, Option<u64>), Error> {
+        let module_lines = config.module_lines()?;
+        let throttled = || {
+            module_lines
+                .iter()
+                .filter(|found| found.options.throttle.is_some())
+        };
         let seconds = throttled().filter_map(|found| found.options.throttle).max();
         if let Some(folder) = &self.throttle_dir {
             return Ok((folder.clone(), seconds));

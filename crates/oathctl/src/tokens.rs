@@ -1,8 +1,8 @@
-//! The tokens in a usersfile as the commands talk of them: in use or disabled, meant for every
-//! day or backup codes; and which one a command line means.
+//! The tokens of a usersfile, and the selection of one by the command line.
 //!
-//! What a token is besides its fields is said by comments, since those survive a login with
-//! either module: a disabled token is a comment itself, and backup codes have one before them.
+//! Whether a token is disabled or holds backup codes is recorded in comments, since this module
+//! and OATH Toolkit's keep those: a disabled token's line is a comment, and the line of backup codes
+//! follows one.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -16,14 +16,14 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 
-/// Stands before a line that is disabled.
+/// The prefix of a disabled line.
 const DISABLED: &[u8] = b"# disabled by oathctl: ";
 
-/// The line before a token that holds backup codes.
+/// The comment line before a token that holds backup codes.
 pub const BACKUP_CODES: &[u8] = b"# backup codes, made by oathctl backup-codes:";
 
 /// A token's line.
-pub struct Token<'a> {
+pub struct TokenLine<'a> {
     /// The line's number, counted from 1.
     pub line: usize,
     pub entry: Entry<'a>,
@@ -33,13 +33,13 @@ pub struct Token<'a> {
 }
 
 /// All tokens, in file order.
-pub fn all(document: &Document) -> impl Iterator<Item = Token<'_>> {
+pub fn all(document: &Document) -> impl Iterator<Item = TokenLine<'_>> {
     let mut before: &[u8] = b"";
     document.lines().filter_map(move |line| {
         let backup_codes = before == BACKUP_CODES;
         before = line.text;
         let enabled = enabled(line.text);
-        Some(Token {
+        Some(TokenLine {
             line: line.number,
             entry: Entry::parse(enabled.unwrap_or(line.text))?,
             disabled: enabled.is_some(),
@@ -49,15 +49,21 @@ pub fn all(document: &Document) -> impl Iterator<Item = Token<'_>> {
 }
 
 /// The tokens of one user, in file order.
-pub fn of<'a>(document: &'a Document, user: &'a OsStr) -> impl Iterator<Item = Token<'a>> {
+pub fn of_user<'a>(document: &'a Document, user: &'a OsStr) -> impl Iterator<Item = TokenLine<'a>> {
     all(document).filter(move |token| token.entry.user == user.as_bytes())
 }
 
-/// What a login checks of a line before it uses it, a hashed PIN aside.
+/// The checks that a login makes before it uses a line, except of a hashed PIN.
 pub fn check(entry: &Entry) -> Result<(), Malformed> {
     entry.secret()?;
     entry.last_used.counter()?;
     entry.last_used.time().map(drop)
+}
+
+/// Whether a line begins as a TYPE does, known or not.
+pub fn begins_as_type(line: &[u8]) -> bool {
+    let start = line.trim_ascii_start().get(..4).unwrap_or_default();
+    start.eq_ignore_ascii_case(b"HOTP") || start.eq_ignore_ascii_case(b"TOTP")
 }
 
 /// The line that disables a token.
@@ -70,7 +76,7 @@ pub fn enabled(text: &[u8]) -> Option<&[u8]> {
     text.strip_prefix(DISABLED)
 }
 
-/// What is left of a line when it is no comment any more.
+/// A line without the comment mark that it begins with.
 pub fn uncommented(text: &[u8]) -> &[u8] {
     let mark = |byte: &u8| *byte == b'#' || byte.is_ascii_whitespace();
     enabled(text).unwrap_or_else(|| {
@@ -79,8 +85,8 @@ pub fn uncommented(text: &[u8]) -> &[u8] {
     })
 }
 
-/// Puts what `change` makes of each of these lines in its place.
-pub fn change(
+/// Replaces each of these lines by what `change` returns for it.
+pub fn rewrite(
     document: &mut Document,
     lines: &[usize],
     change: impl Fn(&[u8]) -> Option<Zeroizing<Vec<u8>>>,
@@ -112,9 +118,9 @@ pub fn user_name() -> impl TypedValueParser<Value = OsString> {
     })
 }
 
-/// The user whose tokens a command changes, and which of them.
+/// Which token a command works on: the user, and with several tokens the line.
 #[derive(Args)]
-pub struct Chosen {
+pub struct TokenSelection {
     /// The user
     #[arg(value_parser = user_name())]
     pub user: OsString,
@@ -128,16 +134,16 @@ pub struct Chosen {
     all: bool,
 }
 
-impl Chosen {
-    /// The lines that are meant, out of those of the user's tokens that `fit`: the only one, or
-    /// what `--line` or `--all` say.
+impl TokenSelection {
+    /// The selected lines, out of those of the user's tokens that `fit`: the only one, or those of
+    /// `--line` or `--all`.
     pub fn lines(
         &self,
         document: &Document,
         path: &Path,
-        fit: impl Fn(&Token) -> bool,
+        fit: impl Fn(&TokenLine) -> bool,
     ) -> Result<Vec<usize>, Error> {
-        let mut lines: Vec<usize> = of(document, &self.user)
+        let mut lines: Vec<usize> = of_user(document, &self.user)
             .filter(fit)
             .map(|token| token.line)
             .collect();
@@ -145,10 +151,10 @@ impl Chosen {
             lines.retain(|&found| found == line);
         }
         match lines.len() {
-            0 => Err(none(&self.user, path)),
+            0 => Err(no_such_token(&self.user, path)),
             1 => Ok(lines),
             _ if self.all => Ok(lines),
-            _ => Err(several(&self.user, &lines, "--line N or --all")),
+            _ => Err(ambiguous(&self.user, &lines, "--line N or --all")),
         }
     }
 
@@ -166,15 +172,17 @@ impl Chosen {
     }
 }
 
-/// The one token of the user that is meant: the one on `line` if that is given, else the only one
-/// in use, backup codes aside.
-pub fn the_one<'a>(
+/// The token of the user on `line` if that is given, else the only one that is neither disabled
+/// nor backup codes.
+pub fn select_one<'a>(
     document: &'a Document,
     user: &'a OsStr,
     line: Option<usize>,
     path: &Path,
-) -> Result<Token<'a>, Error> {
-    let mut tokens: Vec<Token> = of(document, user).filter(|token| !token.disabled).collect();
+) -> Result<TokenLine<'a>, Error> {
+    let mut tokens: Vec<TokenLine> = of_user(document, user)
+        .filter(|token| !token.disabled)
+        .collect();
     match line {
         Some(line) => tokens.retain(|token| token.line == line),
         None if tokens.iter().all(|token| token.backup_codes) => {}
@@ -183,13 +191,13 @@ pub fn the_one<'a>(
     let lines: Vec<usize> = tokens.iter().map(|token| token.line).collect();
     match tokens.pop() {
         Some(token) if tokens.is_empty() => Ok(token),
-        Some(_) => Err(several(user, &lines, "--line N")),
-        None => Err(none(user, path)),
+        Some(_) => Err(ambiguous(user, &lines, "--line N")),
+        None => Err(no_such_token(user, path)),
     }
 }
 
-/// There is nothing to work on.
-pub fn none(user: &OsStr, path: &Path) -> Error {
+/// The error where no token of the user fits the selection.
+pub fn no_such_token(user: &OsStr, path: &Path) -> Error {
     Error::failed(format!(
         "{} has no such token in {}; see oathctl list",
         user.display_name(),
@@ -197,7 +205,7 @@ pub fn none(user: &OsStr, path: &Path) -> Error {
     ))
 }
 
-fn several(user: &OsStr, lines: &[usize], options: &str) -> Error {
+fn ambiguous(user: &OsStr, lines: &[usize], options: &str) -> Error {
     Error::usage(format!(
         "{} has several tokens, on lines {}; say which with {options}",
         user.display_name(),

@@ -8,18 +8,18 @@ use clap::Args;
 use oath_core::attempt::{self, Attempts, Origin};
 use oath_core::fs::Deadline;
 use oath_core::login::{CodeLength, MAX_WINDOW, Refusal};
+use oath_core::lookup::Enrolled;
 use oath_core::otp::Code;
 use oath_core::store::FileStore;
-use oath_core::subject::Known;
 use oath_core::usersfile::Document;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::config::{Config, Service};
 use crate::drift::Drift;
 use crate::error::Error;
 use crate::output;
 use crate::secret;
-use crate::system::{Service, System};
 use crate::terminal::Terminal;
 use crate::tokens::{DisplayName, user_name};
 
@@ -72,16 +72,16 @@ struct Answer {
 }
 
 impl Verify {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let mut service = system.service(self.service.as_deref())?;
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        let mut service = config.service(self.service.as_deref())?;
         service.options.window = self.window.unwrap_or(service.options.window);
         let response = self.response(&service)?;
         let response = response.as_bytes();
-        let now = system.now()?;
+        let now = config.now()?;
         let options = &service.options;
-        let user = Known {
+        let user = Enrolled {
             name: self.user.clone(),
-            usersfile: system.usersfile(Some(&self.user))?,
+            usersfile: config.usersfile(Some(&self.user))?,
             prescan: None,
         };
         let store = FileStore::new(&user, options.journal_folder.as_deref());

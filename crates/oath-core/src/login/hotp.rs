@@ -10,7 +10,7 @@ impl Search<'_> {
     /// Toolkit's module does.
     pub(super) fn hotp(&self) -> Result<Outcome, NeedsZone> {
         let latest = match &self.journalled {
-            Some(journalled) if journalled.counter >= self.in_file.counter => journalled,
+            Some(journalled) if !is_behind(journalled.counter, self.in_file.counter) => journalled,
             _ => &self.in_file,
         };
         let is_used_up = [Some(&self.in_file), self.journalled.as_ref()]
@@ -37,4 +37,9 @@ impl Search<'_> {
             _ => Outcome::NotFound,
         })
     }
+}
+
+/// Whether one counter is behind another, which may have gone on past the largest number to 0.
+fn is_behind(one: u64, other: u64) -> bool {
+    one.wrapping_sub(other) > u64::MAX / 2
 }

@@ -205,34 +205,25 @@ impl Refusal {
 /// that is not found go on to the next line; anything else ends the search.
 ///
 /// # Errors
-/// Something has to be found out first.
+/// Something has to be found out first. No code has been compared then: what a guess costs is
+/// counted with the decision, and a guess that was compared before would be free.
 pub fn decide<'a>(
     candidates: &[Candidate],
     attempt: &Attempt<'a>,
     known: &Known,
 ) -> Result<Decision<'a>, Undecided<'a>> {
-    let mut limits = Limits::default();
+    let readings = readings(candidates, attempt, known)?;
     let mut refusal = Refusal::NoToken;
     let mut compared = Compared::Nothing;
-    let mut first_pin = None;
-    let complete = candidates.iter().enumerate();
-    for (n, candidate) in complete.filter(|(_, candidate)| candidate.entry.is_complete()) {
-        let Candidate {
-            line, ref entry, ..
-        } = *candidate;
-        let (pin, otp) = split(attempt.response, attempt.code_length.of(entry));
-        first_pin.get_or_insert(pin);
-        let typed = Code::parse(otp);
-        let outcome = limits
-            .count(entry, attempt)
-            .map_err(Unexamined::Malformed)
-            .and_then(|()| examine(candidate, pin, typed.as_ref(), attempt, known));
+    for reading in &readings {
+        let line = candidates[reading.candidate].line;
+        let typed = Code::parse(reading.otp);
         let compared_here = match typed {
             Some(_) => Compared::Code,
             None => Compared::NoCode,
         };
-        let result = match outcome {
-            Err(Unexamined::Undecided(undecided)) => return Err(undecided),
+        let result = match reading.examine(candidates, typed.as_ref(), attempt, known) {
+            Err(Unexamined::Zone) => return Err(Undecided::Zone),
             Err(Unexamined::Malformed(malformed)) => {
                 Err(Refusal::MalformedLine { line, malformed })
             }
@@ -254,14 +245,14 @@ pub fn decide<'a>(
                     Outcome::GoodAgain => Ok(Accepted { line, record: None }),
                     Outcome::Good(used) => Ok(Accepted {
                         line,
-                        record: Some(record(used, n, candidates, attempt)),
+                        record: Some(record(used, reading.candidate, candidates, attempt)),
                     }),
                 }
             }
         };
         return Ok(Decision {
             result,
-            pin,
+            pin: reading.pin,
             compared,
         });
     }
@@ -272,9 +263,93 @@ pub fn decide<'a>(
     }
     Ok(Decision {
         result: Err(refusal),
-        pin: first_pin.unwrap_or(split(attempt.response, attempt.code_length).0),
+        pin: match readings.first() {
+            Some(reading) => reading.pin,
+            None => split(attempt.response, attempt.code_length).0,
+        },
         compared,
     })
+}
+
+/// A response as one complete line reads it.
+struct Reading<'a> {
+    /// The line's candidate, counted from 0.
+    candidate: usize,
+    pin: &'a [u8],
+    otp: &'a [u8],
+    /// Whether the PIN fits; or why the line ends the search.
+    pin_fits: Result<Choice, Malformed>,
+}
+
+/// The response as every complete line reads it, up to the first that ends the search.
+///
+/// # Errors
+/// Something has to be found out first.
+fn readings<'a>(
+    candidates: &[Candidate],
+    attempt: &Attempt<'a>,
+    known: &Known,
+) -> Result<Vec<Reading<'a>>, Undecided<'a>> {
+    let mut limits = Limits::default();
+    let mut readings = Vec::new();
+    for (n, candidate) in candidates.iter().enumerate() {
+        let entry = &candidate.entry;
+        if !entry.is_complete() {
+            continue;
+        }
+        let (pin, otp) = split(attempt.response, attempt.code_length.of(entry));
+        let pin_fits = match limits.count(entry, attempt) {
+            Ok(()) => pin_fits(entry, pin, attempt, known)?,
+            Err(malformed) => Err(malformed),
+        };
+        if known.zone.is_none() && attempt.reads_last_time(candidate) {
+            return Err(Undecided::Zone);
+        }
+        let ends_search = pin_fits.is_err();
+        readings.push(Reading {
+            candidate: n,
+            pin,
+            otp,
+            pin_fits,
+        });
+        if ends_search {
+            break;
+        }
+    }
+    Ok(readings)
+}
+
+fn pin_fits<'a>(
+    entry: &Entry,
+    typed: &'a [u8],
+    attempt: &Attempt,
+    known: &Known,
+) -> Result<Result<Choice, Malformed>, Undecided<'a>> {
+    let field = match entry.pin {
+        _ if attempt.ignore_pin => return Ok(Ok(Choice::from(1))),
+        None => return Ok(Ok(Choice::from(0))),
+        Some(field) => field,
+    };
+    match pin::fits(field, typed, known.hashes) {
+        Ok(fits) => Ok(Ok(fits)),
+        Err(Unchecked::Malformed(malformed)) => Ok(Err(malformed)),
+        Err(Unchecked::Hash) => Err(Undecided::Hash {
+            hash: Zeroizing::new(field.to_vec()),
+            typed,
+        }),
+    }
+}
+
+impl Attempt<'_> {
+    /// Whether what LAST-TIME of a token means may matter.
+    fn reads_last_time(&self, candidate: &Candidate) -> bool {
+        let digits = candidate.entry.token_type.digits;
+        let matters = |last_used: &LastUsed| {
+            let is_of_another_length = || last_used.otp().is_some_and(|otp| otp.digits() != digits);
+            last_used.has_time() && (self.drift || self.replay_grace > 0 || is_of_another_length())
+        };
+        matters(&candidate.entry.last_used) || candidate.journalled.as_ref().is_some_and(matters)
+    }
 }
 
 /// Splits a response into PIN and code. What is shorter than a code holds none; how long a
@@ -353,58 +428,47 @@ struct Used {
 }
 
 /// Why a line says nothing.
-enum Unexamined<'a> {
+enum Unexamined {
     Malformed(Malformed),
-    Undecided(Undecided<'a>),
+    Zone,
 }
 
-impl From<Malformed> for Unexamined<'_> {
+impl From<Malformed> for Unexamined {
     fn from(malformed: Malformed) -> Self {
         Unexamined::Malformed(malformed)
     }
 }
 
-impl From<NeedsZone> for Unexamined<'_> {
+impl From<NeedsZone> for Unexamined {
     fn from(_: NeedsZone) -> Self {
-        Unexamined::Undecided(Undecided::Zone)
+        Unexamined::Zone
     }
 }
 
-/// Examines one line. The PIN decides only when all else is computed, so that the time taken does
-/// not tell a wrong PIN from a wrong code.
-fn examine<'a>(
-    candidate: &Candidate,
-    typed_pin: &'a [u8],
-    typed: Option<&Code>,
-    attempt: &Attempt<'a>,
-    known: &Known,
-) -> Result<Outcome, Unexamined<'a>> {
-    let entry = &candidate.entry;
-    let pin_fits = match entry.pin {
-        _ if attempt.ignore_pin => Choice::from(1),
-        Some(field) => match pin::fits(field, typed_pin, known.hashes) {
-            Ok(fits) => fits,
-            Err(Unchecked::Malformed(malformed)) => return Err(malformed.into()),
-            Err(Unchecked::Hash) => {
-                return Err(Unexamined::Undecided(Undecided::Hash {
-                    hash: Zeroizing::new(field.to_vec()),
-                    typed: typed_pin,
-                }));
+impl Reading<'_> {
+    /// Examines the line. The PIN decides only when all else is computed, so that the time taken
+    /// does not tell a wrong PIN from a wrong code.
+    fn examine(
+        &self,
+        candidates: &[Candidate],
+        typed: Option<&Code>,
+        attempt: &Attempt,
+        known: &Known,
+    ) -> Result<Outcome, Unexamined> {
+        let candidate = &candidates[self.candidate];
+        let pin_fits = self.pin_fits?;
+        let outcome = match Search::new(candidate, typed, attempt, known.zone) {
+            Err(malformed) => Err(malformed.into()),
+            Ok(search) => match candidate.entry.token_type.moving_factor {
+                MovingFactor::Event => search.hotp(),
+                MovingFactor::Time { period } => search.totp(period),
             }
-        },
-        None => Choice::from(0),
-    };
-    let outcome = match Search::new(candidate, typed, attempt, known.zone) {
-        Err(malformed) => Err(malformed.into()),
-        Ok(search) => match entry.token_type.moving_factor {
-            MovingFactor::Event => search.hotp(),
-            MovingFactor::Time { period } => search.totp(period),
+            .map_err(Unexamined::from),
+        };
+        match (outcome, bool::from(pin_fits)) {
+            (Ok(_) | Err(Unexamined::Malformed(_)), false) => Ok(Outcome::WrongPin),
+            (outcome, _) => outcome,
         }
-        .map_err(Unexamined::from),
-    };
-    match (outcome, bool::from(pin_fits)) {
-        (Ok(_) | Err(Unexamined::Malformed(_)), false) => Ok(Outcome::WrongPin),
-        (outcome, _) => outcome,
     }
 }
 
@@ -526,5 +590,52 @@ impl LastUse {
             (Some(otp), Some(typed)) => otp.ct_eq(typed).into(),
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "3132333435363738393031323334353637383930";
+
+    fn decide_at_once(lines: &[String], replay_grace: u64) -> Result<bool, &'static str> {
+        let candidates = Vec::from_iter(lines.iter().zip(1..).map(|(line, number)| Candidate {
+            line: number,
+            entry: Entry::parse(line.as_bytes()).unwrap(),
+            journalled: None,
+        }));
+        let attempt = Attempt {
+            response: b"755224", // RFC 4226, appendix D: counter 0
+            code_length: CodeLength::Whole,
+            ignore_pin: false,
+            window: 5,
+            drift: false,
+            replay_grace,
+            unix_time: 1_768_478_400,
+            has_journal: false,
+        };
+        let known = Known {
+            hashes: &CheckedHashes::default(),
+            zone: None,
+        };
+        match decide(&candidates, &attempt, &known) {
+            Ok(decision) => Ok(decision.result.is_ok()),
+            Err(Undecided::Hash { .. }) => Err("hash"),
+            Err(Undecided::Zone) => Err("zone"),
+        }
+    }
+
+    #[test]
+    fn no_code_is_compared_before_all_that_the_lines_below_need_is_known() {
+        let line = format!("HOTP\talice\t-\t{SECRET}");
+        let hashed = format!("HOTP\talice\t$6$rounds=1000$salt$\t{SECRET}");
+        let used = format!("HOTP\talice\t-\t{SECRET}\t7\t162583\t2026-01-15T12:00:00L");
+        let other_length = used.replace("162583", "2162583");
+        let lines = |below: &String| [line.clone(), below.clone()];
+        assert_eq!(decide_at_once(&lines(&used), 0), Ok(true));
+        assert_eq!(decide_at_once(&lines(&hashed), 0), Err("hash"));
+        assert_eq!(decide_at_once(&lines(&used), 30), Err("zone"));
+        assert_eq!(decide_at_once(&lines(&other_length), 0), Err("zone"));
     }
 }

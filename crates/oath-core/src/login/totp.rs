@@ -11,24 +11,17 @@ impl Search<'_> {
     /// looked for in the window.
     pub(super) fn totp(&self, period: u32) -> Result<Outcome, NeedsZone> {
         let now = otp::time_step(self.attempt.unix_time, period);
-        let proven_in_file = self.proven(&self.in_file);
-        let proven_in_journal = self.journalled.as_ref().and_then(|last| self.proven(last));
+        let recorded_in_file = self.recorded_step(Some(&self.in_file), period)?;
+        let recorded_in_journal = self.recorded_step(self.journalled.as_ref(), period)?;
 
-        let steps = self.steps(now, period, proven_in_file, proven_in_journal)?;
-        let in_file = self.in_file.otp.as_ref();
-        let in_journal = self.journalled.as_ref().and_then(|last| last.otp.as_ref());
-        let codes = [self.typed, in_file, in_journal];
-        let [found, in_file, in_journal] =
+        let steps = self.steps(now, period, recorded_in_file.step, recorded_in_journal.step)?;
+        let otp_in_file = self.in_file.otp.as_ref();
+        let otp_in_journal = self.journalled.as_ref().and_then(|last| last.otp.as_ref());
+        let codes = [self.typed, otp_in_file, otp_in_journal];
+        let [found, seen_of_file, seen_of_journal] =
             otp::find(&self.key, steps.iter().copied(), codes).map(|n| n.map(|n| steps[n]));
-
-        let in_file = match proven_in_file {
-            None => self.found_by_time(&self.in_file, period)?.max(in_file),
-            proven => proven,
-        };
-        let in_journal = match (proven_in_journal, &self.journalled) {
-            (None, Some(last)) => self.found_by_time(last, period)?.max(in_journal),
-            (proven, _) => proven,
-        };
+        let in_file = recorded_in_file.or_seen(seen_of_file);
+        let in_journal = recorded_in_journal.or_seen(seen_of_journal);
         let latest = self.latest(in_file, in_journal);
         let last_step = in_file.max(in_journal);
         if latest.is_of(self.typed) && self.is_step_in_grace(latest, last_step, period)? {
@@ -48,8 +41,11 @@ impl Search<'_> {
             _ => {
                 let relative = self.in_file.counter.wrapping_add(step.abs_diff(now));
                 // A code of another length than the token's own is recorded as OATH Toolkit's
-                // module does it, and found again by `found_by_time`.
+                // module does it, and found again by `found_by_time`, unless it is too far off.
                 let is_own_length = typed.digits() == self.digits;
+                if !is_own_length && step.abs_diff(now) > u64::from(MAX_WINDOW) {
+                    return Ok(Outcome::NotFound);
+                }
                 Outcome::Good(Used {
                     counter: if is_own_length { step } else { relative },
                     relative,
@@ -65,14 +61,14 @@ impl Search<'_> {
         &self,
         now: u64,
         period: u32,
-        proven_in_file: Option<u64>,
-        proven_in_journal: Option<u64>,
+        in_file: Option<u64>,
+        in_journal: Option<u64>,
     ) -> Result<Vec<u64>, NeedsZone> {
         let window = u64::from(self.attempt.window);
         let mut steps = Vec::from_iter(around(now, window));
-        let last_step = proven_in_file.max(proven_in_journal);
+        let last_step = in_file.max(in_journal);
         if let (true, Some(last_step)) = (self.attempt.drift, last_step) {
-            let latest = self.latest(proven_in_file, proven_in_journal);
+            let latest = self.latest(in_file, in_journal);
             for centre in self.steps_by_drift(last_step, latest, now, period)? {
                 steps.extend(around(centre, window));
             }
@@ -80,6 +76,22 @@ impl Search<'_> {
             steps.dedup();
         }
         Ok(steps)
+    }
+
+    /// The time step of a record: COUNTER if the secret proves it, else where LAST-TIME says.
+    fn recorded_step(
+        &self,
+        last: Option<&LastUse>,
+        period: u32,
+    ) -> Result<RecordedStep, NeedsZone> {
+        let proven = last.and_then(|last| self.proven(last));
+        Ok(RecordedStep {
+            step: match (proven, last) {
+                (None, Some(last)) => self.found_by_time(last, period)?,
+                (proven, _) => proven,
+            },
+            is_proven: proven.is_some(),
+        })
     }
 
     /// The journal's record if its step is later than the file's, else that.
@@ -131,6 +143,23 @@ impl Search<'_> {
         self.is_in_grace(last, |time| {
             step.is_none_or(|step| otp::time_step(time, period).abs_diff(step) <= reach)
         })
+    }
+}
+
+/// The time step that a record says was last used.
+struct RecordedStep {
+    step: Option<u64>,
+    is_proven: bool,
+}
+
+impl RecordedStep {
+    /// The later of this and the step at which LAST-OTP was seen in the window, which counts only
+    /// if COUNTER proves none.
+    fn or_seen(&self, seen: Option<u64>) -> Option<u64> {
+        match self.is_proven {
+            true => self.step,
+            false => self.step.max(seen),
+        }
     }
 }
 

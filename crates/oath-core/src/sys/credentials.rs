@@ -33,6 +33,9 @@ pub(crate) struct FsCredentials {
     gid: libc::gid_t,
     groups: Vec<libc::gid_t>,
     capabilities: Capabilities,
+    /// What the thread is sent when its parent dies (prctl(2)): the kernel forgets it when the
+    /// file-system user changes.
+    death_signal: c_int,
     // Credentials are a thread's own: that thread has to restore them.
     not_send: PhantomData<*const ()>,
 }
@@ -50,6 +53,7 @@ impl FsCredentials {
             gid: set_fs_group(ASK),
             groups: own_groups()?,
             capabilities: own_capabilities()?,
+            death_signal: death_signal()?,
             not_send: PhantomData,
         };
         // From here on every way out passes through the drop of `former`.
@@ -77,7 +81,16 @@ impl Drop for FsCredentials {
         // groups be set is among it, and their number is one that the kernel has just reported.
         let _ = set_capabilities(&self.capabilities);
         let _ = set_groups(&self.groups);
+        // SAFETY: prctl(2) takes a number with this command.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, self.death_signal) };
     }
+}
+
+fn death_signal() -> io::Result<c_int> {
+    let mut signal: c_int = 0;
+    // SAFETY: prctl(2) writes a number to `signal` with this command.
+    checked(unsafe { libc::prctl(libc::PR_GET_PDEATHSIG, &raw mut signal) })?;
+    Ok(signal)
 }
 
 /// No user and no group: setting it changes nothing and returns what is.
@@ -257,4 +270,20 @@ fn set_real_and_saved_user(real: libc::uid_t, saved: libc::uid_t) -> io::Result<
     const KEEP: libc::uid_t = libc::uid_t::MAX;
     // SAFETY: setresuid(2) takes three numbers.
     checked(unsafe { libc::syscall(SETRESUID, real, KEEP, saved) } as c_int).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::account_by_uid;
+
+    #[test]
+    #[ignore = "needs root: run `make test`"]
+    fn a_server_that_dies_with_its_parent_does_so_after_a_login_with_a_users_own_file() {
+        // SAFETY: as above.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) };
+        let daemon = account_by_uid(1).unwrap().expect("daemon");
+        drop(FsCredentials::assume(&daemon).unwrap());
+        assert_eq!(death_signal().unwrap(), libc::SIGTERM);
+    }
 }

@@ -252,6 +252,11 @@ impl<'a> LastUsed<'a> {
         Code::parse(self.otp?)
     }
 
+    /// Whether there is a LAST-TIME.
+    pub fn has_time(&self) -> bool {
+        self.time.is_some()
+    }
+
     /// LAST-TIME, where there is one.
     pub fn time(&self) -> Result<Option<LocalTime>, Malformed> {
         self.time.map_or(Ok(None), |text| {

@@ -1,10 +1,12 @@
-//! Whether a home directory is there, or only the folder that it is to be mounted on.
+//! Whether the folder that a missing usersfile would be in is there, or only the folder that a
+//! file system is to be mounted on.
 //!
-//! Where a user without a usersfile gets in without a code, a home that is not mounted would be a
-//! way in. Not every such home can be told from one that is there; SECURITY.md says which.
+//! Where a user without a usersfile gets in without a code, a file system that is not mounted would
+//! be a way in. Not every such folder can be told from one that is there; SECURITY.md says which.
 
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,22 +21,30 @@ const EXPECTED: (&str, usize) = ("/etc/fstab", 1);
 /// What is mounted, proc(5), and the place of the mount point in a line.
 const MOUNTED: (&str, usize) = ("/proc/self/mountinfo", 4);
 
+/// Refuses a path on a file system that /etc/fstab names and that is not mounted.
+pub fn check_mounted(path: &Path) -> Result<(), Error> {
+    let is_above = |point: &PathBuf| point.parent().is_some() && path.starts_with(point);
+    let mut expected = mount_points(EXPECTED)?;
+    expected.retain(is_above);
+    if expected.is_empty() {
+        return Ok(());
+    }
+    let mounted = mount_points(MOUNTED)?;
+    match expected.into_iter().find(|point| !mounted.contains(point)) {
+        Some(point) => Err(Error::NotMounted(point)),
+        None => Ok(()),
+    }
+}
+
 /// Refuses a home that is certainly not the user's as it should be: an empty folder of somebody
-/// else's, or one on a file system that /etc/fstab names and that is not mounted.
-pub fn check(account: &Account) -> Result<(), Error> {
+/// else's.
+pub fn check_home(account: &Account) -> Result<(), Error> {
     let home = &account.home;
     let metadata = fs::metadata(home).map_err(FileError::io("look at", home))?;
     if metadata.uid() != account.uid && is_empty(home)? {
         return Err(Error::EmptyHome(home.clone()));
     }
-    let mounted = mount_points(MOUNTED);
-    let is_missing = |point: &PathBuf| {
-        point.parent().is_some() && home.starts_with(point) && !mounted.contains(point)
-    };
-    match mount_points(EXPECTED).into_iter().find(is_missing) {
-        Some(point) => Err(Error::NotMounted(point)),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn is_empty(folder: &Path) -> Result<bool, Error> {
@@ -43,13 +53,17 @@ fn is_empty(folder: &Path) -> Result<bool, Error> {
 }
 
 /// The mount points in a file of lines that have one at `place`. None where there is no such file.
-fn mount_points((file, place): (&str, usize)) -> Vec<PathBuf> {
-    let text = fs::read(file).unwrap_or_default();
-    text.split(|&byte| byte == b'\n')
+fn mount_points((file, place): (&str, usize)) -> Result<Vec<PathBuf>, Error> {
+    let text = match fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        text => text.map_err(FileError::io("read", file))?,
+    };
+    let points = text
+        .split(|&byte| byte == b'\n')
         .filter(|line| !line.trim_ascii_start().starts_with(b"#"))
         .filter_map(|line| fields(line).nth(place))
-        .map(|field| PathBuf::from(unescaped(field)))
-        .collect()
+        .map(|field| PathBuf::from(unescaped(field)));
+    Ok(points.collect())
 }
 
 /// Both files write white space and backslashes as three octal digits after a backslash.
@@ -82,14 +96,14 @@ mod tests {
         let text = "# /dev/sdz /no ext4\n\n/dev/sda1  /home\\040of\\134all ext4 defaults 0 2\n\
                     UUID=1 none swap sw 0 0\nserver:/x\t/home nfs";
         fs::write(file.path(), text).unwrap();
-        let points = mount_points((file.path().to_str().unwrap(), 1));
+        let points = mount_points((file.path().to_str().unwrap(), 1)).unwrap();
         let expected = ["/home of\\all", "none", "/home"].map(PathBuf::from);
         assert_eq!(points, expected);
     }
 
     #[test]
     fn the_root_directory_is_mounted() {
-        assert!(mount_points(MOUNTED).contains(&PathBuf::from("/")));
+        assert!(mount_points(MOUNTED).unwrap().contains(&PathBuf::from("/")));
         assert_eq!(unescaped(b"\\04"), OsString::from("\\04"));
     }
 }

@@ -19,7 +19,7 @@ use crate::fs::{self, Deadline, FilePath, LockedFile, Rewrite, Stamp, Warning};
 use crate::sys;
 
 pub use document::{Document, Line};
-pub(crate) use home::check as check_home;
+pub(crate) use home::{check_home, check_mounted};
 use scan::LineStart;
 pub use scan::{UserLine, lines_of};
 pub use template::Template;
@@ -74,6 +74,8 @@ impl Error {
     pub(crate) fn of_path(self, path: PathBuf) -> Error {
         match self {
             Error::File(error) => Error::File(error.of_path(path)),
+            Error::EmptyHome(_) => Error::EmptyHome(path),
+            Error::NotMounted(_) => Error::NotMounted(path),
             other => other,
         }
     }

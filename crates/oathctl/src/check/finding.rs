@@ -1,4 +1,4 @@
-//! What the doctor found, and how it is told.
+//! A finding of the linter, as text and as JSON.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use oath_core::usersfile::format::Field;
 use serde::Serialize;
 use zeroize::Zeroizing;
+
+use super::stack::Place;
 
 /// How bad it is. The exit code is that of the worst finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -30,7 +32,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One thing that is not as it should be. Nothing of a secret, a PIN or a code is in it.
+/// One problem that was found. Nothing of a secret, a PIN or a code is in it.
 #[derive(Clone, Serialize)]
 pub struct Finding {
     pub severity: Severity,
@@ -45,19 +47,19 @@ pub struct Finding {
         serialize_with = "field_number"
     )]
     pub field: Option<Field>,
-    /// What is wrong; goes on after the field's name where there is one.
+    /// What is wrong; continues after the field's name where there is one.
     pub problem: String,
     /// What to do about it.
     pub advice: String,
-    /// How `--fix` mends it, where that takes no guessing.
+    /// The change that `--fix` makes, where there is only one correct form.
     #[serde(serialize_with = "is_some", rename = "fixable")]
     pub fix: Option<Fix>,
 }
 
-/// A change that mends a finding.
+/// A change that resolves a finding.
 #[derive(Clone)]
 pub enum Fix {
-    /// Another text in place of these bytes of the line; `done` goes on after the field's name.
+    /// Another text in place of these bytes of the line; `done` continues after the field's name.
     Replace {
         span: Range<usize>,
         text: Zeroizing<Vec<u8>>,
@@ -86,6 +88,16 @@ impl Finding {
         }
     }
 
+    /// A finding about a line of the PAM configuration.
+    pub fn of_line(
+        severity: Severity,
+        place: &Place,
+        problem: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Finding {
+        Finding::new(severity, &place.file, problem, advice).at_line(place.line)
+    }
+
     pub fn at_line(self, line: usize) -> Finding {
         Finding {
             line: Some(line),
@@ -100,7 +112,7 @@ impl Finding {
         }
     }
 
-    pub fn mended_by(self, fix: Fix) -> Finding {
+    pub fn fixed_by(self, fix: Fix) -> Finding {
         Finding {
             fix: Some(fix),
             ..self

@@ -1,54 +1,50 @@
-//! `oathctl check`: the doctor.
+//! `oathctl check`: the linter for the usersfile and the system around it.
 //!
-//! - [`lines`]: the usersfile, line by line
-//! - [`replaceable`]: whether a login can put a new file in its place
-//! - [`services`]: the lines of the PAM configuration, and what they make of the tokens
-//! - [`stacks`]: the stack of each service: who gets in with what; [`stack`] knows it
-//! - [`sshd`]: its settings that keep the prompt away, or lead around it
-//! - [`programs`]: what the system's own programs say of sshd and the clock
-//! - [`finding`]: what was found, and how it is told
+//! - [`usersfile`]: one usersfile, and what `--fix` changes in it
+//!   - [`lines`]: its lines
+//!   - [`replaceable`]: whether a login can replace it
+//!   - [`arguments`]: the module's arguments in each PAM service, against its tokens
+//!   - [`fix`]: applies the fixes
+//! - [`access`]: who gets in by each PAM service; [`stack`] reads and runs its stack
+//! - [`sshd`], [`clock`]: sshd's settings and the clock, asked of [`programs`]
+//! - [`finding`]: a finding, as text and as JSON
 
+mod access;
+mod arguments;
+mod clock;
 mod finding;
+mod fix;
 mod lines;
 mod programs;
 mod replaceable;
-mod services;
 mod sshd;
 pub mod stack;
-mod stacks;
+mod usersfile;
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::ops::Range;
-use std::path::Path;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Args;
-use oath_core::fs::{self, Problem, Warning};
 use oath_core::options::Options;
-use oath_core::sys;
-use oath_core::usersfile::format::MovingFactor;
-use oath_core::usersfile::{self, Document, Template, Usersfile};
 use serde::Serialize;
-use zeroize::Zeroizing;
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::output;
-use crate::pam_config::{self, Use};
-use crate::system::System;
-use crate::terminal;
+use crate::pam_config::{self, ModuleLine, ServiceStack};
 use crate::tokens::user_name;
-use finding::{Finding, Fix, Severity};
-use lines::{Account, Token, World};
-use services::Service;
-use stacks::{Access, Surroundings};
+use access::Access;
+use arguments::ServiceArguments;
+use finding::{Finding, Severity};
+use usersfile::UsersfileCheck;
 
-/// Look for what is wrong with the usersfile and with what is around it
+/// Check the usersfile and the system around it
 #[derive(Args)]
 #[command(
-    long_about = "Look for what is wrong with the usersfile and with what is around it: every \
-                  line that a login cannot use, rights and owners along the path, who gets in by \
-                  the PAM services that use the module, the settings of sshd, the clock.",
+    long_about = "Check the usersfile and the system around it: every line that a login cannot \
+                  use, owners and modes along the path, who gets in by the PAM services that use \
+                  the module, the settings of sshd, the clock.",
     after_help = "Exit codes:\n  \
                   0  nothing is wrong\n  \
                   1  there are warnings, or it could not be done\n  \
@@ -56,175 +52,115 @@ use stacks::{Access, Surroundings};
                   Example:\n  oathctl check --quiet"
 )]
 pub struct Check {
-    /// Where each user has a file of their own: whose to look at
+    /// Where each user has a file of their own: whose to check
     #[arg(value_parser = user_name())]
     user: Option<OsString>,
 
-    /// Mend what takes no guessing: the file's mode, a typographic dash for "-", base32: before a
-    /// base32 secret
+    /// Fix what has only one correct form: the file's mode, a typographic dash for "-", base32:
+    /// before a base32 secret
     #[arg(long)]
     fix: bool,
 
-    /// Say only what is wrong, not which services use the module
+    /// Print only what is wrong, not which services use the module
     #[arg(short, long)]
     quiet: bool,
 
-    /// For scripts
+    /// Print JSON, for scripts
     #[arg(long)]
     json: bool,
 }
 
-/// All there is to tell.
+/// What `--json` prints.
 #[derive(Serialize)]
 struct Report {
-    services: Vec<Service>,
+    services: Vec<ServiceArguments>,
     who_gets_in: Vec<Access>,
     mended: Vec<String>,
     findings: Vec<Finding>,
 }
 
 impl Check {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let pam_services = system.pam_services()?;
-        let uses = pam_config::uses_of(&pam_services);
-        let mut findings = Vec::new();
-        let subjects = self.subjects(system, &uses, &mut findings)?;
-        let now = system.now()?;
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        let pam_services = config.pam_services()?;
+        let module_lines = pam_config::module_lines_of(&pam_services);
+        let usersfiles = self.usersfiles(config, &module_lines)?;
+        let now = config.now()?;
+
         let mut mended = Vec::new();
         if self.fix {
-            for subject in &subjects {
-                mended.extend(subject.mend(now)?);
+            for usersfile in &usersfiles {
+                mended.extend(usersfile.fix(now)?);
             }
         }
-        let mut by_time = false;
-        for subject in &subjects {
-            let examined = subject.check(now)?;
-            by_time |= examined
-                .tokens
-                .iter()
-                .any(|token| matches!(token.token_type.moving_factor, MovingFactor::Time { .. }));
-            findings.extend(examined.findings);
-        }
-        let sshd = self.sshd(&subjects);
-        let (who_gets_in, of_stacks) = match system.given_usersfile()? {
-            // One file is asked about, which may be that of no service.
-            Some(_) if subjects.iter().all(|subject| subject.uses.is_empty()) => Default::default(),
-            _ => stacks::check(
-                &pam_services,
-                &Surroundings {
-                    root: system.pam_root(),
-                    has_own_modules: system.has_own_pam(),
-                    // Of an sshd that is not there, or does not start, nothing is said besides.
-                    asks_besides: &|service| {
-                        let settings = sshd.as_ref().map(|settings| settings.as_ref().ok());
-                        let settings = settings.flatten().map(|text| sshd::Settings::parse(text));
-                        service == "sshd" && settings.is_none_or(|it| it.asks_besides())
-                    },
-                },
-            ),
-        };
-        findings.extend(of_stacks);
-        findings.extend(self.check_sshd(&subjects, sshd));
-        if by_time {
-            findings.extend(programs::check_clock());
-        }
-        let services = subjects
-            .iter()
-            .flat_map(|subject| &subject.uses)
-            .map(|found| Service::of(found))
-            .collect();
-        self.tell(Report {
-            services,
-            who_gets_in,
-            mended,
-            findings,
-        })
-    }
-
-    /// The usersfiles to look at, each with the lines that name it: the one that was given, else
-    /// every one that the PAM configuration names, else the default.
-    fn subjects<'a>(
-        &self,
-        system: &System,
-        uses: &'a [Use],
-        findings: &mut Vec<Finding>,
-    ) -> Result<Vec<Subject<'a>>, Error> {
-        let mut by_template: BTreeMap<OsString, Vec<&Use>> = BTreeMap::new();
-        for found in uses {
-            let template = found.options.usersfile.clone();
-            by_template.entry(template).or_default().push(found);
-        }
-        if let Some(given) = system.given_usersfile()? {
-            let uses = by_template.remove(&given).unwrap_or_default();
-            by_template = BTreeMap::from([(given, uses)]);
-        } else if uses.is_empty() {
+        let mut findings = Vec::new();
+        if config.given_usersfile()?.is_none() && module_lines.is_empty() {
             findings.push(Finding::new(
                 Severity::Warning,
                 "PAM",
                 "has no service that uses pam_oath.so, so nobody is asked for a code",
                 "pam_oath(8) has examples of the line to add",
             ));
+        }
+        let mut uses_clock = false;
+        for usersfile in &usersfiles {
+            let report = usersfile.check(now)?;
+            uses_clock |= report.has_totp();
+            findings.extend(report.findings);
+        }
+        let module_lines: Vec<&ModuleLine> = usersfiles
+            .iter()
+            .flat_map(|usersfile| &usersfile.module_lines)
+            .copied()
+            .collect();
+        let sshd = SshdCheck::new(&module_lines);
+        let (who_gets_in, of_stacks) = match config.given_usersfile()? {
+            // The usersfile that was given is that of no service.
+            Some(_) if module_lines.is_empty() => Default::default(),
+            _ => check_access(config, &pam_services, &sshd),
+        };
+        findings.extend(of_stacks);
+        findings.extend(sshd.findings());
+        if uses_clock {
+            findings.extend(clock::check());
+        }
+        self.print(&Report {
+            services: module_lines.into_iter().map(ServiceArguments::of).collect(),
+            who_gets_in,
+            mended,
+            findings,
+        })
+    }
+
+    /// The usersfiles to check, each with the lines that name it: the one that was given, else every
+    /// one that the PAM configuration names, else the default.
+    fn usersfiles<'a>(
+        &self,
+        config: &Config,
+        module_lines: &'a [ModuleLine],
+    ) -> Result<Vec<UsersfileCheck<'a>>, Error> {
+        let mut by_template: BTreeMap<OsString, Vec<&ModuleLine>> = BTreeMap::new();
+        for line in module_lines {
+            let template = line.options.usersfile.clone();
+            by_template.entry(template).or_default().push(line);
+        }
+        if let Some(given) = config.given_usersfile()? {
+            let module_lines = by_template.remove(&given).unwrap_or_default();
+            by_template = BTreeMap::from([(given, module_lines)]);
+        } else if by_template.is_empty() {
             by_template.insert(Options::default().usersfile, Vec::new());
         }
         Ok(by_template
             .into_iter()
-            .map(|(template, uses)| Subject {
-                usersfile: self.usersfile(&template),
-                uses,
+            .map(|(template, module_lines)| {
+                UsersfileCheck::new(&template, self.user.as_deref(), module_lines)
             })
             .collect())
     }
 
-    fn usersfile(&self, template: &OsStr) -> Result<Usersfile, Box<Finding>> {
-        let is_per_user = Template::new(template).is_per_user();
-        let user = match &self.user {
-            None if is_per_user => {
-                let finding = Finding::new(
-                    Severity::Note,
-                    template,
-                    "stands for a file of each user",
-                    "oathctl check USER looks at one of them",
-                );
-                return Err(Box::new(finding));
-            }
-            None => OsStr::new("root"),
-            Some(user) => user,
-        };
-        Usersfile::named(template, user).map_err(|error| {
-            Box::new(Finding::new(
-                Severity::Error,
-                template,
-                format!("is no file that can be used: {error}"),
-                "correct usersfile= in the PAM configuration",
-            ))
-        })
-    }
-
-    /// The settings of sshd, if it uses the module and is there.
-    fn sshd(&self, subjects: &[Subject]) -> Option<Result<String, Box<Finding>>> {
-        in_sshd(subjects).next()?;
-        programs::sshd_settings()
-    }
-
-    /// What sshd makes of the module, if it uses it.
-    fn check_sshd(
-        &self,
-        subjects: &[Subject],
-        settings: Option<Result<String, Box<Finding>>>,
-    ) -> Vec<Finding> {
-        let asks = in_sshd(subjects)
-            .any(|found| !found.options.use_first_pass && !found.options.try_first_pass);
-        match settings {
-            None => Vec::new(),
-            Some(Err(finding)) => vec![*finding],
-            Some(Ok(text)) => sshd::Settings::parse(&text).check(asks),
-        }
-    }
-
-    fn tell(&self, report: Report) -> Result<ExitCode, Error> {
+    fn print(&self, report: &Report) -> Result<ExitCode, Error> {
         let worst = report.findings.iter().map(|finding| finding.severity).max();
         if self.json {
-            output::print_json(&report)?;
+            output::print_json(report)?;
         } else {
             let mut text = String::new();
             if !self.quiet {
@@ -256,333 +192,53 @@ impl Check {
     }
 }
 
-/// The lines that sshd uses.
-fn in_sshd<'a>(subjects: &'a [Subject]) -> impl Iterator<Item = &'a Use> {
-    let uses = subjects.iter().flat_map(|subject| &subject.uses).copied();
-    uses.filter(|found| found.services.iter().any(|service| service == "sshd"))
-}
-
-/// A usersfile, and the lines of the PAM configuration that name it.
-struct Subject<'a> {
-    /// The file, or why there is none to look at.
-    usersfile: Result<Usersfile, Box<Finding>>,
-    uses: Vec<&'a Use>,
-}
-
-/// What a look at a usersfile gave.
-#[derive(Default)]
-struct Examined {
-    findings: Vec<Finding>,
-    /// The tokens that a login can use.
-    tokens: Vec<Token>,
-    /// Whether there is a file at all; `None` if nobody can tell.
-    exists: Option<bool>,
-}
-
-impl Examined {
-    fn only(finding: Finding) -> Examined {
-        Examined {
-            findings: vec![finding],
-            ..Examined::default()
-        }
-    }
-}
-
-impl Subject<'_> {
-    fn check(&self, now: u64) -> Result<Examined, Error> {
-        let mut examined = self.check_usersfile(now)?;
-        for line in &self.uses {
-            let of_line = services::check_line(line, examined.exists);
-            let of_tokens = services::check_tokens(line, &examined.tokens);
-            examined.findings.extend(of_line);
-            examined.findings.extend(of_tokens);
-        }
-        examined
-            .findings
-            .extend(services::check_together(&self.uses));
-        Ok(examined)
-    }
-
-    fn check_usersfile(&self, now: u64) -> Result<Examined, Error> {
-        let usersfile = match &self.usersfile {
-            Ok(usersfile) => usersfile,
-            Err(finding) => return Ok(Examined::only((**finding).clone())),
-        };
-        let path = usersfile.path();
-        match usersfile.read() {
-            Ok((document, warnings)) => {
-                let mut findings: Vec<Finding> = warnings.iter().map(of_warning).collect();
-                let (found, tokens) = self.check_lines(&document, path, now);
-                findings.extend(found);
-                let needs_writing = |line: &&Use| line.options.journal_folder.is_none();
-                if self.uses.is_empty() || self.uses.iter().any(needs_writing) {
-                    findings.extend(replaceable::check(path));
-                }
-                Ok(Examined {
-                    findings,
-                    tokens,
-                    exists: Some(true),
-                })
-            }
-            Err(usersfile::Error::File(fs::Error::Missing(path))) => {
-                let can_do_without =
-                    |line: &&Use| line.options.no_usersfile_okay || line.options.null_ok;
-                let is_fine = !self.uses.is_empty() && self.uses.iter().all(can_do_without);
-                let finding = (!is_fine).then(|| {
-                    Finding::new(
-                        Severity::Error,
-                        path,
-                        "does not exist, so nobody can log in",
-                        "enrol somebody: oathctl add creates it",
-                    )
-                });
-                Ok(Examined {
-                    findings: finding.into_iter().collect(),
-                    tokens: Vec::new(),
-                    exists: Some(false),
-                })
-            }
-            // Not for us to read: that says nothing about the file.
-            Err(error @ usersfile::Error::File(fs::Error::Io { .. }))
-                if sys::effective_user() != 0 =>
-            {
-                Err(error.into())
-            }
-            Err(usersfile::Error::File(error)) => Ok(Examined::only(of_error(path, &error))),
-            Err(error) => Ok(Examined::only(Finding::new(
-                Severity::Error,
-                path,
-                error.to_string(),
-                "",
-            ))),
-        }
-    }
-
-    fn check_lines(
-        &self,
-        document: &Document,
-        path: &Path,
-        now: u64,
-    ) -> (Vec<Finding>, Vec<Token>) {
-        let default = Options::default().window;
-        let windows = self.uses.iter().map(|line| line.options.window);
-        lines::check(
-            document,
-            &World {
-                path,
-                account: &|user| {
-                    let found = sys::account_by_name(user).ok()?;
-                    Some(found.map_or(Account::None, |found| Account::Named(found.name)))
-                },
-                unix_time: now,
-                window: windows.max().unwrap_or(default),
-            },
-        )
-    }
-
-    /// Mends what takes no guessing; returns what it did, one sentence each.
-    fn mend(&self, now: u64) -> Result<Vec<String>, Error> {
-        let mut mended = Vec::new();
-        let Ok(usersfile) = &self.usersfile else {
-            return Ok(mended);
-        };
-        let findings = self.check_usersfile(now)?.findings;
-        let _hold = terminal::hold_signals();
-        // First of all: a file that the module refuses cannot be read either.
-        if findings
-            .iter()
-            .any(|finding| matches!(finding.fix, Some(Fix::Chmod)))
-        {
-            usersfile.make_private()?;
-            mended.push(format!(
-                "{}: mended: its mode is 600 now",
-                usersfile.path().display()
-            ));
-        }
-        let edited = usersfile.edit(|document| {
-            let (findings, _) = self.check_lines(document, usersfile.path(), now);
-            Ok::<_, usersfile::Error>(mend_lines(document, &findings))
-        });
-        match edited {
-            Ok((lines, _)) => mended.extend(lines),
-            // The check that follows tells why.
-            Err(usersfile::Error::File(fs::Error::Missing(_) | fs::Error::Refused { .. })) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(mended)
-    }
-}
-
-/// Where in a line, and with what.
-type Replacement<'a> = (&'a Range<usize>, &'a [u8]);
-
-/// Puts the fixes of the findings into the document, in one pass over its lines.
-fn mend_lines(document: &mut Document, findings: &[Finding]) -> Vec<String> {
-    let mut mended = Vec::new();
-    let mut fixes: BTreeMap<usize, Vec<Replacement>> = BTreeMap::new();
-    for finding in findings {
-        let (Some(number), Some(field), Some(Fix::Replace { span, text, done })) =
-            (finding.line, finding.field, &finding.fix)
-        else {
-            continue;
-        };
-        fixes.entry(number).or_default().push((span, text));
-        mended.push(format!(
-            "{}:{number}: mended: {field} {done}",
-            finding.place.display()
-        ));
-    }
-    if fixes.is_empty() {
-        return mended;
-    }
-    let added = fixes.values().flatten().map(|(_, text)| text.len());
-    // At its full length: a vector that grows leaves copies behind.
-    let room = document.text().len() + added.sum::<usize>();
-    let mut new = Zeroizing::new(Vec::with_capacity(room));
-    let old = document.text().split_inclusive(|&byte| byte == b'\n');
-    for (number, line) in (1..).zip(old) {
-        let mut copied = 0;
-        let mut of_line = fixes.remove(&number).unwrap_or_default();
-        of_line.sort_by_key(|(span, _)| span.start);
-        for (span, text) in of_line {
-            new.extend_from_slice(&line[copied..span.start]);
-            new.extend_from_slice(text);
-            copied = span.end;
-        }
-        new.extend_from_slice(&line[copied..]);
-    }
-    *document = Document::new(&new);
-    mended
-}
-
-/// Why a login could not use the file at `path`.
-fn of_error(path: &Path, error: &fs::Error) -> Finding {
-    let place = match error {
-        fs::Error::Refused { path, .. } | fs::Error::Locked(path) | fs::Error::Changing(path) => {
-            path
-        }
-        _ => path,
+fn check_access(
+    config: &Config,
+    services: &[ServiceStack],
+    sshd: &SshdCheck,
+) -> (Vec<Access>, Vec<Finding>) {
+    let context = access::Context {
+        root: config.pam_root(),
+        is_own_system: config.has_own_pam(),
+        requires_key: &|service| service == "sshd" && sshd.may_require_key(),
     };
-    let advice = error.advice().unwrap_or_default();
-    let finding = Finding::new(Severity::Error, place, error.problem(), advice);
-    match error {
-        fs::Error::Refused {
-            problem: Problem::WritableByOthers,
-            ..
-        } => finding.mended_by(Fix::Chmod),
-        _ => finding,
-    }
+    access::check(services, &context)
 }
 
-/// What a login warns of.
-fn of_warning(warning: &Warning) -> Finding {
-    let (problem, advice) = (warning.problem(), warning.advice());
-    let finding = Finding::new(Severity::Warning, warning.path(), problem, advice);
-    match warning {
-        Warning::ReadableByOthers(_) | Warning::WritableByGroup(_) => finding.mended_by(Fix::Chmod),
-        Warning::GivenAway { .. } => finding,
-    }
+/// The settings of sshd, if it uses the module and is installed.
+struct SshdCheck {
+    settings: Option<Result<sshd::Settings, Box<Finding>>>,
+    /// Whether the module prompts for the code itself.
+    prompts: bool,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::{Duration, Instant};
-
-    use proptest::prelude::*;
-
-    fn check(document: &Document) -> Vec<Finding> {
-        let world = World {
-            path: Path::new("users.oath"),
-            account: &|user| {
-                Some(match user.to_str() {
-                    Some("root" | "ROOT") => Account::Named("root".into()),
-                    _ => Account::None,
-                })
-            },
-            unix_time: 1_768_478_400,
-            window: 5,
-        };
-        lines::check(document, &world).0
-    }
-
-    /// Fields as they are, and as they go wrong.
-    fn line() -> impl Strategy<Value = String> {
-        let kind = "HOTP(/E|/T30)?(/[5-9])?|TOTP|hotp/t30|#|\\PC{0,4}";
-        let pin = "[-+\u{2013}]|\\$1\\$[a-z]{9}|[a-z]{9,12}";
-        let secret =
-            "(base32:)?Z[A-Z2-7]{15}|z[a-z2-7]{31}|[0-9a-f]{32,60}|[0-9a-f]{4}( [0-9a-f]{4}){9}";
-        let last_used = "( -?[0-9]{1,22}x?( [0-9]{5,9}( 2026-01-15T12:00:00L)?)?)?";
-        (kind, "(root|eve)?", pin, secret, last_used, "\r?\n|\n\n").prop_map(
-            |(kind, user, pin, secret, last_used, end)| {
-                format!("{kind} {user} {pin} {secret}{last_used}{end}")
-            },
-        )
-    }
-
-    #[test]
-    fn to_mend_a_file_takes_as_long_as_to_read_it() {
-        let line = "HOTP/T30/6 root \u{2013} 3a7bd3e2360a3d29eea436fcfb7e44c735d117c4\n";
-        let lines = (1 << 20) / line.len();
-        let mut document = Document::new(line.repeat(lines).as_bytes());
-        let findings = check(&document);
-        let start = Instant::now();
-        assert_eq!(mend_lines(&mut document, &findings).len(), lines);
-        // Less than a second; with a new copy of the file for each line it was minutes.
-        assert!(start.elapsed() < Duration::from_secs(20));
-        assert!(document.text() == line.replace('\u{2013}', "-").repeat(lines).as_bytes());
-    }
-
-    #[test]
-    fn another_spelling_of_an_account_is_named_with_the_accounts_own() {
-        let line = |user| format!("HOTP/T30/6 {user} - 3a7bd3e2360a3d29eea436fcfb7e44c735d117c4\n");
-        assert!(check(&Document::new(line("root").as_bytes())).is_empty());
-        let findings = check(&Document::new(line("ROOT").as_bytes()));
-        assert_eq!(
-            findings.iter().map(Finding::to_string).collect::<Vec<_>>(),
-            [
-                "users.oath:1: warning: field 2 (USER) names ROOT, which is another spelling of \
-                 the account root\n    write root: a user has the tokens of the account's own name"
-            ]
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_the_file_holds_no_pin_and_no_secret_is_told(
-            lines in prop::collection::vec(line(), 0..6),
-        ) {
-            let text = lines.concat();
-            for finding in check(&Document::new(text.as_bytes())) {
-                let told = finding.to_string();
-                for field in text.split_ascii_whitespace() {
-                    let is_type = field.to_ascii_uppercase().contains("OTP");
-                    let is_secret = field.len() > 8 && !is_type && field != "2026-01-15T12:00:00L";
-                    prop_assert!(!is_secret || !told.contains(field), "{told}");
-                }
-            }
+impl SshdCheck {
+    fn new(module_lines: &[&ModuleLine]) -> SshdCheck {
+        let mut in_sshd = module_lines
+            .iter()
+            .filter(|line| line.services.iter().any(|service| service == "sshd"))
+            .peekable();
+        SshdCheck {
+            settings: in_sshd.peek().and_then(|_| sshd::Settings::effective()),
+            prompts: in_sshd
+                .any(|line| !line.options.use_first_pass && !line.options.try_first_pass),
         }
+    }
 
-        #[test]
-        fn what_is_mended_stays_mended_and_nothing_else_changes(
-            lines in prop::collection::vec(line(), 0..6),
-        ) {
-            let text = lines.concat();
-            let mut document = Document::new(text.as_bytes());
-            let findings = check(&document);
-            let mended = mend_lines(&mut document, &findings);
-            prop_assert_eq!(mended.len(), findings.iter().filter(|f| f.fix.is_some()).count());
-            prop_assert!(check(&document).iter().all(|finding| finding.fix.is_none()));
-            let after = String::from_utf8(document.text().to_vec()).unwrap();
-            prop_assert_eq!(
-                after.replace("base32:", "").replace(" - ", " \u{2013} "),
-                text.replace("base32:", "").replace(" - ", " \u{2013} ")
-            );
+    /// Whether everybody may have shown a key as well; where the settings are not known, that is
+    /// assumed.
+    fn may_require_key(&self) -> bool {
+        match &self.settings {
+            Some(Ok(settings)) => settings.requires_key(),
+            _ => true,
         }
+    }
 
-        #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            check(&Document::new(&bytes));
+    fn findings(&self) -> Vec<Finding> {
+        match &self.settings {
+            None => Vec::new(),
+            Some(Err(finding)) => vec![(**finding).clone()],
+            Some(Ok(settings)) => settings.check(self.prompts),
         }
     }
 }

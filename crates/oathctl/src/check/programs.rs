@@ -1,18 +1,15 @@
-//! What the system's own programs say: sshd about its settings, the clock's keepers about the
-//! clock.
+//! Runs the system's own programs.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use oath_core::fs::is_trusted;
 
-use super::finding::{Finding, Severity};
-
-/// Runs a program of the system and returns what it printed, or where it failed, what it
-/// complained of; `None` if it is not there.
-fn output_of(program: &str, arguments: &[&str]) -> Option<Result<String, String>> {
+/// Runs a program and returns its standard output, or if it failed, its standard error; `None` if
+/// it is not installed.
+pub(super) fn output_of(program: &str, arguments: &[&str]) -> Option<Result<String, String>> {
     let output = Command::new(find(program)?)
         .args(arguments)
         .env("LC_ALL", "C")
@@ -27,8 +24,8 @@ fn output_of(program: &str, arguments: &[&str]) -> Option<Result<String, String>
     })
 }
 
-/// On PATH, or where system programs are that PATH often leaves out. After su, root's PATH may be
-/// another user's: what others can put there is not run.
+/// Finds a program on PATH or in the folders of system programs. After su, root's PATH may be
+/// another user's, so folders that others can write to are skipped.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_own = |folder: &PathBuf| {
@@ -40,71 +37,4 @@ fn find(program: &str) -> Option<PathBuf> {
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
         .map(|folder| folder.join(OsStr::new(program)))
         .find(|program| program.is_file())
-}
-
-/// The effective settings of sshd; `None` if there is no sshd.
-pub fn sshd_settings() -> Option<Result<String, Box<Finding>>> {
-    output_of("sshd", &["-T"]).map(|output| output.map_err(|said| Box::new(refused(&said))))
-}
-
-/// Why sshd does not tell its settings: because it would not start with them either, or for want of
-/// what only root can read and what its service makes before it starts.
-fn refused(said: &str) -> Finding {
-    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let first = lines().next().unwrap_or("it failed");
-    let has = |text: &str| lines().any(|line| line.contains(text));
-    let is_for_root = oath_core::sys::effective_user() != 0
-        && (has("Permission denied") || has("no hostkeys available"));
-    if is_for_root || has("Missing privilege separation directory") {
-        return Finding::new(
-            Severity::Note,
-            "sshd",
-            format!("cannot tell how sshd is set up: sshd -T says \"{first}\""),
-            "as root, and where sshd is set up, it tells",
-        );
-    }
-    Finding::new(
-        Severity::Error,
-        "sshd",
-        format!("refuses its configuration, says \"{first}\", and does not start again with it"),
-        "run sshd -t, and correct what it names",
-    )
-}
-
-/// Whether something keeps the clock right: codes by time depend on it.
-pub fn check_clock() -> Option<Finding> {
-    let unsynchronised = |who: &str| {
-        Some(Finding::new(
-            Severity::Warning,
-            "clock",
-            format!("is not synchronised, says {who}, and codes by time depend on it"),
-            "install and start chrony or systemd-timesyncd",
-        ))
-    };
-    let ask_systemd = || {
-        let said = output_of("timedatectl", &["show", "-p", "NTPSynchronized", "--value"])?.ok()?;
-        match said.trim() {
-            "yes" => Some(true),
-            "no" => Some(false),
-            _ => None,
-        }
-    };
-    let ask_chrony = || {
-        let said = output_of("chronyc", &["-n", "tracking"])?.ok()?;
-        let status = said.lines().find(|line| line.starts_with("Leap status"))?;
-        Some(!status.contains("Not synchronised"))
-    };
-    let timesyncd = Path::new("/run/systemd/timesync/synchronized");
-    match (ask_systemd(), ask_chrony()) {
-        (Some(true), _) | (_, Some(true)) => None,
-        _ if timesyncd.exists() => None,
-        (_, Some(false)) => unsynchronised("chronyc tracking"),
-        (Some(false), _) => unsynchronised("timedatectl"),
-        (None, None) => Some(Finding::new(
-            Severity::Note,
-            "clock",
-            "cannot tell whether it is synchronised: neither timedatectl nor chronyc answers",
-            "codes by time need a clock that is right to some seconds",
-        )),
-    }
 }

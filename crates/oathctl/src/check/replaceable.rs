@@ -1,4 +1,4 @@
-//! Whether a login can put a new file in the usersfile's place: if not, every login is denied.
+//! Whether a login can replace the usersfile; if not, every login is denied.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, CWD, StatVfsMountFlags, StatxAttributes, StatxFlags, s
 
 use super::finding::{Finding, Severity};
 
-/// What keeps the file, links to it followed, from being replaced.
+/// What prevents the file that the path leads to from being replaced.
 pub fn check(path: &Path) -> Option<Finding> {
     let path = fs::canonicalize(path).ok()?;
     let folder = path.parent()?;

@@ -1,30 +1,39 @@
-//! What sshd does with the module: its effective settings, as `sshd -T` prints them.
+//! Checks sshd's effective settings, as `sshd -T` prints them.
 
 use std::collections::HashMap;
 
 use super::finding::{Finding, Severity};
+use super::programs::output_of;
 
 const PLACE: &str = "sshd";
 
 /// The settings by name, both in lower case as `sshd -T` has them.
-pub struct Settings<'a>(HashMap<&'a str, &'a str>);
+pub struct Settings(HashMap<String, String>);
 
-impl<'a> Settings<'a> {
-    pub fn parse(text: &'a str) -> Settings<'a> {
+impl Settings {
+    /// The effective settings; `None` if there is no sshd.
+    pub fn effective() -> Option<Result<Settings, Box<Finding>>> {
+        Some(match output_of(PLACE, &["-T"])? {
+            Ok(text) => Ok(Settings::parse(&text)),
+            Err(stderr) => Err(Box::new(refused(&stderr))),
+        })
+    }
+
+    fn parse(text: &str) -> Settings {
         Settings(
             text.lines()
                 .filter_map(|line| line.split_once(' '))
-                .map(|(name, value)| (name, value.trim()))
+                .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
                 .collect(),
         )
     }
 
     fn is(&self, name: &str, value: &str) -> bool {
-        self.0.get(name).is_some_and(|is| *is == value)
+        self.0.get(name).is_some_and(|is| is == value)
     }
 
-    /// What keeps the prompt from appearing, and what leads around it. `asks` is whether the
-    /// module asks for the code itself, rather than to take what was typed as the password.
+    /// Settings that prevent the prompt, and ways to log in without it. `asks` is whether the module
+    /// prompts for the code itself instead of taking it from what was typed as the password.
     pub fn check(&self, asks: bool) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut add = |severity, problem: String, advice: &str| {
@@ -100,7 +109,7 @@ impl<'a> Settings<'a> {
 
     /// Whether everybody who is asked for a code has shown a key or a ticket as well. A password
     /// that sshd asks for is checked by the same lines of PAM.
-    pub fn asks_besides(&self) -> bool {
+    pub fn requires_key(&self) -> bool {
         let methods = self.methods();
         let shows_more = |list: &&str| {
             list.split(',').any(|method| {
@@ -112,12 +121,36 @@ impl<'a> Settings<'a> {
     }
 
     /// The alternatives of AuthenticationMethods; none if any method will do.
-    fn methods(&self) -> Vec<&'a str> {
-        match self.0.get("authenticationmethods") {
-            None | Some(&"any") => Vec::new(),
+    fn methods(&self) -> Vec<&str> {
+        match self.0.get("authenticationmethods").map(String::as_str) {
+            None | Some("any") => Vec::new(),
             Some(lists) => lists.split_ascii_whitespace().collect(),
         }
     }
+}
+
+/// Why `sshd -T` failed: the settings are wrong, or it lacks what only root can read or what its
+/// service creates before it starts.
+fn refused(said: &str) -> Finding {
+    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines().next().unwrap_or("it failed");
+    let has = |text: &str| lines().any(|line| line.contains(text));
+    let is_for_root = oath_core::sys::effective_user() != 0
+        && (has("Permission denied") || has("no hostkeys available"));
+    if is_for_root || has("Missing privilege separation directory") {
+        return Finding::new(
+            Severity::Note,
+            "sshd",
+            format!("cannot tell how sshd is set up: sshd -T says \"{first}\""),
+            "as root, and where sshd is set up, it tells",
+        );
+    }
+    Finding::new(
+        Severity::Error,
+        "sshd",
+        format!("refuses its configuration, says \"{first}\", and does not start again with it"),
+        "run sshd -t, and correct what it names",
+    )
 }
 
 #[cfg(test)]

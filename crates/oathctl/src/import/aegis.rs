@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use zeroize::Zeroize;
 
-use super::token::{Description, Found, base32_secret};
+use super::token::{Description, ImportItem, base32_secret};
 
 #[derive(Deserialize)]
 struct Vault {
@@ -14,11 +14,8 @@ struct Vault {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Db {
-    Plain {
-        entries: Vec<Entry>,
-    },
-    #[allow(dead_code)] // Nobody can read what is in it.
-    Encrypted(String),
+    Plain { entries: Vec<Entry> },
+    Encrypted(#[expect(dead_code, reason = "only its presence matters")] String),
 }
 
 #[derive(Deserialize)]
@@ -56,7 +53,7 @@ pub fn recognises(text: &str) -> bool {
 }
 
 /// Reads every entry of the export.
-pub fn read(text: &str) -> Result<Vec<Found>, String> {
+pub fn read(text: &str) -> Result<Vec<ImportItem>, String> {
     // The parser's own message would quote the text, and with it perhaps a secret.
     let vault: Vault = serde_json::from_str(text).map_err(|error| {
         format!(
@@ -75,7 +72,7 @@ pub fn read(text: &str) -> Result<Vec<Found>, String> {
     };
     Ok((1..)
         .zip(&entries)
-        .map(|(number, entry)| Found {
+        .map(|(number, entry)| ImportItem {
             place: format!("entry {number}"),
             account: (!entry.name.trim().is_empty()).then(|| entry.name.trim().to_owned()),
             token: Description {

@@ -1,9 +1,9 @@
 //! The file that `google-authenticator` writes, `~/.google_authenticator`: the secret in base32,
 //! then options, each a line that begins with `" `, then the scratch codes that are left.
 
-use super::token::{Description, Found, base32_secret};
+use super::token::{Description, ImportItem, base32_secret};
 
-/// Whether a text has the form of such a file: it always says by what its codes go.
+/// Whether a text has the form of such a file, which always says whether it is TOTP or HOTP.
 pub fn recognises(text: &str) -> bool {
     let mut lines = text.lines();
     let secret = lines.next().unwrap_or_default();
@@ -18,7 +18,7 @@ fn is_scratch_code(line: &str) -> bool {
 }
 
 /// Reads the one token of the file.
-pub fn read(text: &str) -> Found {
+pub fn read(text: &str) -> ImportItem {
     let mut description = Description::default();
     let mut left_behind = Vec::new();
     let mut last_used = None;
@@ -58,7 +58,7 @@ pub fn read(text: &str) -> Found {
                  argument window="
                     .into(),
             ),
-            // What the module of that program notes for itself between two logins.
+            // State that google-authenticator's PAM module keeps between logins.
             "RESETTING_TIME_SKEW"
             | "LAST0"
             | "LAST1"
@@ -77,15 +77,15 @@ pub fn read(text: &str) -> Found {
         }
     }
     if let Some(window) = window {
-        // Its window counts all codes that are tried, ours those on each side.
-        let ours = if description.kind == "hotp" {
+        // WINDOW_SIZE counts all codes that are tried, window= those on each side.
+        let same = if description.kind == "hotp" {
             window.saturating_sub(1)
         } else {
             window / 2
         };
         left_behind.push(format!(
             "WINDOW_SIZE {window} stays behind: the module has one window for all users, \
-             window={ours} is as wide"
+             window={same} is as wide"
         ));
     }
     let scratch_codes = text.lines().filter(|line| is_scratch_code(line.trim_end()));
@@ -100,7 +100,7 @@ pub fn read(text: &str) -> Found {
         description.counter = last_used;
     }
     let secret = base32_secret(text.lines().next().unwrap_or_default().trim_end());
-    Found {
+    ImportItem {
         place: "line 1".into(),
         account: None,
         token: match malformed {

@@ -1,6 +1,6 @@
-//! `oathctl import`: tokens that other programs keep, carried over into the usersfile.
+//! `oathctl import`: imports tokens from the files of other programs into the usersfile.
 //!
-//! One file for each format, text in, tokens out; here is what becomes of them.
+//! One file for each format, text in, tokens out; this one reads the file and writes the tokens.
 
 mod aegis;
 mod google_authenticator;
@@ -26,20 +26,20 @@ use oath_core::usersfile::format::{self, Entry, MovingFactor};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::files;
 use crate::output::{self, printable};
-use crate::system::System;
 use crate::tokens::user_name;
-use token::{Found, Token};
+use token::{ImportItem, ImportedToken};
 
-/// Carry tokens over from other programs
+/// Import tokens from other programs
 #[derive(Args)]
 #[command(
-    long_about = "Carry tokens over from other programs: the .google_authenticator file of \
+    long_about = "Import tokens from other programs: the .google_authenticator file of \
                   google-authenticator's PAM module, otpauth:// and otpauth-migration:// URIs (one \
-                  a line), a plain JSON export of Aegis, PSKC (RFC 6030) without encryption. Says \
-                  line by line what it did, and what stays behind.\n\n\
+                  a line), a plain JSON export of Aegis, PSKC (RFC 6030) without encryption. Prints \
+                  line by line what it did, and what was not imported.\n\n\
                   From a file that belongs to another user than root and you, only its owner's \
                   tokens are imported, unless --user says otherwise.",
     after_help = "Exit codes:\n  \
@@ -68,12 +68,12 @@ pub struct Import {
     #[arg(long)]
     force: bool,
 
-    /// For scripts
+    /// Print JSON, for scripts
     #[arg(long)]
     json: bool,
 }
 
-/// What became of one token of the file.
+/// The result for one token of the file.
 #[derive(Serialize)]
 struct Row {
     place: String,
@@ -94,13 +94,13 @@ enum Outcome {
     NotImported { reason: String },
 }
 
-/// Who made the file that is read.
-struct Author {
-    /// Root, or who runs the tool: believed about everybody's tokens. Any other user can give away
-    /// no token but their own.
+/// The owner of the file that is read.
+struct FileOwner {
+    /// Root or the caller, whose file may hold tokens of any user. Another user's file may hold
+    /// only that user's.
     is_trusted: bool,
-    /// The user whose a token is if the file names nobody; nobody if it is root's, who has files
-    /// of others, too.
+    /// The user of a token for which the file names none; none if the file is root's, who may keep
+    /// files of others.
     name: Option<OsString>,
 }
 
@@ -109,12 +109,12 @@ struct Candidate {
     /// Which of the rows it is.
     row: usize,
     user: OsString,
-    token: Token,
+    token: ImportedToken,
 }
 
 impl Import {
-    pub fn run(self, system: &System) -> Result<ExitCode, Error> {
-        let (text, author) = self.read()?;
+    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        let (text, owner) = self.read()?;
         let found = tokens_in(&text)
             .map_err(|problem| Error::failed(format!("{} {problem}", self.name())))?;
         if found.is_empty() {
@@ -128,9 +128,9 @@ impl Import {
             let mut user = None;
             let candidate = found.token.and_then(|token| {
                 token_type = Some(token.token_type.to_string());
-                let name = self.user_of(found.account.as_deref(), &author)?;
+                let name = self.user_of(found.account.as_deref(), &owner)?;
                 user = Some(printable(name.as_bytes()));
-                let usersfile = system
+                let usersfile = config
                     .usersfile(Some(&name))
                     .map_err(|error| error.to_string())?;
                 Ok((
@@ -161,10 +161,10 @@ impl Import {
         }
         let only_one = files.len() == 1;
         for (usersfile, candidates) in files.into_values() {
-            let outcomes = match self.put(system, &usersfile, &candidates) {
+            let outcomes = match self.put(config, &usersfile, &candidates) {
                 Err(error) if only_one => return Err(error),
                 Err(error) => {
-                    // Of several files the others are still worth a try.
+                    // The tokens of the other usersfiles may still be imported.
                     let reason = error.to_string();
                     vec![Outcome::NotImported { reason }; candidates.len()]
                 }
@@ -190,39 +190,39 @@ impl Import {
         self.file == Path::new("-")
     }
 
-    /// The file's text, and who made the file.
-    fn read(&self) -> Result<(Zeroizing<String>, Author), Error> {
-        let (mut bytes, author) = if self.is_stdin() {
-            (files::read_stdin()?, Author::of_stdin())
+    /// The file's text and its owner.
+    fn read(&self) -> Result<(Zeroizing<String>, FileOwner), Error> {
+        let (mut bytes, owner) = if self.is_stdin() {
+            (files::read_stdin()?, FileOwner::of_stdin())
         } else {
             let contents = files::read(&self.file)?;
-            (contents.bytes, Author::of(contents.uid)?)
+            (contents.bytes, FileOwner::of(contents.uid)?)
         };
         String::from_utf8(std::mem::take(&mut bytes))
-            .map(|text| (Zeroizing::new(text), author))
+            .map(|text| (Zeroizing::new(text), owner))
             .map_err(|error| {
                 drop(Zeroizing::new(error.into_bytes()));
                 Error::failed(format!("{} is not text in UTF-8", self.name()))
             })
     }
 
-    /// For whom a token is: whom the command line names, else the account that the other program
-    /// names, else the author of the file.
-    fn user_of(&self, account: Option<&str>, author: &Author) -> Result<OsString, String> {
+    /// The user of a token: of the command line, else the account that the other program names,
+    /// else the owner of the file.
+    fn user_of(&self, account: Option<&str>, owner: &FileOwner) -> Result<OsString, String> {
         const SAY: &str = "say for whom with --user NAME";
         let exists = |name: &OsStr| {
             sys::account_by_name(name)
                 .map(|account| account.is_some())
                 .map_err(|error| format!("cannot look for an account: {error}"))
         };
-        let names = match (&self.user, account, &author.name) {
+        let names = match (&self.user, account, &owner.name) {
             (Some(user), _, _) => vec![user.clone()],
             (None, Some(account), name) => {
                 // Apps call an account "alice@host".
                 let local = account.split('@').next().unwrap_or(account);
                 let names: Vec<OsString> = vec![account.into(), local.into()];
                 match name {
-                    _ if author.is_trusted => names,
+                    _ if owner.is_trusted => names,
                     Some(name) if names.contains(name) => vec![name.clone()],
                     _ => {
                         return Err(format!(
@@ -262,16 +262,16 @@ impl Import {
 
     fn put(
         &self,
-        system: &System,
+        config: &Config,
         usersfile: &Usersfile,
         candidates: &[Candidate],
     ) -> Result<Vec<Outcome>, Error> {
         if !self.dry_run {
-            return system.edit_or_create(usersfile, |document| {
+            return config.edit_or_create(usersfile, |document| {
                 Ok(self.append(document, usersfile.path(), candidates))
             });
         }
-        let mut document = match system.read(usersfile) {
+        let mut document = match config.read(usersfile) {
             Err(Error::Usersfile(error)) if error.is_missing() => Document::new(b""),
             document => document?,
         };
@@ -285,8 +285,8 @@ impl Import {
         path: &Path,
         candidates: &[Candidate],
     ) -> Vec<Outcome> {
-        // What is there already, found once: the lock is held, and the file may be long, and
-        // what is imported as well.
+        // One pass over the file: it may be long, as may the list of candidates, and the lock is
+        // held meanwhile.
         type Secret = Option<Zeroizing<Vec<u8>>>;
         let mut there: BTreeMap<&OsStr, Vec<(usize, Secret)>> = candidates
             .iter()
@@ -304,7 +304,7 @@ impl Import {
                 .filter(|(_, secret)| secret.as_ref() == Some(&candidate.token.secret));
             same.next().map(|(line, _)| *line)
         };
-        // Which of several is meant for logins is not for us to guess.
+        // Of several tokens for one user, only the administrator knows which is for logins.
         let mut in_the_way: BTreeMap<&OsStr, &str> = BTreeMap::new();
         for candidate in candidates {
             let user = candidate.user.as_os_str();
@@ -389,29 +389,29 @@ impl Import {
     }
 }
 
-impl Author {
-    fn of(uid: u32) -> Result<Author, Error> {
+impl FileOwner {
+    fn of(uid: u32) -> Result<FileOwner, Error> {
         let account = match uid {
             0 => None,
             uid => sys::account_by_uid(uid)
                 .map_err(Error::io(format!("look for the user with uid {uid}")))?,
         };
-        Ok(Author {
+        Ok(FileOwner {
             is_trusted: is_trusted(uid),
             name: account.map(|account| account.name),
         })
     }
 
-    fn of_stdin() -> Author {
-        Author {
+    fn of_stdin() -> FileOwner {
+        FileOwner {
             is_trusted: true,
             name: None,
         }
     }
 }
 
-/// Tells the format by the text itself and reads it.
-fn tokens_in(text: &str) -> Result<Vec<Found>, String> {
+/// Recognises the format by the text, and reads it.
+fn tokens_in(text: &str) -> Result<Vec<ImportItem>, String> {
     if pskc::recognises(text) {
         pskc::read(text)
     } else if aegis::recognises(text) {
@@ -431,7 +431,7 @@ fn tokens_in(text: &str) -> Result<Vec<Found>, String> {
 
 /// The line for the usersfile, without its end.
 fn line_of(candidate: &Candidate) -> Zeroizing<Vec<u8>> {
-    let Token {
+    let ImportedToken {
         token_type,
         ref secret,
         counter,
@@ -448,7 +448,7 @@ fn line_of(candidate: &Candidate) -> Zeroizing<Vec<u8>> {
     let MovingFactor::Time { period } = token_type.moving_factor else {
         return line;
     };
-    // The step last used is believed together with its code alone.
+    // The module accepts a time step as last used only together with its code.
     let used = counter.and_then(|step| {
         // The step counts, whatever the clock on the wall showed.
         let time = step.checked_mul(period.into())?;

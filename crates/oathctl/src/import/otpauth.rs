@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use prost::Message as _;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::token::{Description, Found, base32_secret};
+use super::token::{Description, ImportItem, base32_secret};
 
 /// Whether a text is a list of such URIs.
 pub fn recognises(text: &str) -> bool {
@@ -26,13 +26,13 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// Reads every line; one that is no URI of ours is named as not imported.
-pub fn read(text: &str) -> Vec<Found> {
+/// Reads every line; one that is no such URI is reported as not imported.
+pub fn read(text: &str) -> Vec<ImportItem> {
     lines(text)
         .flat_map(|(number, line)| {
             let place = format!("line {number}");
             let refused = |place, reason: &str| {
-                vec![Found {
+                vec![ImportItem {
                     place,
                     account: None,
                     token: Err(reason.into()),
@@ -66,7 +66,7 @@ fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// What stands after `otpauth://`: `TYPE/LABEL?PARAMETERS`.
-fn token(place: String, rest: &str) -> Found {
+fn token(place: String, rest: &str) -> ImportItem {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (kind, label) = path.split_once('/').unwrap_or((path, ""));
     let label = decoded(label);
@@ -75,7 +75,7 @@ fn token(place: String, rest: &str) -> Found {
         .rsplit_once(':')
         .map_or(&*label, |(_, account)| account);
     let account = account.trim();
-    Found {
+    ImportItem {
         place,
         account: (!account.is_empty()).then(|| account.to_owned()),
         token: (|| {
@@ -154,7 +154,7 @@ impl Drop for Parameters {
 }
 
 /// What stands after `otpauth-migration://`: `offline?data=BASE64`.
-fn migration(place: &str, rest: &str) -> Result<Vec<Found>, &'static str> {
+fn migration(place: &str, rest: &str) -> Result<Vec<ImportItem>, &'static str> {
     let data = rest
         .split_once('?')
         .and_then(|(_, query)| parameters(query).find(|(name, _)| *name == "data"))
@@ -171,9 +171,9 @@ fn migration(place: &str, rest: &str) -> Result<Vec<Found>, &'static str> {
         .map_err(|_| "its data is not base64; copy the URI whole")?;
     let payload = Payload::decode(bytes.as_slice())
         .map_err(|_| "its data is not an export of Google Authenticator; copy the URI whole")?;
-    let mut found: Vec<Found> = (1..)
+    let mut found: Vec<ImportItem> = (1..)
         .zip(&payload.parameters)
-        .map(|(number, parameters)| Found {
+        .map(|(number, parameters)| ImportItem {
             place: format!("{place}, token {number}"),
             ..migrated(parameters)
         })
@@ -188,7 +188,7 @@ fn migration(place: &str, rest: &str) -> Result<Vec<Found>, &'static str> {
     Ok(found)
 }
 
-fn migrated(parameters: &Parameters) -> Found {
+fn migrated(parameters: &Parameters) -> ImportItem {
     let account = parameters
         .name
         .rsplit_once(':')
@@ -228,7 +228,7 @@ fn migrated(parameters: &Parameters) -> Found {
         };
         description.token(Ok(Zeroizing::new(parameters.secret.clone())))
     })();
-    Found {
+    ImportItem {
         place: String::new(),
         account: (!account.is_empty()).then(|| account.to_owned()),
         token,
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
     use oath_core::usersfile::format::Type;
 
-    fn only(text: &str) -> Found {
+    fn only(text: &str) -> ImportItem {
         let mut found = read(text);
         assert_eq!(found.len(), 1, "{text}");
         found.remove(0)

@@ -6,7 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use roxmltree::{Document, Node};
 use zeroize::Zeroizing;
 
-use super::token::{Description, Found};
+use super::token::{Description, ImportItem};
 
 const NAMESPACE: &str = "urn:ietf:params:xml:ns:keyprov:pskc";
 const SIGNATURES: &str = "http://www.w3.org/2000/09/xmldsig#";
@@ -19,7 +19,7 @@ pub fn recognises(text: &str) -> bool {
 }
 
 /// Reads every key of the container.
-pub fn read(text: &str) -> Result<Vec<Found>, String> {
+pub fn read(text: &str) -> Result<Vec<ImportItem>, String> {
     let document = Document::parse(text).map_err(|error| {
         let at = error.pos();
         format!(
@@ -31,7 +31,7 @@ pub fn read(text: &str) -> Result<Vec<Found>, String> {
     if !container.has_tag_name((NAMESPACE, "KeyContainer")) {
         return Err("is XML, but no KeyContainer of PSKC (RFC 6030)".into());
     }
-    let mut found: Vec<Found> = (1..)
+    let mut found: Vec<ImportItem> = (1..)
         .zip(container.children().filter(|node| is(node, "KeyPackage")))
         .map(|(number, package)| key(format!("key {number}"), package))
         .collect();
@@ -63,10 +63,10 @@ fn text<'a>(node: Node<'a, 'a>, path: &[&str]) -> Option<&'a str> {
         .filter(|text| !text.is_empty())
 }
 
-fn key(place: String, package: Node) -> Found {
+fn key(place: String, package: Node) -> ImportItem {
     let mut left_behind = Vec::new();
     let Some(key) = child(package, "Key") else {
-        return Found {
+        return ImportItem {
             place,
             account: None,
             token: Err("the package has no key".into()),
@@ -82,7 +82,7 @@ fn key(place: String, package: Node) -> Found {
             ));
         }
     }
-    Found {
+    ImportItem {
         place,
         account: account.map(login_name),
         token: token(key),
@@ -90,7 +90,7 @@ fn key(place: String, package: Node) -> Found {
     }
 }
 
-fn token(key: Node) -> Result<super::token::Token, String> {
+fn token(key: Node) -> Result<super::token::ImportedToken, String> {
     let number = |path: &[&str]| {
         text(key, path)
             .map(|text| {
@@ -184,7 +184,7 @@ mod tests {
         )
     }
 
-    fn only(key: &str) -> Found {
+    fn only(key: &str) -> ImportItem {
         read(&container(key)).unwrap().remove(0)
     }
 

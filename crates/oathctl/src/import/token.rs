@@ -1,4 +1,4 @@
-//! What every importer hands over: a token as the usersfile knows it, or why it can't be one.
+//! The result of every importer: a token for the usersfile, or why it cannot be imported.
 
 use oath_core::otp::{Algorithm, MAX_DIGITS, MIN_DIGITS};
 use oath_core::usersfile::format::{
@@ -6,20 +6,20 @@ use oath_core::usersfile::format::{
 };
 use zeroize::Zeroizing;
 
-/// One token of the foreign file.
-pub struct Found {
-    /// Where it stands there: `line 3`, `key 2`.
+/// One token of the imported file.
+pub struct ImportItem {
+    /// Its place in the file: `line 3`, `key 2`.
     pub place: String,
-    /// Whose it is, in the other program's words.
+    /// The account, as the other program names it.
     pub account: Option<String>,
     /// The token, or why the usersfile can't hold it: goes on after "not imported: ".
-    pub token: Result<Token, String>,
-    /// What of it stays behind, one sentence each.
+    pub token: Result<ImportedToken, String>,
+    /// What of it was not imported, one sentence each.
     pub left_behind: Vec<String>,
 }
 
 /// A token that can become a line of the usersfile.
-pub struct Token {
+pub struct ImportedToken {
     /// By event or by time, digits, hash.
     pub token_type: Type,
     /// The secret's bytes, 1 to [`MAX_SECRET`].
@@ -54,9 +54,12 @@ impl Default for Description<'_> {
 }
 
 impl Description<'_> {
-    /// The token, if the usersfile has room for its kind. What is wrong with its secret is told
-    /// last: a kind that is not ours may well keep it in a form that is not ours.
-    pub fn token(self, secret: Result<Zeroizing<Vec<u8>>, String>) -> Result<Token, String> {
+    /// The token, if the usersfile can hold its type. An error in its secret is reported last: an
+    /// unsupported type may keep it in another form.
+    pub fn token(
+        self,
+        secret: Result<Zeroizing<Vec<u8>>, String>,
+    ) -> Result<ImportedToken, String> {
         let moving_factor = match self.kind.to_ascii_lowercase().as_str() {
             "hotp" => MovingFactor::Event,
             "totp" => MovingFactor::Time {
@@ -101,7 +104,7 @@ impl Description<'_> {
                 "its secret is longer than {MAX_SECRET} bytes, the usersfile's longest"
             ));
         }
-        Ok(Token {
+        Ok(ImportedToken {
             token_type: Type {
                 moving_factor,
                 digits,

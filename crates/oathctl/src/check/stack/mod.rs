@@ -1,12 +1,11 @@
 //! The auth stack of a PAM service: read as libpam reads it ([`parse`]), run as libpam runs it
-//! ([`walk`]), and what follows for who gets in ([`judge`], with the other modules that
-//! [`modules`] knows).
+//! ([`walk`], libpam's `_pam_dispatch_aux`), and evaluated for who gets in ([`evaluate`], with the
+//! other modules that [`modules`] lists).
 //!
-//! Nothing here reads a file by itself, and nothing needs more than the standard library:
-//! `tests/stack.rs` takes this folder in by its path and compares its answers with those of the
-//! real libpam.
+//! Pure: files are read through a function that is an argument. `tests/tool/stack.rs` compares the
+//! results with those of the real libpam.
 
-pub mod judge;
+pub mod evaluate;
 pub mod modules;
 pub mod parse;
 pub mod walk;
@@ -71,12 +70,13 @@ impl ReturnCode {
         "incomplete",
     ];
 
-    #[allow(dead_code, reason = "for the comparison with libpam")]
+    /// The return code of this name.
     pub fn from_name(name: &str) -> Option<ReturnCode> {
         let number = Self::NAMES.iter().position(|known| *known == name)?;
         Some(ReturnCode(number as u8))
     }
 
+    /// Its name.
     pub fn name(self) -> &'static str {
         Self::NAMES[usize::from(self.0)]
     }
@@ -111,7 +111,7 @@ impl Control {
     }
 }
 
-/// Where a line stands.
+/// The place of a line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     pub file: PathBuf,
@@ -119,7 +119,13 @@ pub struct Place {
     pub line: usize,
 }
 
-/// A module as a line names it.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+/// A module, as a line of the configuration names it.
 #[derive(Clone, Debug)]
 pub struct Module {
     /// The path as it is written.
@@ -135,7 +141,7 @@ impl Module {
     }
 }
 
-/// What stands at one place of a stack.
+/// What an entry of a stack calls.
 #[derive(Clone, Debug)]
 pub enum Call {
     Module(Module),
@@ -170,7 +176,7 @@ impl Entry {
     }
 }
 
-/// What libpam can't make sense of.
+/// What libpam cannot parse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// `auht required …` is taken for auth, and fails.

@@ -1,11 +1,11 @@
 //! What other modules do in an auth stack.
 //!
-//! A module that is not known here may be anything: a first factor, a second one, a condition. The
-//! judge tries what follows if it returns success and if it fails.
+//! A module that is not listed here may be anything: a first factor, a second one, a condition. Both
+//! its success and its failure are followed.
 
 use super::{Module, ReturnCode};
 
-/// What a module is to a login.
+/// What a module does in a login.
 #[derive(Clone, Debug)]
 pub enum Role {
     /// This project's module.
@@ -15,14 +15,14 @@ pub enum Role {
         /// Two lines with one usersfile take a code of their own each.
         usersfile: Vec<u8>,
         /// `use_first_pass`: it fails where no module before it asked for anything.
-        needs_token: bool,
+        needs_authtok: bool,
     },
     /// Checks the password.
     Password,
     /// Checks something else that the user has or is.
     OtherFactor,
-    /// Looks at the account or the place, and at nothing that the user proves. It returns one of
-    /// these, and the same wherever it stands with the same arguments.
+    /// Checks the account or where the login comes from, and nothing that the user proves. It returns
+    /// one of these, and the same wherever it is called with the same arguments.
     Condition(&'static [ReturnCode]),
     /// Returns one of these in every login.
     Returns(&'static [ReturnCode]),
@@ -31,7 +31,7 @@ pub enum Role {
 
 use ReturnCode as R;
 
-/// The role of a module of somebody else's.
+/// The role of another module than pam_oath.
 pub fn role(module: &Module) -> Role {
     let name = std::str::from_utf8(module.name()).unwrap_or_default();
     let argument = |wanted: &str| {
@@ -60,13 +60,13 @@ pub fn role(module: &Module) -> Role {
         "pam_permit" | "pam_echo" => Role::Returns(&[R::SUCCESS]),
         "pam_env" | "pam_faildelay" | "pam_group" | "pam_mail" | "pam_warn" | "pam_issue"
         | "pam_keyinit" => Role::Returns(&[R::IGNORE]),
-        // In a login at a time when nobody is kept out.
+        // While there is no /etc/nologin.
         "pam_nologin" if argument("successok") => Role::Returns(&[R::SUCCESS]),
         "pam_nologin" => Role::Returns(&[R::IGNORE]),
         "pam_faillock" if argument("authfail") => Role::Returns(&[R::IGNORE, R::AUTH_ERR]),
         "pam_faillock" | "pam_tally" | "pam_tally2" => Role::Returns(&[R::SUCCESS]),
         "pam_lastlog" | "pam_shells" | "pam_securetty" => Role::Returns(&[R::SUCCESS]),
-        // Keyrings and the like: what they do with the password decides nothing.
+        // Keyrings and the like, which use the password and do not check it.
         "pam_cap"
         | "pam_gnome_keyring"
         | "pam_kwallet"
@@ -88,7 +88,7 @@ pub fn role(module: &Module) -> Role {
         "pam_limits" | "pam_loginuid" | "pam_motd" | "pam_mkhomedir" | "pam_namespace"
         | "pam_pwhistory" | "pam_systemd" | "pam_time" | "pam_tty_audit" | "pam_umask"
         | "pam_xauth" | "pam_pwquality" | "pam_cracklib" | "pam_passwdqc" => {
-            // They have nothing for auth.
+            // They have no pam_sm_authenticate.
             Role::Returns(&[R::MODULE_UNKNOWN])
         }
         _ => Role::Unknown,

@@ -19,6 +19,7 @@ const DEEPEST_INCLUDE: usize = 64;
 const MOST_ENTRIES: usize = 4096;
 
 /// Where services are configured.
+#[derive(Clone)]
 pub enum Root {
     /// A file for each service, in the first of these folders that has one.
     Folders(Vec<PathBuf>),
@@ -29,7 +30,7 @@ pub enum Root {
 /// The configuration, and how to read a file of it.
 pub struct Configuration<'a> {
     pub root: Root,
-    /// What a file holds; `None` if there is none, or none that can be read.
+    /// Reads a file; `None` if it does not exist or cannot be read.
     pub read: &'a dyn Fn(&Path) -> Option<Vec<u8>>,
 }
 
@@ -154,7 +155,7 @@ enum Include {
     Substack,
 }
 
-/// What makes libpam give up, and where.
+/// Why `pam_start` fails, and where.
 type Broken = (Fault, Place);
 
 impl Parser<'_> {
@@ -169,7 +170,7 @@ impl Parser<'_> {
         depth: usize,
     ) -> Result<(), Broken> {
         let (lines, unfinished) = logical_lines(text);
-        // It stays out of the stack, but where nobody gets in by it what it names is still told.
+        // libpam ignores it, but what it names is still reported.
         let last = unfinished.as_ref().filter(|_| wanted == Wanted::All);
         for (number, line) in lines.iter().chain(last) {
             let place = Place {
@@ -313,8 +314,8 @@ impl Parser<'_> {
                 self.break_with(broken);
                 Ok(())
             }
-            // What libpam makes of a failing `@include` in an included file changes from run to run;
-            // the line is told in any case.
+            // With a failing `@include` in an included file libpam's behaviour is undefined; the
+            // line is reported in any case.
             Some(_) => {
                 entry.fault = Some(Fault::BadInclude(name));
                 self.add(entry)
@@ -322,7 +323,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Nobody gets in; what follows is read all the same, for the lines that name the module.
+    /// Nobody gets in; the rest is still read, for the lines that name the module.
     fn break_with(&mut self, broken: Broken) {
         self.stack.broken.get_or_insert(broken);
     }
@@ -425,7 +426,7 @@ fn logical_lines(text: &[u8]) -> (Vec<Line>, Option<Line>) {
     for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
         let uncommented = line.split(|&byte| byte == b'#').next().unwrap_or_default();
         if trimmed(uncommented).is_empty() {
-            // It ends nothing, not even a line that is continued.
+            // It does not even end a line that is continued.
             continue;
         }
         let has_comment = uncommented.len() < line.len();
@@ -447,7 +448,7 @@ fn logical_lines(text: &[u8]) -> (Vec<Line>, Option<Line>) {
     (lines, begun)
 }
 
-/// What keeps words apart.
+/// The separators of words.
 const BLANKS: &[u8] = b" \t\n";
 
 fn trimmed(text: &[u8]) -> &[u8] {

@@ -2,7 +2,7 @@
 
 use super::{Action, Call, Entry, Module, ReturnCode};
 
-/// What the modules so far have made of the login.
+/// The result of the modules so far; libpam's own word for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Impression {
     None,
@@ -24,7 +24,7 @@ impl State {
         status: ReturnCode::PERM_DENIED,
     };
 
-    /// `bad`, and what libpam does when a jump leads nowhere. The first failure stays.
+    /// `bad`. The first failure stays.
     fn fail(&mut self, code: ReturnCode) {
         if self.impression != Impression::Negative {
             self.impression = Impression::Negative;
@@ -36,7 +36,7 @@ impl State {
     }
 }
 
-/// A run of a stack, between two modules.
+/// The state of a run, between two modules.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Run {
     /// The entry that comes next.
@@ -58,7 +58,7 @@ impl Run {
         }
     }
 
-    /// Goes on to the next entry that returns something; its index, or `None` at the end.
+    /// Goes on to the next entry that returns a code; returns its index, or `None` at the end.
     pub fn advance(&mut self, stack: &[Entry]) -> Option<usize> {
         loop {
             let entry = stack.get(self.at)?;
@@ -145,7 +145,8 @@ fn end_of_level(stack: &[Entry], here: usize) -> usize {
     here + 1 + rest.take_while(|entry| entry.level >= level).count()
 }
 
-/// Where a jump over `count` modules leads. A substack is one module, and none leads out of one.
+/// The entry that a jump over `count` modules leads to. A substack counts as one module, and no jump
+/// leads out of one.
 fn over(stack: &[Entry], here: usize, count: u32) -> Option<usize> {
     let level = stack[here].level;
     let mut at = here + 1;
@@ -158,10 +159,6 @@ fn over(stack: &[Entry], here: usize, count: u32) -> Option<usize> {
 }
 
 /// Runs a stack to its end; `answer` is what a module returns.
-#[allow(
-    dead_code,
-    reason = "the tool asks who gets in; this is for the comparison with libpam"
-)]
 pub fn run(stack: &[Entry], mut answer: impl FnMut(&Module) -> ReturnCode) -> ReturnCode {
     let mut run = Run::start();
     while let Some(at) = run.advance(stack) {

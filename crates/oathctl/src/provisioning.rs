@@ -1,4 +1,4 @@
-//! A token as its user takes it into an app: QR code, URI, secret.
+//! A token in the forms that its user enters into an authenticator app: QR code, URI, secret.
 
 use oath_core::sys;
 use oath_core::usersfile::format::{MovingFactor, Token};
@@ -10,7 +10,8 @@ use crate::otpauth;
 use crate::output::printable;
 use crate::qr::Qr;
 
-pub struct Card<'a> {
+/// The token, its `otpauth://` URI and its secret in base32.
+pub struct Provisioning<'a> {
     token: &'a Token,
     uri: Zeroizing<String>,
     secret: Zeroizing<String>,
@@ -27,13 +28,13 @@ pub struct Json<'a> {
     uri: &'a str,
 }
 
-impl<'a> Card<'a> {
+impl<'a> Provisioning<'a> {
     /// `issuer` is what the app shows beside the user's name, the machine's name if not given.
-    pub fn new(token: &'a Token, issuer: Option<&str>) -> Card<'a> {
-        let host = sys::host_name().to_string_lossy().into_owned();
-        Card {
+    pub fn new(token: &'a Token, issuer: Option<&str>) -> Provisioning<'a> {
+        let host = sys::host_name();
+        Provisioning {
             token,
-            uri: otpauth::uri(token, issuer.unwrap_or(&host)),
+            uri: otpauth::uri(token, issuer.unwrap_or(&host.to_string_lossy())),
             secret: otpauth::base32(&token.secret),
         }
     }
@@ -42,7 +43,7 @@ impl<'a> Card<'a> {
         Qr::new(&self.uri)
     }
 
-    /// For a person: the QR code, and what to type where it cannot be scanned.
+    /// The QR code, and the fields to type in where it cannot be scanned.
     pub fn to_text(&self) -> Result<Zeroizing<String>, Error> {
         let kind = match self.token.token_type.moving_factor {
             MovingFactor::Event => format!("by event (HOTP), counter {}", self.token.counter),
@@ -59,7 +60,7 @@ impl<'a> Card<'a> {
         )))
     }
 
-    /// For a script; `line` is where in the usersfile the token stands.
+    /// The same as JSON; `line` is the token's in the usersfile.
     pub fn to_json(&self, line: usize) -> Json<'_> {
         Json {
             user: printable(&self.token.user),

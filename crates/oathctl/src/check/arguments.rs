@@ -1,5 +1,5 @@
-//! What the lines of `/etc/pam.d` make of the tokens: who gets in without a code, whose code can
-//! never fit, and how many guesses the window leaves.
+//! Checks the module's arguments in each PAM service against the tokens: who gets in without a code,
+//! whose code never fits, and how many guesses the window leaves.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,8 +12,8 @@ use oath_core::usersfile::format::MovingFactor;
 use serde::Serialize;
 
 use super::finding::{Finding, Severity};
-use super::lines::Token;
-use crate::pam_config::Use;
+use super::lines::UsableToken;
+use crate::pam_config::ModuleLine;
 
 /// A window that leaves fewer guesses than this for an even chance is too large: one guess a
 /// second is through them within three hours.
@@ -21,38 +21,41 @@ const FEWEST_GUESSES: f64 = 10_000.0;
 
 /// A line of the PAM configuration that names the module.
 #[derive(Serialize)]
-pub struct Service {
+pub struct ServiceArguments {
     services: Vec<String>,
     file: PathBuf,
     line: usize,
     control: String,
     arguments: String,
-    /// As the module finds it, also where no argument names it.
+    /// The file that the module uses, also where no argument names it.
     usersfile: String,
+    #[serde(skip)]
+    names_usersfile: bool,
 }
 
-impl Service {
-    pub fn of(line: &Use) -> Service {
-        Service {
+impl ServiceArguments {
+    pub fn of(line: &ModuleLine) -> ServiceArguments {
+        ServiceArguments {
             services: line.services.clone(),
-            file: line.file.clone(),
-            line: line.line,
+            file: line.place.file.clone(),
+            line: line.place.line,
             control: line.control.clone(),
             arguments: line.arguments.clone(),
             usersfile: line.options.usersfile.to_string_lossy().into_owned(),
+            names_usersfile: line.names_usersfile,
         }
     }
 }
 
 /// `sshd: required pam_oath.so window=20 (usersfile=/etc/users.oath)`
-impl fmt::Display for Service {
+impl fmt::Display for ServiceArguments {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let services = self.services.join(", ");
         write!(f, "{services}: {} pam_oath.so", self.control)?;
         if !self.arguments.is_empty() {
             write!(f, " {}", self.arguments)?;
         }
-        if !self.arguments.contains("usersfile=") {
+        if !self.names_usersfile {
             write!(f, " (usersfile={})", self.usersfile)?;
         }
         Ok(())
@@ -60,10 +63,10 @@ impl fmt::Display for Service {
 }
 
 /// Checks one line of a service on its own.
-pub fn check_line(line: &Use, usersfile_exists: Option<bool>) -> Vec<Finding> {
+pub fn check_line(line: &ModuleLine, usersfile_exists: Option<bool>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |severity, problem: String, advice: &str| {
-        findings.push(Finding::new(severity, &line.file, problem, advice).at_line(line.line));
+        findings.push(Finding::of_line(severity, &line.place, problem, advice));
     };
     for warning in &line.warnings {
         add(
@@ -79,11 +82,15 @@ pub fn check_line(line: &Use, usersfile_exists: Option<bool>) -> Vec<Finding> {
             "remove it: it is for trying a configuration out",
         );
     }
-    for (is_set, name) in [
+    let that_excuse: Vec<&str> = [
         (line.options.no_usersfile_okay, "no_usersfile_okay"),
         (line.options.null_ok, "nullok"),
-    ] {
-        if is_set && usersfile_exists == Some(false) {
+    ]
+    .into_iter()
+    .filter_map(|(is_set, name)| is_set.then_some(name))
+    .collect();
+    for name in &that_excuse {
+        if usersfile_exists == Some(false) {
             add(
                 Severity::Warning,
                 format!(
@@ -95,11 +102,8 @@ pub fn check_line(line: &Use, usersfile_exists: Option<bool>) -> Vec<Finding> {
         }
     }
     let in_home = Template::new(&line.options.usersfile).names_home();
-    for (is_set, name) in [
-        (line.options.no_usersfile_okay, "no_usersfile_okay"),
-        (line.options.null_ok, "nullok"),
-    ] {
-        if is_set && in_home {
+    for name in &that_excuse {
+        if in_home {
             add(
                 Severity::Warning,
                 format!(
@@ -115,21 +119,21 @@ pub fn check_line(line: &Use, usersfile_exists: Option<bool>) -> Vec<Finding> {
 }
 
 /// Checks the lines that name one usersfile against each other.
-pub fn check_together(lines: &[&Use]) -> Vec<Finding> {
+pub fn check_together(lines: &[&ModuleLine]) -> Vec<Finding> {
     let Some((first, rest)) = lines.split_first() else {
         return Vec::new();
     };
     let mut findings = Vec::new();
-    let mut add = |other: &Use, problem: String, advice: &str| {
-        let finding = Finding::new(Severity::Warning, &other.file, problem, advice);
-        findings.push(finding.at_line(other.line));
+    let mut add = |other: &ModuleLine, problem: String, advice: &str| {
+        let finding = Finding::of_line(Severity::Warning, &other.place, problem, advice);
+        findings.push(finding);
     };
-    let place = |line: &Use| format!("{}:{}", line.file.display(), line.line);
     let written = |name: &str, value: Option<String>| match value {
         Some(value) => format!("{name}={value}"),
         None => format!("no {name}="),
     };
-    let digits = |line: &Use| written("digits", line.options.digits.map(|it| it.to_string()));
+    let digits =
+        |line: &ModuleLine| written("digits", line.options.digits.map(|it| it.to_string()));
     if let Some(other) = rest
         .iter()
         .find(|it| it.options.window != first.options.window)
@@ -139,9 +143,7 @@ pub fn check_together(lines: &[&Use]) -> Vec<Finding> {
             format!(
                 "has window={}, and {} has window={} for the same usersfile, so that a code that \
                  one service takes is wrong for the other",
-                other.options.window,
-                place(first),
-                first.options.window
+                other.options.window, first.place, first.options.window
             ),
             "write the same window= in both",
         );
@@ -156,13 +158,13 @@ pub fn check_together(lines: &[&Use]) -> Vec<Finding> {
                 "has {}, and {} has {} for the same usersfile, so that what is typed in one \
                  service is wrong in the other",
                 digits(other),
-                place(first),
+                first.place,
                 digits(first)
             ),
             "write the same digits= in both",
         );
     }
-    let journal = |line: &Use| line.options.journal_folder.clone();
+    let journal = |line: &ModuleLine| line.options.journal_folder.clone();
     if let Some(other) = rest.iter().find(|it| journal(it) != journal(first)) {
         let (with, without) = match journal(first) {
             Some(_) => (first, other),
@@ -175,7 +177,7 @@ pub fn check_together(lines: &[&Use]) -> Vec<Finding> {
                 "does not have the readonly_ok={} of {} for the same usersfile, so that a code \
                  that was recorded there alone is good once more here",
                 folder.to_string_lossy(),
-                place(with)
+                with.place
             ),
             "write the same readonly_ok= in both",
         );
@@ -184,15 +186,15 @@ pub fn check_together(lines: &[&Use]) -> Vec<Finding> {
 }
 
 /// Checks one line of a service against the tokens of its usersfile.
-pub fn check_tokens(line: &Use, tokens: &[Token]) -> Vec<Finding> {
+pub fn check_tokens(line: &ModuleLine, tokens: &[UsableToken]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |severity, problem: String, advice: String| {
-        findings.push(Finding::new(severity, &line.file, problem, advice).at_line(line.line));
+        findings.push(Finding::of_line(severity, &line.place, problem, advice));
     };
-    let asks_pin = |token: &&Token| token.has_pin && !line.options.ignore_pin;
+    let asks_pin = |token: &&UsableToken| token.has_pin && !line.options.ignore_pin;
     match line.options.code_length() {
         CodeLength::Whole => {
-            let with_pin: Vec<&Token> = tokens.iter().filter(asks_pin).collect();
+            let with_pin: Vec<&UsableToken> = tokens.iter().filter(asks_pin).collect();
             if let Some(first) = with_pin.first() {
                 add(
                     Severity::Error,
@@ -206,7 +208,7 @@ pub fn check_tokens(line: &Use, tokens: &[Token]) -> Vec<Finding> {
             }
         }
         CodeLength::Digits(digits) => {
-            let others: Vec<&Token> = tokens
+            let others: Vec<&UsableToken> = tokens
                 .iter()
                 .filter(|token| token.token_type.digits != digits)
                 .collect();
@@ -223,7 +225,7 @@ pub fn check_tokens(line: &Use, tokens: &[Token]) -> Vec<Finding> {
         }
         CodeLength::OfToken => {}
     }
-    // With a throttle the waiting grows with every guess.
+    // With a throttle, each guess makes the next wait longer.
     let slow = line.options.throttle.is_some();
     let guessable = tokens.iter().filter(|token| !slow && !asks_pin(token));
     if let Some(worst) = easiest_to_guess(line.options.window, guessable) {
@@ -249,7 +251,7 @@ pub fn check_tokens(line: &Use, tokens: &[Token]) -> Vec<Finding> {
 }
 
 /// `line 3`, `lines 3, 5 and 2 more`.
-fn these_lines(tokens: &[&Token]) -> String {
+fn these_lines(tokens: &[&UsableToken]) -> String {
     const MOST: usize = 5;
     let numbers: Vec<String> = tokens
         .iter()
@@ -278,9 +280,9 @@ struct Guessing {
 /// codes.
 fn easiest_to_guess<'a>(
     window: u32,
-    tokens: impl IntoIterator<Item = &'a Token>,
+    tokens: impl IntoIterator<Item = &'a UsableToken>,
 ) -> Option<Guessing> {
-    let mut users: BTreeMap<&[u8], Vec<&Token>> = BTreeMap::new();
+    let mut users: BTreeMap<&[u8], Vec<&UsableToken>> = BTreeMap::new();
     for token in tokens {
         users.entry(&token.user).or_default().push(token);
     }
@@ -312,8 +314,8 @@ mod tests {
     use super::*;
     use oath_core::usersfile::format::Type;
 
-    fn token(line: usize, user: &str, kind: &str) -> Token {
-        Token {
+    fn token(line: usize, user: &str, kind: &str) -> UsableToken {
+        UsableToken {
             line,
             user: user.into(),
             token_type: Type::parse(kind.as_bytes()).unwrap(),

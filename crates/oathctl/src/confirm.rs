@@ -1,4 +1,4 @@
-//! The proof that a new token has reached its app: one code.
+//! Asks for one code, to confirm that the user's app has the new token.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -11,24 +11,24 @@ use oath_core::pin::CheckedHashes;
 use oath_core::usersfile::format::{Entry, MovingFactor, Token};
 use zeroize::Zeroizing;
 
+use crate::config::{Config, Service};
 use crate::drift::Drift;
 use crate::error::Error;
 use crate::output;
-use crate::system::{Service, System};
 use crate::terminal::Terminal;
 use crate::tokens::DisplayName;
 
-/// Asks for a code until one is right; returns the line to write. A code that counts events is
-/// used up by that, and recorded.
-pub fn ask(
+/// Asks for a code until one is right; returns the line to write. The code of an HOTP token is
+/// used up by this, and recorded in the line.
+pub fn ask_for_code(
     terminal: &Terminal,
     token: &Token,
     service: &Service,
-    system: &System,
+    config: &Config,
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
     const TRIES: usize = 3;
     let line = token.line();
-    // The code alone is asked for.
+    // The PIN is not asked for here.
     let options = Options {
         ignore_pin: true,
         window: service.options.window,
@@ -44,7 +44,7 @@ pub fn ask(
     };
     for _ in 0..TRIES {
         let otp = terminal.ask_code("The code that the app shows now: ")?;
-        let now = system.now()?;
+        let now = config.now()?;
         let candidate = Candidate {
             line: 1,
             entry,
@@ -68,7 +68,7 @@ pub fn ask(
             (None, _) => {
                 let drift = Code::parse(otp.as_bytes())
                     .and_then(|code| Drift::find(&entry, &code, now).ok().flatten());
-                output::complain(&match drift {
+                output::error(&match drift {
                     Some(drift) => format!("{drift}, more than {service} allows; try again"),
                     None => "that is not the code; try again".into(),
                 });

@@ -1,4 +1,5 @@
-//! What a command works on: which usersfile, which PAM services, what time it is.
+//! The options that every command has, and what follows from them: the usersfile, the PAM
+//! services that use it, the time.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -13,13 +14,13 @@ use oath_core::usersfile::{self, Template, Usersfile};
 use crate::check::stack::parse::Root;
 use crate::error::Error;
 use crate::output;
-use crate::pam_config::{self, ServiceStack, Use};
+use crate::pam_config::{self, ModuleLine, ServiceStack};
 use crate::terminal;
 use crate::tokens::DisplayName;
 
 /// The options that every command has.
 #[derive(Args)]
-pub struct System {
+pub struct Config {
     /// The usersfile, if not the one that the PAM configuration names (/etc/users.oath if it
     /// names none). ${USER} and ${HOME} stand for the user's name and home directory
     #[arg(long, global = true, value_name = "FILE", display_order = 100)]
@@ -34,10 +35,10 @@ pub struct System {
     now: Option<u64>,
 }
 
-impl System {
+impl Config {
     /// Every line of the PAM configuration that names the module.
-    pub fn uses(&self) -> Result<Vec<Use>, Error> {
-        pam_config::uses(self.pam_dir.as_deref())
+    pub fn module_lines(&self) -> Result<Vec<ModuleLine>, Error> {
+        pam_config::module_lines(self.pam_dir.as_deref())
     }
 
     /// Every PAM service, with its stack.
@@ -50,50 +51,56 @@ impl System {
         pam_config::root(self.pam_dir.as_deref())
     }
 
-    /// Whether the services are this system's, so that its modules are theirs.
+    /// Whether the services are those of this system, so that their modules must be installed here.
     pub fn has_own_pam(&self) -> bool {
         self.pam_dir.is_none()
     }
 
     /// The lines of the PAM configuration that name the module with this usersfile.
-    pub fn uses_of_usersfile(&self) -> Result<Vec<Use>, Error> {
+    pub fn module_lines_of_usersfile(&self) -> Result<Vec<ModuleLine>, Error> {
         let template = self.template()?;
-        let mut uses = self.uses()?;
-        uses.retain(|found| found.options.usersfile == template);
-        Ok(uses)
+        let mut module_lines = self.module_lines()?;
+        module_lines.retain(|found| found.options.usersfile == template);
+        Ok(module_lines)
     }
 
-    /// What the module is asked to do with this usersfile: by the service that is named, else by
-    /// all services, which must agree. Without a service it is what the module does by default.
+    /// The module's arguments in the service `name`, else in all services that use this usersfile,
+    /// which must agree. Without a service they are the module's defaults.
     pub fn service(&self, name: Option<&str>) -> Result<Service, Error> {
-        let mut uses = self.uses_of_usersfile()?;
+        let mut module_lines = self.module_lines_of_usersfile()?;
         if let Some(name) = name {
-            uses.retain(|found| found.services.iter().any(|service| service == name));
-            if uses.is_empty() {
+            module_lines.retain(|found| found.services.iter().any(|service| service == name));
+            if module_lines.is_empty() {
                 return Err(Error::usage(format!(
                     "no service {name} in the PAM configuration uses this usersfile"
                 )));
             }
         }
-        let key = |found: &Use| (found.options.window, found.options.digits);
-        if uses.windows(2).any(|pair| key(&pair[0]) != key(&pair[1])) {
+        let key = |found: &ModuleLine| (found.options.window, found.options.digits);
+        if module_lines
+            .windows(2)
+            .any(|pair| key(&pair[0]) != key(&pair[1]))
+        {
             let mut message = String::from("the services ask for different things:");
-            for found in &uses {
+            for found in &module_lines {
                 message += &format!("\n  {}: {}", found.service, arguments(&found.options));
             }
             message += "\nsay which with --service NAME";
             return Err(Error::usage(message));
         }
-        for found in &uses {
+        for found in &module_lines {
             for warning in &found.warnings {
                 output::warn(&format!("{}: {warning}", found.service));
             }
         }
-        let mut names: Vec<String> = uses.iter().map(|found| found.service.clone()).collect();
+        let mut names: Vec<String> = module_lines
+            .iter()
+            .map(|found| found.service.clone())
+            .collect();
         names.dedup();
         Ok(Service {
             names,
-            options: uses
+            options: module_lines
                 .into_iter()
                 .next()
                 .map(|found| found.options)
@@ -135,57 +142,57 @@ impl System {
         if let Some(given) = self.given_usersfile()? {
             return Ok(given);
         }
-        let uses = self.uses()?;
-        let Some(first) = uses.first() else {
+        let module_lines = self.module_lines()?;
+        let Some(first) = module_lines.first() else {
             return Ok(Options::default().usersfile);
         };
         let template = &first.options.usersfile;
-        if uses
+        if module_lines
             .iter()
             .all(|other| other.options.usersfile == *template)
         {
             return Ok(template.clone());
         }
         let mut message = String::from("the PAM configuration names several usersfiles:");
-        for found in &uses {
+        for found in &module_lines {
             let usersfile = Path::new(&found.options.usersfile).display();
-            message += &format!("\n  {usersfile} ({}:{})", found.file.display(), found.line);
+            message += &format!("\n  {usersfile} ({})", found.place);
         }
         message += "\nsay which with --usersfile FILE";
         Err(Error::usage(message))
     }
 
-    /// Reads the usersfile; what is not as it should be with it is warned of.
+    /// Reads the usersfile. Ownership and mode problems are printed as warnings.
     pub fn read(&self, usersfile: &Usersfile) -> Result<Document, Error> {
         let (document, warnings) = usersfile.read()?;
         warn(&warnings);
         Ok(document)
     }
 
-    /// Changes the usersfile under its lock. Once the lock is there, signals wait until the new
-    /// file is in place.
+    /// Changes the usersfile under its lock. From then on signals are held until the new file is
+    /// in place.
     pub fn edit<T>(
         &self,
         usersfile: &Usersfile,
         mut change: impl FnMut(&mut Document) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut waiting = None;
+        let mut held = None;
         let (answer, warnings) = usersfile.edit(|document| {
-            waiting.get_or_insert_with(terminal::hold_signals);
+            held.get_or_insert_with(terminal::hold_signals);
             change(document)
         })?;
         warn(&warnings);
         Ok(answer)
     }
 
-    /// As [`edit`](System::edit); where there is no usersfile, one is created, and begins with a
-    /// header that explains it.
+    /// As [`edit`](Config::edit); a usersfile that does not exist is created, with a header that
+    /// explains its format.
     pub fn edit_or_create<T>(
         &self,
         usersfile: &Usersfile,
         mut change: impl FnMut(&mut Document) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        // Also what another oathctl has just created and not begun yet.
+        // Another oathctl may just have created the file, and not written its header yet.
         let mut change = |document: &mut Document| {
             if document.text().is_empty() {
                 *document = Document::new(HEADER.as_bytes());
@@ -198,7 +205,7 @@ impl System {
             ))) => {}
             result => return result,
         }
-        let _waiting = terminal::hold_signals();
+        let _held = terminal::hold_signals();
         let (answer, warnings) = usersfile.edit_or_create(change)?;
         warn(&warnings);
         Ok(answer)
@@ -210,16 +217,13 @@ impl System {
             return Ok(());
         }
         let user = user.display_name();
-        // A PAM configuration that cannot be read is no reason to fail: the work is done.
-        for found in self.uses_of_usersfile().unwrap_or_default() {
+        // The change is made already, so a PAM configuration that cannot be read is no error.
+        for found in self.module_lines_of_usersfile().unwrap_or_default() {
             if found.lets_unknown_users_pass() {
                 output::warn(&format!(
                     "{user} has no token now, and {} asks users without a token for no code \
-                     ({}:{}, {})",
-                    found.service,
-                    found.file.display(),
-                    found.line,
-                    found.control
+                     ({}, {})",
+                    found.service, found.place, found.control
                 ));
             }
         }
@@ -244,7 +248,7 @@ fn warn(warnings: &[fs::Warning]) {
     }
 }
 
-/// What services ask of the module.
+/// The services that use a usersfile, and the arguments that they give the module.
 #[derive(Default)]
 pub struct Service {
     /// The services; none if the PAM configuration names none.
@@ -262,7 +266,7 @@ impl std::fmt::Display for Service {
     }
 }
 
-/// The arguments that decide about a code, as they are written.
+/// The arguments that decide whether a code is accepted, as pam.d has them.
 fn arguments(options: &Options) -> String {
     let window = format!("window={}", options.window);
     match options.digits {

@@ -1,9 +1,9 @@
 //! Who gets in by a stack: with the password alone, with the code alone, with nothing, at all.
 //!
 //! A run asks each module what it returns, and where that is open, every answer is followed
-//! (`explore`). Conditions (the account's number, the address) are fixed first, each combination
-//! of them in turn: where a good login under one of them is asked for no code, as from a local
-//! network, somebody wanted it so, and only the other combinations are judged.
+//! (`explore`). Conditions (the user's id, the address) are fixed first, each combination of them in
+//! turn: where a good login under one of them is asked for no code, as from a local network, that
+//! is what the administrator wants, and only the other combinations are evaluated.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,12 +11,12 @@ use super::modules::Role;
 use super::walk::Run;
 use super::{Entry, ReturnCode};
 
-/// So many combinations of conditions are tried; of more conditions the rest hold.
+/// The most combinations of conditions that are tried; further conditions are taken to hold.
 const MOST_COMBINATIONS: usize = 512;
-/// So many states of a run are followed. A stack that needs more is not judged.
+/// The most states of a run that are followed. A stack that needs more is not evaluated.
 const MOST_STATES: usize = 50_000;
 
-/// What a person has, and what follows.
+/// Who gets in, by what is right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WhoGetsIn {
     pub everything_right: bool,
@@ -53,16 +53,16 @@ pub enum Problem {
     AskedTwice { first: usize, second: usize },
 }
 
-/// The answer about a stack.
+/// The result for a stack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Evaluation {
     pub who: WhoGetsIn,
     pub problems: Vec<Problem>,
 }
 
-/// What a person has right.
+/// What a user who logs in has.
 #[derive(Clone, Copy)]
-struct Person {
+struct User {
     password: bool,
     code: Code,
     /// What modules of an unknown kind and other factors return.
@@ -77,25 +77,25 @@ enum Code {
     NoToken,
 }
 
-/// What a run went through, as far as a problem is told with it.
+/// What happened in a run, as far as a problem is reported with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Trail {
+struct Trace {
     asked: Option<usize>,
-    /// The last line of ours that did not return success.
+    /// The last line of pam_oath that did not return success.
     refused: Option<(usize, ReturnCode)>,
     accepted: Option<usize>,
     twice: Option<(usize, usize)>,
-    /// What passed over a line of ours.
+    /// What skipped a line of pam_oath.
     passed_over: Option<usize>,
     /// What made the run fail.
     failed: Option<usize>,
-    /// Whether a module has asked for a password, so that there is a token to use.
-    has_token: bool,
+    /// Whether a module before has asked for a password, which is then PAM_AUTHTOK.
+    has_authtok: bool,
 }
 
-struct Ending {
+struct Outcome {
     gets_in: bool,
-    trail: Trail,
+    trace: Trace,
 }
 
 const REFUSES: &[ReturnCode] = &[ReturnCode::AUTH_ERR, ReturnCode::USER_UNKNOWN];
@@ -105,8 +105,7 @@ const ANYTHING: &[ReturnCode] = &[
     ReturnCode::USER_UNKNOWN,
     ReturnCode::IGNORE,
 ];
-/// What the module may return besides when it lets nobody in: a prompt that was cancelled, a file
-/// that can't be read.
+/// What else the module may return when it denies: a prompt was cancelled, a file can't be read.
 const OTHER_REFUSALS: [ReturnCode; 9] = [
     ReturnCode::CONV_ERR,
     ReturnCode::AUTHINFO_UNAVAIL,
@@ -119,59 +118,59 @@ const OTHER_REFUSALS: [ReturnCode; 9] = [
     ReturnCode::ABORT,
 ];
 
-/// Judges a stack, given the role of the module of each entry. `None` if it has no line of ours, or
-/// is too large.
-pub fn judge(stack: &[Entry], roles: &[Role]) -> Option<Verdict> {
+/// Evaluates a stack, given the role of the module of each entry. `None` if it has no line of
+/// pam_oath, or is too large.
+pub fn evaluate(stack: &[Entry], roles: &[Role]) -> Option<Evaluation> {
     let is_code = |role: &Role| matches!(role, Role::Code { .. });
     roles.iter().find(|role| is_code(role))?;
-    let judge = Judge { stack, roles };
-    let mut verdict = Verdict::default();
+    let evaluator = Evaluator { stack, roles };
+    let mut evaluation = Evaluation::default();
 
-    let combinations = judge.combinations();
-    let good = |others| Person {
+    let combinations = evaluator.combinations();
+    let good = |others| User {
         password: true,
         code: Code::Right,
         others,
     };
     let mut others = REFUSES;
-    let mut logins = judge.endings_of_all(&combinations, good(others))?;
-    if !logins.iter().flatten().any(|ending| ending.gets_in) {
+    let mut logins = evaluator.outcomes_of_all(&combinations, good(others))?;
+    if !logins.iter().flatten().any(|outcome| outcome.gets_in) {
         others = ANYTHING;
-        logins = judge.endings_of_all(&combinations, good(others))?;
+        logins = evaluator.outcomes_of_all(&combinations, good(others))?;
     }
-    let entered = |endings: &[Ending]| endings.iter().any(|ending| ending.gets_in);
-    verdict.who.everything_right = logins.iter().any(|endings| entered(endings));
-    if !verdict.who.everything_right {
+    let gets_in = |outcomes: &[Outcome]| outcomes.iter().any(|outcome| outcome.gets_in);
+    evaluation.who.everything_right = logins.iter().any(|outcomes| gets_in(outcomes));
+    if !evaluation.who.everything_right {
         let failed = logins.iter().flatten();
-        let by = failed.into_iter().find_map(|ending| ending.trail.failed);
-        verdict.problems.push(Problem::NobodyGetsIn { by });
+        let by = failed.into_iter().find_map(|outcome| outcome.trace.failed);
+        evaluation.problems.push(Problem::NobodyGetsIn { by });
     }
-    let asks = |endings: &&Vec<Ending>| {
-        let mut good = endings.iter().filter(|ending| ending.gets_in);
-        good.any(|ending| ending.trail.asked.is_some())
+    let asks = |outcomes: &&Vec<Outcome>| {
+        let mut good = outcomes.iter().filter(|outcome| outcome.gets_in);
+        good.any(|outcome| outcome.trace.asked.is_some())
     };
-    if verdict.who.everything_right && logins.iter().find(asks).is_none() {
+    if evaluation.who.everything_right && logins.iter().find(asks).is_none() {
         let by = logins
             .iter()
             .flatten()
-            .filter(|ending| ending.gets_in)
-            .find_map(|ending| ending.trail.passed_over);
-        verdict.problems.push(Problem::CodeNeverAsked { by });
-        verdict.who.wrong_code = true;
+            .filter(|outcome| outcome.gets_in)
+            .find_map(|outcome| outcome.trace.passed_over);
+        evaluation.problems.push(Problem::CodeNeverAsked { by });
+        evaluation.who.wrong_code = true;
     }
-    let judged: Vec<&Combination> = combinations
+    let relevant: Vec<&Combination> = combinations
         .iter()
         .zip(&logins)
-        .filter(|(_, endings)| {
-            !verdict.who.everything_right || verdict.who.wrong_code || asks(endings)
+        .filter(|(_, outcomes)| {
+            !evaluation.who.everything_right || evaluation.who.wrong_code || asks(outcomes)
         })
         .map(|(combination, _)| combination)
         .collect();
-    let who_enters = |person| -> Option<Option<Trail>> {
-        for combination in &judged {
-            let endings = judge.explore(combination, person)?;
-            if let Some(ending) = endings.into_iter().find(|ending| ending.gets_in) {
-                return Some(Some(ending.trail));
+    let who_gets_in = |user| -> Option<Option<Trace>> {
+        for combination in &relevant {
+            let outcomes = evaluator.explore(combination, user)?;
+            if let Some(outcome) = outcomes.into_iter().find(|outcome| outcome.gets_in) {
+                return Some(Some(outcome.trace));
             }
         }
         Some(None)
@@ -180,89 +179,91 @@ pub fn judge(stack: &[Entry], roles: &[Role]) -> Option<Verdict> {
 
     // One factor alone. Other modules refuse where a good login does without them: a security key
     // in place of the code is a second factor as well.
-    let nothing = who_enters(Person {
+    let nothing = who_gets_in(User {
         password: false,
         code: refused,
         others: REFUSES,
     })?;
-    verdict.who.nothing_right = nothing.is_some();
+    evaluation.who.nothing_right = nothing.is_some();
     if nothing.is_some() {
-        verdict.problems.push(Problem::NothingNeeded);
+        evaluation.problems.push(Problem::NothingNeeded);
     }
-    if !verdict.who.wrong_code {
+    if !evaluation.who.wrong_code {
         for code in std::iter::once(ReturnCode::AUTH_ERR).chain(OTHER_REFUSALS) {
-            let password_alone = who_enters(Person {
+            let password_alone = who_gets_in(User {
                 password: true,
                 code: Code::Wrong(code),
                 others,
             })?;
-            let Some(trail) = password_alone else {
+            let Some(trace) = password_alone else {
                 continue;
             };
-            verdict.who.wrong_code |= code == ReturnCode::AUTH_ERR;
-            if !verdict.who.nothing_right {
+            evaluation.who.wrong_code |= code == ReturnCode::AUTH_ERR;
+            if !evaluation.who.nothing_right {
                 let first = roles.iter().position(is_code)?;
-                verdict.problems.push(Problem::PasswordAlone {
-                    code: trail.refused.map_or(first, |(line, _)| line),
-                    returned: trail.refused.map(|(_, code)| code),
-                    by: trail.passed_over,
+                evaluation.problems.push(Problem::PasswordAlone {
+                    code: trace.refused.map_or(first, |(line, _)| line),
+                    returned: trace.refused.map(|(_, code)| code),
+                    by: trace.passed_over,
                 });
             }
             break;
         }
     }
-    let code_alone = who_enters(Person {
+    let code_alone = who_gets_in(User {
         password: false,
         code: Code::Right,
         others: REFUSES,
     })?;
-    if let Some(trail) = code_alone {
-        verdict.who.wrong_password = true;
-        if let (false, Some(code)) = (verdict.who.nothing_right, trail.accepted) {
-            verdict.problems.push(Problem::CodeAlone {
+    if let Some(trace) = code_alone {
+        evaluation.who.wrong_password = true;
+        if let (false, Some(code)) = (evaluation.who.nothing_right, trace.accepted) {
+            evaluation.problems.push(Problem::CodeAlone {
                 code,
                 has_password: roles.iter().any(|role| matches!(role, Role::Password)),
             });
         }
     }
     // Where every login needs them, they may as well be the password's.
-    if others == REFUSES && !verdict.who.nothing_right && !verdict.who.wrong_code {
-        let other_alone = who_enters(Person {
+    if others == REFUSES && !evaluation.who.nothing_right && !evaluation.who.wrong_code {
+        let other_alone = who_gets_in(User {
             password: false,
             code: refused,
             others: ANYTHING,
         })?;
-        if let Some(by) = other_alone.and_then(|trail| trail.passed_over) {
-            verdict.problems.push(Problem::OtherAlone { by });
+        if let Some(by) = other_alone.and_then(|trace| trace.passed_over) {
+            evaluation.problems.push(Problem::OtherAlone { by });
         }
     }
     let without_token = |password, others| {
-        who_enters(Person {
+        who_gets_in(User {
             password,
             code: Code::NoToken,
             others,
         })
     };
-    verdict.who.without_token = without_token(true, others)?.is_some();
-    if !verdict.who.nothing_right && without_token(false, REFUSES)?.is_some() {
-        verdict.problems.push(Problem::NothingNeededWithoutToken);
+    evaluation.who.without_token = without_token(true, others)?.is_some();
+    if !evaluation.who.nothing_right && without_token(false, REFUSES)?.is_some() {
+        evaluation.problems.push(Problem::NothingNeededWithoutToken);
     }
-    let mut good_endings = logins.iter().flatten().filter(|ending| ending.gets_in);
-    if let Some((first, second)) = good_endings.find_map(|ending| ending.trail.twice) {
-        verdict.problems.push(Problem::AskedTwice { first, second });
+    let mut good_outcomes = logins.iter().flatten().filter(|outcome| outcome.gets_in);
+    if let Some((first, second)) = good_outcomes.find_map(|outcome| outcome.trace.twice) {
+        evaluation
+            .problems
+            .push(Problem::AskedTwice { first, second });
     }
-    Some(verdict)
+    Some(evaluation)
 }
 
 /// What each condition is this time, by the entry.
 type Combination = BTreeMap<usize, ReturnCode>;
 
-struct Judge<'a> {
+struct Evaluator<'a> {
     stack: &'a [Entry],
     roles: &'a [Role],
 }
 
-impl Judge<'_> {
+impl Evaluator<'_> {
     /// Every combination of what the conditions may be. The same module with the same arguments
     /// gives the same answer.
     fn combinations(&self) -> Vec<Combination> {
@@ -306,51 +307,51 @@ impl Judge<'_> {
         combinations
     }
 
-    fn endings_of_all(
+    fn outcomes_of_all(
         &self,
         combinations: &[Combination],
-        person: Person,
-    ) -> Option<Vec<Vec<Ending>>> {
-        let endings = |combination| self.explore(combination, person);
-        combinations.iter().map(endings).collect()
+        user: User,
+    ) -> Option<Vec<Vec<Outcome>>> {
+        let outcomes = |combination| self.explore(combination, user);
+        combinations.iter().map(outcomes).collect()
     }
 
-    /// Follows every way that a login of this person may go; `None` if there are too many.
-    fn explore(&self, combination: &Combination, person: Person) -> Option<Vec<Ending>> {
+    /// Follows every way that a login of this user may go; `None` if there are too many.
+    fn explore(&self, combination: &Combination, user: User) -> Option<Vec<Outcome>> {
         let mut seen = HashSet::new();
-        let mut ahead = vec![(Run::start(), Trail::default())];
-        let mut endings = Vec::new();
-        while let Some((mut run, trail)) = ahead.pop() {
+        let mut ahead = vec![(Run::start(), Trace::default())];
+        let mut outcomes = Vec::new();
+        while let Some((mut run, trace)) = ahead.pop() {
             if seen.len() > MOST_STATES {
                 return None;
             }
             let Some(at) = run.advance(self.stack) else {
-                endings.push(Ending {
+                outcomes.push(Outcome {
                     gets_in: run.result() == ReturnCode::SUCCESS,
-                    trail,
+                    trace,
                 });
                 continue;
             };
             // The last that is pushed is followed first: where everybody accepts.
-            for &answer in self.answers(at, combination, person, &trail).iter().rev() {
-                let (mut run, mut trail) = (run.clone(), trail.clone());
+            for &answer in self.answers(at, combination, user, &trace).iter().rev() {
+                let (mut run, mut trace) = (run.clone(), trace.clone());
                 run.returned(self.stack, answer);
-                self.note(&mut trail, at, answer, &run);
-                if seen.insert((run.clone(), trail.clone())) {
-                    ahead.push((run, trail));
+                self.note(&mut trace, at, answer, &run);
+                if seen.insert((run.clone(), trace.clone())) {
+                    ahead.push((run, trace));
                 }
             }
         }
-        Some(endings)
+        Some(outcomes)
     }
 
-    /// What the entry may return to this person.
+    /// What the entry may return to this user.
     fn answers<'b>(
         &'b self,
         at: usize,
         combination: &'b Combination,
-        person: Person,
-        trail: &Trail,
+        user: User,
+        trace: &Trace,
     ) -> &'b [ReturnCode] {
         const ACCEPTS: &[ReturnCode] = &[ReturnCode::SUCCESS];
         /// Each user's password is in one place, and others do not know the user.
@@ -362,9 +363,10 @@ impl Judge<'_> {
         const NOT_THIS: &[ReturnCode] = &[ReturnCode::AUTH_ERR, ReturnCode::USER_UNKNOWN];
         match &self.roles[at] {
             Role::Code {
-                needs_token: true, ..
-            } if !trail.has_token => &[ReturnCode::AUTH_ERR],
-            Role::Code { without_token, .. } => match person.code {
+                needs_authtok: true,
+                ..
+            } if !trace.has_authtok => &[ReturnCode::AUTH_ERR],
+            Role::Code { without_token, .. } => match user.code {
                 Code::Right => ACCEPTS,
                 Code::NoToken => std::slice::from_ref(without_token),
                 Code::Wrong(code) => OTHER_REFUSALS
@@ -372,41 +374,41 @@ impl Judge<'_> {
                     .position(|known| *known == code)
                     .map_or(&[ReturnCode::AUTH_ERR], |at| &OTHER_REFUSALS[at..=at]),
             },
-            Role::Password if person.password => ONE_OF_SEVERAL,
+            Role::Password if user.password => ONE_OF_SEVERAL,
             Role::Password => NOT_THIS,
             Role::Condition(answers) => match combination.get(&at) {
                 Some(answer) => std::slice::from_ref(answer),
                 None => answers,
             },
             Role::Returns(answers) => answers,
-            Role::OtherFactor | Role::Unknown => person.others,
+            Role::OtherFactor | Role::Unknown => user.others,
         }
     }
 
-    fn note(&self, trail: &mut Trail, at: usize, answer: ReturnCode, run: &Run) {
+    fn note(&self, trace: &mut Trace, at: usize, answer: ReturnCode, run: &Run) {
         if let Role::Code { usersfile, .. } = &self.roles[at] {
-            trail.asked.get_or_insert(at);
+            trace.asked.get_or_insert(at);
             if answer == ReturnCode::SUCCESS {
-                let before = trail.accepted.filter(|&before| {
+                let before = trace.accepted.filter(|&before| {
                     matches!(&self.roles[before], Role::Code { usersfile: same, .. }
                         if same == usersfile)
                 });
-                trail.twice = trail.twice.or(before.map(|before| (before, at)));
-                trail.accepted = Some(at);
+                trace.twice = trace.twice.or(before.map(|before| (before, at)));
+                trace.accepted = Some(at);
             } else {
-                trail.refused = Some((at, answer));
+                trace.refused = Some((at, answer));
             }
         }
         if !matches!(self.roles[at], Role::Condition(_) | Role::Returns(_)) {
-            trail.has_token = true;
+            trace.has_authtok = true;
         }
         let passed = at + 1..run.next_entry();
         let passes_over = |role: &Role| matches!(role, Role::Code { .. });
-        if trail.passed_over.is_none() && self.roles[passed].iter().any(passes_over) {
-            trail.passed_over = Some(at);
+        if trace.passed_over.is_none() && self.roles[passed].iter().any(passes_over) {
+            trace.passed_over = Some(at);
         }
-        if trail.failed.is_none() && run.has_failed() {
-            trail.failed = Some(at);
+        if trace.failed.is_none() && run.has_failed() {
+            trace.failed = Some(at);
         }
     }
 }

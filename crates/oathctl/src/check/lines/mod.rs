@@ -1,7 +1,9 @@
-//! The usersfile, line by line: what no login will tell, or only the one that fails.
+//! Checks the usersfile line by line.
 //!
-//! Pure: the text, the accounts and the time come from outside. What a line means is
-//! [`Entry`]'s to say; here is only what was probably meant.
+//! Pure: the text, the accounts and the time are arguments. What a line means is parsed by
+//! [`Entry`]; this guesses what a line that means something else was intended to be.
+
+mod shape;
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -19,19 +21,20 @@ use zeroize::Zeroizing;
 
 use super::finding::{Finding, Fix, Severity};
 use crate::output::printable;
+use crate::secret::{MIN_LENGTH, is_hex};
+use crate::tokens::begins_as_type;
+use shape::{is_base32, is_like_a_secret, is_number, is_published};
 
-/// What RFC 4226 asks of a secret, in bytes (section 4, R6).
-const SHORTEST_SECRET: usize = 16;
-/// No token is pressed so often: once a second for thirty thousand years.
+/// A counter that no token reaches: one code a second for thirty thousand years.
 const LAST_EVENT: u64 = 1 << 40;
 
 const BEFORE_SECRET: &str = "USER and PIN come before the secret; PIN is - where there is none";
 
-/// What the lines are held against.
-pub struct World<'a> {
+/// What the lines are checked against.
+pub struct Context<'a> {
     /// Where the text comes from, for the findings.
     pub path: &'a Path,
-    /// The account of a name; `None` if nobody can tell.
+    /// Looks up the account of a name; `None` if that fails.
     pub account: &'a dyn Fn(&OsStr) -> Option<Account>,
     /// Now, in seconds since 1970.
     pub unix_time: u64,
@@ -39,16 +42,16 @@ pub struct World<'a> {
     pub window: u32,
 }
 
-/// What the account service says of a name.
+/// The result of looking up an account.
 #[derive(Clone)]
 pub enum Account {
     None,
-    /// There is one, whose own name is this.
+    /// It exists, and this is its own name.
     Named(OsString),
 }
 
 /// A token that a login can use.
-pub struct Token {
+pub struct UsableToken {
     pub line: usize,
     pub user: Vec<u8>,
     pub token_type: Type,
@@ -57,23 +60,23 @@ pub struct Token {
 }
 
 /// Checks every line. The tokens returned are those without an error.
-pub fn check(document: &Document, world: &World) -> (Vec<Finding>, Vec<Token>) {
+pub fn check(document: &Document, context: &Context) -> (Vec<Finding>, Vec<UsableToken>) {
     let text = document.text();
-    let mut doctor = Doctor {
-        world,
+    let mut linter = Linter {
+        context,
         findings: Vec::new(),
         tokens: Vec::new(),
         secrets: HashMap::new(),
         accounts: HashMap::new(),
     };
     if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
-        doctor.findings.push(Finding::new(
+        linter.findings.push(Finding::new(
             Severity::Error,
-            world.path,
+            context.path,
             "is UTF-16, so that no line of it is a token's",
             "save it as plain text: ASCII or UTF-8",
         ));
-        return (doctor.findings, doctor.tokens);
+        return (linter.findings, linter.tokens);
     }
     for line in document.lines() {
         Line {
@@ -81,15 +84,15 @@ pub fn check(document: &Document, world: &World) -> (Vec<Finding>, Vec<Token>) {
             text: line.text,
             fields: format::fields(line.text).collect(),
         }
-        .check(&mut doctor);
+        .check(&mut linter);
     }
-    (doctor.findings, doctor.tokens)
+    (linter.findings, linter.tokens)
 }
 
-struct Doctor<'a> {
-    world: &'a World<'a>,
+struct Linter<'a> {
+    context: &'a Context<'a>,
     findings: Vec<Finding>,
-    tokens: Vec<Token>,
+    tokens: Vec<UsableToken>,
     /// The line and user that a secret, by its digest, was first seen with.
     secrets: HashMap<[u8; 32], (usize, Vec<u8>)>,
     accounts: HashMap<Vec<u8>, Option<Account>>,
@@ -102,21 +105,21 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn check(&self, doctor: &mut Doctor) {
+    fn check(&self, linter: &mut Linter) {
         let Some(entry) = Entry::parse(self.text) else {
             let first = self.fields.first();
-            let finding = first.and_then(|first| self.no_token(first, doctor.world));
-            doctor.findings.extend(finding);
+            let finding = first.and_then(|first| self.no_token(first, linter.context));
+            linter.findings.extend(finding);
             return;
         };
-        let findings_before = doctor.findings.len();
-        self.check_token(&entry, doctor);
-        let mut found = doctor.findings[findings_before..].iter();
+        let findings_before = linter.findings.len();
+        self.check_token(&entry, linter);
+        let mut found = linter.findings[findings_before..].iter();
         let is_sound = found.all(|finding| finding.severity < Severity::Error);
-        let finding = self.check_user(&entry, is_sound, doctor);
-        doctor.findings.extend(finding);
+        let finding = self.check_user(&entry, is_sound, linter);
+        linter.findings.extend(finding);
         if is_sound {
-            doctor.tokens.push(Token {
+            linter.tokens.push(UsableToken {
                 line: self.number,
                 user: entry.user.to_vec(),
                 token_type: entry.token_type,
@@ -131,12 +134,12 @@ impl<'a> Line<'a> {
 
     fn finding(
         &self,
-        world: &World,
+        context: &Context,
         severity: Severity,
         problem: impl Into<String>,
         advice: impl Into<String>,
     ) -> Finding {
-        Finding::new(severity, world.path, problem, advice).at_line(self.number)
+        Finding::new(severity, context.path, problem, advice).at_line(self.number)
     }
 
     /// Where a field stands in the line.
@@ -145,8 +148,8 @@ impl<'a> Line<'a> {
         start..start + field.len()
     }
 
-    /// A line that the module passes over: on purpose, or not?
-    fn no_token(&self, first: &[u8], world: &World) -> Option<Finding> {
+    /// A line that the module ignores: an error unless it was meant to be ignored.
+    fn no_token(&self, first: &[u8], context: &Context) -> Option<Finding> {
         const PASSED_OVER: &str = "so the line is passed over";
         const NO_BREAK_SPACE: &[u8] = "\u{a0}".as_bytes();
         const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -154,18 +157,18 @@ impl<'a> Line<'a> {
             return None;
         }
         if let Some(type_text) = first.strip_prefix(BYTE_ORDER_MARK) {
-            return is_like_a_type(type_text).then(|| {
+            return begins_as_type(type_text).then(|| {
                 self.finding(
-                    world,
+                    context,
                     Severity::Error,
                     format!("begins with a byte order mark, {PASSED_OVER}"),
                     "save the file without one (in vim: set nobomb)",
                 )
             });
         }
-        if !is_like_a_type(first) {
+        if !begins_as_type(first) {
             return Some(self.finding(
-                world,
+                context,
                 Severity::Warning,
                 "is neither a token nor a comment, and is passed over",
                 "begin it with # if it is meant to be there",
@@ -174,7 +177,7 @@ impl<'a> Line<'a> {
         let mut places = first.windows(NO_BREAK_SPACE.len());
         if places.any(|place| place == NO_BREAK_SPACE) {
             return Some(self.finding(
-                world,
+                context,
                 Severity::Error,
                 format!("has no-break spaces, as web pages do, {PASSED_OVER}"),
                 "type the spaces anew",
@@ -182,7 +185,7 @@ impl<'a> Line<'a> {
         }
         if Type::parse(first).is_some() {
             return Some(self.finding(
-                world,
+                context,
                 Severity::Error,
                 format!("breaks off before {}, {PASSED_OVER}", Field::User),
                 "write it anew with oathctl add, or remove it",
@@ -197,7 +200,7 @@ impl<'a> Line<'a> {
         };
         Some(
             self.finding(
-                world,
+                context,
                 Severity::Error,
                 format!("is no type of token, {PASSED_OVER}"),
                 match meant {
@@ -213,13 +216,13 @@ impl<'a> Line<'a> {
         )
     }
 
-    fn check_token(&self, entry: &Entry, doctor: &mut Doctor) {
-        let world = doctor.world;
-        doctor.findings.extend(self.check_pin(entry, world));
+    fn check_token(&self, entry: &Entry, linter: &mut Linter) {
+        let context = linter.context;
+        linter.findings.extend(self.check_pin(entry, context));
         if self.lacks_a_field() {
-            doctor.findings.push(
+            linter.findings.push(
                 self.finding(
-                    world,
+                    context,
                     Severity::Error,
                     "looks like a secret, so a field before it is missing",
                     BEFORE_SECRET,
@@ -230,48 +233,53 @@ impl<'a> Line<'a> {
         }
         if !entry.is_complete() {
             let missing = entry.pin.map_or(Field::Pin, |_| Field::Secret);
-            doctor.findings.push(self.finding(
-                world,
+            linter.findings.push(self.finding(
+                context,
                 Severity::Error,
                 format!("breaks off before {missing}, so nobody can log in with it"),
                 "write it anew with oathctl add, or remove it",
             ));
             return;
         }
-        if let Some(spaces) = self.spaces_in_secret(world) {
-            doctor.findings.push(spaces);
+        if let Some(spaces) = self.spaces_in_secret(context) {
+            linter.findings.push(spaces);
             return;
         }
         match entry.secret() {
-            Err(malformed) => doctor
+            Err(malformed) => linter
                 .findings
-                .push(self.malformed_secret(malformed, world)),
+                .push(self.malformed_secret(malformed, context)),
             Ok(secret) => {
-                let finding = self.check_secret(entry, &secret, doctor);
-                doctor.findings.extend(finding);
-                doctor
+                let finding = self.check_secret(entry, &secret, linter);
+                linter.findings.extend(finding);
+                linter
                     .findings
-                    .extend(self.check_time_step(entry, &secret, world));
+                    .extend(self.check_time_step(entry, &secret, context));
             }
         }
-        doctor.findings.extend(self.check_counter(entry, world));
-        doctor.findings.extend(self.check_rest(entry, world));
+        linter.findings.extend(self.check_counter(entry, context));
+        linter.findings.extend(self.check_rest(entry, context));
     }
 
-    /// A name is shown only if the rest `is_sound`: where a field is missing, what stands in USER
-    /// may be a PIN or a secret.
-    fn check_user(&self, entry: &Entry, is_sound: bool, doctor: &mut Doctor) -> Option<Finding> {
-        let world = doctor.world;
+    /// The name is shown only if the rest `is_sound`: where a field is missing, USER may hold a PIN
+    /// or a secret.
+    fn check_user(&self, entry: &Entry, is_sound: bool, linter: &mut Linter) -> Option<Finding> {
+        let context = linter.context;
         if is_like_a_secret(entry.user) {
             return Some(
-                self.finding(world, Severity::Error, "looks like a secret", BEFORE_SECRET)
-                    .in_field(Field::User),
+                self.finding(
+                    context,
+                    Severity::Error,
+                    "looks like a secret",
+                    BEFORE_SECRET,
+                )
+                .in_field(Field::User),
             );
         }
-        let account = doctor
+        let account = linter
             .accounts
             .entry(entry.user.to_vec())
-            .or_insert_with(|| (world.account)(OsStr::from_bytes(entry.user)));
+            .or_insert_with(|| (context.account)(OsStr::from_bytes(entry.user)));
         let (problem, advice) = match account {
             None => return None,
             Some(Account::Named(own)) if own.as_bytes() == entry.user => return None,
@@ -301,11 +309,11 @@ impl<'a> Line<'a> {
                     .to_owned(),
             ),
         };
-        let finding = self.finding(world, Severity::Warning, problem, advice);
+        let finding = self.finding(context, Severity::Warning, problem, advice);
         Some(finding.in_field(Field::User))
     }
 
-    fn check_pin(&self, entry: &Entry, world: &World) -> Option<Finding> {
+    fn check_pin(&self, entry: &Entry, context: &Context) -> Option<Finding> {
         let pin = entry.pin?;
         let dash = match std::str::from_utf8(pin).ok()? {
             "\u{2010}" | "\u{2011}" => "a typographic hyphen",
@@ -315,7 +323,7 @@ impl<'a> Line<'a> {
             "\u{fe63}" | "\u{ff0d}" => "a wide hyphen",
             text if text.starts_with('$') && !pin::is_hash(pin) => {
                 let finding = self.finding(
-                    world,
+                    context,
                     Severity::Warning,
                     "begins like a crypt(5) hash, but is none that the module checks, so it is \
                      itself the PIN to type",
@@ -327,13 +335,13 @@ impl<'a> Line<'a> {
         };
         Some(
             self.finding(
-                world,
+                context,
                 Severity::Error,
                 format!("is {dash}, as web pages have it, and so a PIN that nobody types"),
                 "write the plain - of the keyboard, which stands for no PIN",
             )
             .in_field(Field::Pin)
-            .mended_by(Fix::Replace {
+            .fixed_by(Fix::Replace {
                 span: self.span(pin),
                 text: Zeroizing::new(b"-".to_vec()),
                 done: "is - now",
@@ -341,15 +349,15 @@ impl<'a> Line<'a> {
         )
     }
 
-    /// Whether the secret stands where the PIN belongs: nothing follows, or what was COUNTER.
+    /// Whether the secret is in the PIN field, followed by nothing or by COUNTER.
     fn lacks_a_field(&self) -> bool {
         let pin = self.field(Field::Pin);
         let secret = self.field(Field::Secret);
         pin.is_some_and(is_like_a_secret) && secret.is_none_or(is_number)
     }
 
-    /// A secret in groups, as apps show it: its second group is read as COUNTER, and so on.
-    fn spaces_in_secret(&self, world: &World) -> Option<Finding> {
+    /// A secret in groups, as apps show it, whose second group is read as COUNTER.
+    fn spaces_in_secret(&self, context: &Context) -> Option<Finding> {
         let groups = &self.fields[Field::Secret as usize - 1..];
         let [first, rest @ ..] = groups else {
             return None;
@@ -357,7 +365,7 @@ impl<'a> Line<'a> {
         if rest.is_empty() {
             return None;
         }
-        // What the module writes is a counter, a code and a time.
+        // The module writes a counter, a code and a time.
         let is_last_used = match rest {
             [counter] => is_number(counter),
             [counter, otp] => is_number(counter) && Code::parse(otp).is_some(),
@@ -369,10 +377,10 @@ impl<'a> Line<'a> {
         let joined: Zeroizing<Vec<u8>> = Zeroizing::new(groups.concat());
         let secret = joined.strip_prefix(b"base32:").unwrap_or(&joined);
         let is_whole = is_hex(secret) && secret.len() % 2 == 0 || is_base32(secret);
-        let is_short = first.len() < 2 * SHORTEST_SECRET && rest.len() > 2;
+        let is_short = first.len() < 2 * MIN_LENGTH && rest.len() > 2;
         (is_whole && (!is_last_used || is_short)).then(|| {
             self.finding(
-                world,
+                context,
                 Severity::Error,
                 format!(
                     "has spaces in it, so that its second part is read as {}",
@@ -384,7 +392,7 @@ impl<'a> Line<'a> {
         })
     }
 
-    fn malformed_secret(&self, malformed: Malformed, world: &World) -> Finding {
+    fn malformed_secret(&self, malformed: Malformed, context: &Context) -> Finding {
         let secret = self.field(malformed.field).unwrap_or_default();
         if is_base32(secret) {
             let mut text = Zeroizing::new(b"base32:".to_vec());
@@ -392,13 +400,13 @@ impl<'a> Line<'a> {
             text.extend_from_slice(secret);
             return self
                 .finding(
-                    world,
+                    context,
                     Severity::Error,
                     "is base32, where hexadecimal is expected",
                     "write base32: before it, without a space",
                 )
                 .in_field(malformed.field)
-                .mended_by(Fix::Replace {
+                .fixed_by(Fix::Replace {
                     span: self.span(secret),
                     text,
                     done: "begins with base32: now",
@@ -416,7 +424,7 @@ impl<'a> Line<'a> {
             "copy the secret again, or enrol anew with oathctl add"
         };
         self.finding(
-            world,
+            context,
             Severity::Error,
             malformed.problem.to_string(),
             advice,
@@ -424,8 +432,8 @@ impl<'a> Line<'a> {
         .in_field(malformed.field)
     }
 
-    fn check_secret(&self, entry: &Entry, secret: &[u8], doctor: &mut Doctor) -> Option<Finding> {
-        let world = doctor.world;
+    fn check_secret(&self, entry: &Entry, secret: &[u8], linter: &mut Linter) -> Option<Finding> {
+        let context = linter.context;
         const ENROL: &str = "enrol anew with oathctl add, which makes one of 160 bits";
         let known = if secret.iter().all(|&byte| byte == 0) {
             Some("is all zeros, as in the examples of manuals, so anybody has the codes")
@@ -438,12 +446,12 @@ impl<'a> Line<'a> {
         };
         if let Some(problem) = known {
             return Some(
-                self.finding(world, Severity::Error, problem, ENROL)
+                self.finding(context, Severity::Error, problem, ENROL)
                     .in_field(Field::Secret),
             );
         }
         let digest: [u8; 32] = Sha256::digest(secret).into();
-        let (line, user) = doctor
+        let (line, user) = linter
             .secrets
             .entry(digest)
             .or_insert_with(|| (self.number, entry.user.to_vec()));
@@ -463,13 +471,13 @@ impl<'a> Line<'a> {
                 )
             };
             return Some(
-                self.finding(world, Severity::Warning, problem, advice)
+                self.finding(context, Severity::Warning, problem, advice)
                     .in_field(Field::Secret),
             );
         }
-        (secret.len() < SHORTEST_SECRET).then(|| {
+        (secret.len() < MIN_LENGTH).then(|| {
             self.finding(
-                world,
+                context,
                 Severity::Warning,
                 format!(
                     "has {} bits; RFC 4226 asks for 128 or more",
@@ -481,11 +489,11 @@ impl<'a> Line<'a> {
         })
     }
 
-    fn check_counter(&self, entry: &Entry, world: &World) -> Option<Finding> {
+    fn check_counter(&self, entry: &Entry, context: &Context) -> Option<Finding> {
         let text = self.field(Field::Counter)?;
         let error = |problem: &str, advice: &str| {
             Some(
-                self.finding(world, Severity::Error, problem, advice)
+                self.finding(context, Severity::Error, problem, advice)
                     .in_field(Field::Counter),
             )
         };
@@ -510,19 +518,19 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// A time step that was used, but lies ahead: the clock was once wrong.
-    fn check_time_step(&self, entry: &Entry, secret: &[u8], world: &World) -> Option<Finding> {
+    /// A time step last used that is in the future: the clock was once wrong.
+    fn check_time_step(&self, entry: &Entry, secret: &[u8], context: &Context) -> Option<Finding> {
         let MovingFactor::Time { period } = entry.token_type.moving_factor else {
             return None;
         };
         let (counter, last) = (entry.last_used.counter().ok()?, entry.last_used.otp()?);
-        let now = otp::time_step(world.unix_time, period);
-        let latest = now.saturating_add(world.window.into());
+        let now = otp::time_step(context.unix_time, period);
+        let latest = now.saturating_add(context.window.into());
         let key = Key::new(entry.token_type.algorithm, secret);
         let is_step = counter > latest && bool::from(key.code(counter, last.digits()).ct_eq(&last));
         is_step.then(|| {
             self.finding(
-                world,
+                context,
                 Severity::Error,
                 "is a time step in the future, and only later codes are accepted",
                 "the clock was ahead when it was used: set the clock, then remove the fields \
@@ -532,12 +540,12 @@ impl<'a> Line<'a> {
         })
     }
 
-    fn check_rest(&self, entry: &Entry, world: &World) -> Vec<Finding> {
+    fn check_rest(&self, entry: &Entry, context: &Context) -> Vec<Finding> {
         let mut findings = Vec::new();
         if self.field(Field::LastOtp).is_some() && entry.last_used.otp().is_none() {
             findings.push(
                 self.finding(
-                    world,
+                    context,
                     Severity::Warning,
                     format!("is no code of {MIN_DIGITS} to {MAX_DIGITS} digits"),
                     "remove the fields from COUNTER on, or for HOTP from LAST-OTP on",
@@ -548,7 +556,7 @@ impl<'a> Line<'a> {
         if let Err(malformed) = entry.last_used.time() {
             findings.push(
                 self.finding(
-                    world,
+                    context,
                     Severity::Error,
                     malformed.problem.to_string(),
                     "remove the field: the next login writes it anew",
@@ -558,7 +566,7 @@ impl<'a> Line<'a> {
         }
         if self.fields.len() > Field::LastTime as usize {
             findings.push(self.finding(
-                world,
+                context,
                 Severity::Warning,
                 format!(
                     "goes on after {}; the next login drops what follows",
@@ -569,47 +577,4 @@ impl<'a> Line<'a> {
         }
         findings
     }
-}
-
-/// Whether somebody meant a TYPE.
-fn is_like_a_type(text: &[u8]) -> bool {
-    text.get(..4).is_some_and(|start| {
-        start.eq_ignore_ascii_case(b"HOTP") || start.eq_ignore_ascii_case(b"TOTP")
-    })
-}
-
-fn is_number(text: &[u8]) -> bool {
-    text.iter().all(u8::is_ascii_digit)
-}
-
-fn is_hex(text: &[u8]) -> bool {
-    text.iter().all(u8::is_ascii_hexdigit)
-}
-
-/// Whether a text is base32 and nothing else: it has letters that hexadecimal has not, and a
-/// length that bytes can have.
-fn is_base32(text: &[u8]) -> bool {
-    const SHORTEST: usize = 8;
-    let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
-    let digits = &text[..text.len() - padding];
-    digits.len() >= SHORTEST
-        && matches!(digits.len() % 8, 0 | 2 | 4 | 5 | 7)
-        && !is_hex(digits)
-        && format::parse_secret(&[b"base32:", text].concat()).is_ok()
-}
-
-/// What is not shown, in whatever field it stands.
-fn is_like_a_secret(text: &[u8]) -> bool {
-    text.len() >= 2 * SHORTEST_SECRET && is_hex(text)
-        || text.starts_with(b"base32:")
-        || text.len() >= SHORTEST_SECRET && is_base32(text)
-}
-
-/// Secrets that stand in every text about the matter.
-fn is_published(secret: &[u8]) -> bool {
-    /// RFC 4226 and 6238, cut to 20, 32 or 64 bytes.
-    const RFC_SEED: &[u8] = b"1234567890123456789012345678901234567890123456789012345678901234";
-    /// JBSWY3DPEHPK3PXP.
-    const HELLO: &[u8] = b"Hello!\xde\xad\xbe\xef";
-    RFC_SEED.starts_with(secret) || secret == HELLO
 }

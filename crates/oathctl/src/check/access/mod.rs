@@ -1,0 +1,374 @@
+//! Evaluates the stack of each PAM service that uses the module: who gets in with what, what is
+//! wrong, and the command that fixes it. A command is only given after the stack that it makes was
+//! evaluated as well.
+//!
+//! - [`problem`]: what may be wrong, and its text
+//! - [`edit`]: a change of one line
+//! - [`installed`]: which PAM modules this system has
+
+mod edit;
+mod installed;
+mod problem;
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::finding::Finding;
+use super::stack::evaluate::{self, Evaluation, Problem};
+use super::stack::modules::{self, Role};
+use super::stack::parse::{Configuration, Root};
+use super::stack::{Action, Entry, Module, ReturnCode, Stack};
+use crate::output::printable;
+use crate::pam_config::{self, ServiceStack, is_pam_oath};
+use edit::Edit;
+use installed::InstalledModules;
+use problem::{Cause, LineControl, StackFinding, StackProblem};
+
+/// What the services are checked against.
+pub struct Context<'a> {
+    pub root: Root,
+    /// Whether the services are those of this system, so that their modules must be installed here.
+    pub is_own_system: bool,
+    /// Whether the program asks for something besides PAM, such as sshd for a key.
+    pub requires_key: &'a dyn Fn(&str) -> bool,
+}
+
+/// Who gets in by a service.
+#[derive(Serialize)]
+pub struct Access {
+    service: String,
+    everything_right: bool,
+    wrong_code: bool,
+    wrong_password: bool,
+    nothing_right: bool,
+    without_token: bool,
+}
+
+/// Checks every service that uses the module.
+pub fn check(services: &[ServiceStack], context: &Context) -> (Vec<Access>, Vec<Finding>) {
+    let installed = InstalledModules::find(context.is_own_system);
+    let mut access = Vec::new();
+    // The same problem of several services is one finding.
+    let mut found: Vec<(StackFinding, Vec<&str>)> = Vec::new();
+    for service in services.iter().filter(|service| !service.is_part) {
+        let uses_module = |entry: &Entry| {
+            let module = entry.module();
+            module.is_some_and(|module| is_pam_oath(&without_carriage_return(module)))
+        };
+        if !service.stack.entries.iter().any(uses_module) {
+            continue;
+        }
+        let check = ServiceCheck {
+            service,
+            context,
+            installed: &installed,
+        };
+        let evaluation = check.evaluate(&service.stack);
+        if let Some(Evaluation { who, .. }) = &evaluation {
+            access.push(Access {
+                service: service.name.clone(),
+                everything_right: who.everything_right && service.stack.broken.is_none(),
+                wrong_code: who.wrong_code,
+                wrong_password: who.wrong_password,
+                nothing_right: who.nothing_right,
+                without_token: who.without_token,
+            });
+        }
+        for finding in check.findings(evaluation.as_ref()) {
+            match found.iter_mut().find(|(same, _)| *same == finding) {
+                Some((_, names)) => names.push(&service.name),
+                None => found.push((finding, vec![&service.name])),
+            }
+        }
+    }
+    let mut findings: Vec<Finding> = found
+        .into_iter()
+        .map(|(finding, names)| finding.of_services(&names.join(", ")))
+        .collect();
+    findings.sort_by(|a, b| (&a.place, a.line, &a.problem).cmp(&(&b.place, b.line, &b.problem)));
+    (access, findings)
+}
+
+struct ServiceCheck<'a> {
+    service: &'a ServiceStack,
+    context: &'a Context<'a>,
+    installed: &'a InstalledModules,
+}
+
+impl ServiceCheck<'_> {
+    fn evaluate(&self, stack: &Stack) -> Option<Evaluation> {
+        let roles: Vec<Role> = stack.entries.iter().map(|entry| self.role(entry)).collect();
+        evaluate::evaluate(&stack.entries, &roles)
+    }
+
+    fn role(&self, entry: &Entry) -> Role {
+        let Some(module) = entry.module() else {
+            return Role::Returns(&[ReturnCode::PERM_DENIED]);
+        };
+        if !is_pam_oath(module) {
+            return match self.installed.lacks(module) {
+                true => Role::Returns(&[ReturnCode::MODULE_UNKNOWN]),
+                false => modules::role(module),
+            };
+        }
+        let (options, _) = pam_config::options(module);
+        Role::Code {
+            without_token: pam_config::without_token(&options),
+            usersfile: options.usersfile.as_bytes().to_vec(),
+            needs_authtok: options.use_first_pass,
+        }
+    }
+
+    /// Everything that is wrong with the service.
+    fn findings(&self, evaluation: Option<&Evaluation>) -> Vec<StackFinding> {
+        let stack = &self.service.stack;
+        let entries = &stack.entries;
+        if let Some((fault, place)) = &stack.broken {
+            return vec![StackFinding {
+                place: place.clone(),
+                problem: StackProblem::CannotStart(fault.clone()),
+                fix: None,
+            }];
+        }
+        let carriage_return = |entry: &&Entry| entry.module().is_some_and(ends_in_carriage_return);
+        if let Some(entry) = entries.iter().find(carriage_return) {
+            return vec![StackFinding {
+                place: entry.place.clone(),
+                problem: StackProblem::CarriageReturn,
+                fix: None,
+            }];
+        }
+        let nobody = evaluation.is_some_and(|evaluation| !evaluation.who.everything_right);
+        let faulty = entries.iter().filter_map(|entry| {
+            let fault = entry.fault.clone()?;
+            Some(StackFinding {
+                place: entry.place.clone(),
+                problem: StackProblem::LineFails { fault, nobody },
+                fix: Edit::correct_spelling(entry)
+                    .or_else(|| self.proven(Edit::Remove(entry.place.clone()))),
+            })
+        });
+        let mut findings: Vec<StackFinding> = faulty.collect();
+        let has_fault = !findings.is_empty();
+        let missing = entries
+            .iter()
+            .filter_map(|entry| self.missing_module(entry, nobody));
+        findings.extend(missing);
+        let is_missing = |finding: &StackFinding| finding.problem.is_missing_module();
+        let is_explained = findings.iter().any(is_missing) || nobody && has_fault;
+        // Problems that follow from a line that cannot be used are not reported as well.
+        if !is_explained {
+            let problems = evaluation.map(|evaluation| &evaluation.problems[..]);
+            let problems = problems.unwrap_or_default().iter();
+            findings.extend(problems.filter_map(|problem| self.finding(problem)));
+        }
+        findings
+    }
+
+    fn missing_module(&self, entry: &Entry, nobody: bool) -> Option<StackFinding> {
+        let module = entry.module()?;
+        let is_needed = is_pam_oath(module) || !entry.may_be_missing;
+        if !is_needed || !self.installed.lacks(module) {
+            return None;
+        }
+        let path = printable(&module.path);
+        let problem = match entry.control.action(ReturnCode::MODULE_UNKNOWN) {
+            Action::Ignore | Action::Jump(_) if is_pam_oath(module) => {
+                StackProblem::MissingModuleSkipped { path }
+            }
+            Action::Ignore | Action::Jump(_) => return None,
+            _ if nobody || is_pam_oath(module) => StackProblem::MissingModuleFails { path },
+            _ => return None,
+        };
+        Some(StackFinding {
+            place: entry.place.clone(),
+            problem,
+            fix: None,
+        })
+    }
+
+    /// The finding for a problem of the stack; `None` if it is none for this service.
+    fn finding(&self, problem: &Problem) -> Option<StackFinding> {
+        let entries = &self.service.stack.entries;
+        let is_code = |entry: &Entry| entry.module().is_some_and(is_pam_oath);
+        let code = entries.iter().position(is_code)?;
+        let place = |at: usize| entries[at].place.clone();
+        let line = |at: usize| LineControl {
+            module: match entries[at].module() {
+                Some(module) if is_pam_oath(module) => "the module".into(),
+                Some(module) => printable(module.name()),
+                None => "the line".into(),
+            },
+            control: printable(entries[at].control_text.as_bytes()),
+        };
+        let (at, problem, fix) = match *problem {
+            Problem::NobodyGetsIn { by } => {
+                let at = by.unwrap_or(code);
+                let problem = StackProblem::NobodyGetsIn {
+                    line: line(at),
+                    cause: cause(&entries[at]),
+                };
+                (at, problem, self.fix(by))
+            }
+            Problem::CodeNeverAsked { by } => {
+                let at = by.unwrap_or(code);
+                let problem = StackProblem::CodeNeverAsked {
+                    line: line(at),
+                    code: place(code),
+                };
+                (at, problem, self.fix(by))
+            }
+            Problem::NothingNeeded => {
+                let problem = StackProblem::NothingNeeded { line: line(code) };
+                (code, problem, self.fix(None))
+            }
+            // A program that asks for a key asks for it before PAM.
+            Problem::NothingNeededWithoutToken | Problem::CodeAlone { .. }
+                if (self.context.requires_key)(&self.service.name) =>
+            {
+                return None;
+            }
+            Problem::NothingNeededWithoutToken => {
+                let problem = StackProblem::NothingNeededWithoutToken { line: line(code) };
+                (code, problem, self.fix(None))
+            }
+            Problem::PasswordAlone {
+                code,
+                returned: Some(returned),
+                by,
+            } => {
+                let line = line(code);
+                let problem = StackProblem::PasswordAloneAfter { line, returned };
+                (code, problem, self.fix(by))
+            }
+            Problem::PasswordAlone { code, by, .. } => {
+                let at = by.unwrap_or(code);
+                let problem = StackProblem::PasswordAlone {
+                    line: line(at),
+                    code: place(code),
+                };
+                (at, problem, self.fix(by))
+            }
+            Problem::CodeAlone {
+                code,
+                has_password: true,
+            } => {
+                let fix = self.fix(None);
+                // The line that is changed, which may be that for the password.
+                let at = fix.as_ref().and_then(|(at, _)| *at).unwrap_or(code);
+                (at, StackProblem::CodeAlone { line: line(at) }, fix)
+            }
+            Problem::CodeAlone { code, .. } => (code, StackProblem::NoPassword, None),
+            // To make the other factor required is not what was meant.
+            Problem::OtherAlone { by } => {
+                let problem = StackProblem::OtherAlone {
+                    line: line(by),
+                    code: place(code),
+                };
+                (by, problem, None)
+            }
+            Problem::AskedTwice { first, second } => {
+                let edit = self.proven(Edit::Remove(place(second)));
+                let problem = StackProblem::AskedTwice {
+                    first: place(first),
+                };
+                (second, problem, edit.map(|edit| (Some(second), edit)))
+            }
+        };
+        Some(StackFinding {
+            place: place(at),
+            problem,
+            fix: fix.map(|(_, edit)| edit),
+        })
+    }
+
+    /// A change that makes the stack sound, and the entry it changes: `substack` in a line that
+    /// includes, or `required` in the line `by` that causes the problem, in the module's, or in one
+    /// that checks the password.
+    fn fix(&self, by: Option<usize>) -> Option<(Option<usize>, Edit)> {
+        let stack = &self.service.stack;
+        let includes = stack
+            .includes
+            .iter()
+            .map(|place| (None, Edit::replace(place, "include", "substack")));
+        let is_candidate =
+            |entry: &Entry| matches!(self.role(entry), Role::Code { .. } | Role::Password);
+        let others = (0..stack.entries.len()).filter(|&at| is_candidate(&stack.entries[at]));
+        let controls = by.into_iter().chain(others).map(|at| {
+            let entry = &stack.entries[at];
+            let edit = Edit::replace(&entry.place, &entry.control_text, "required");
+            (Some(at), edit)
+        });
+        let mut edits = includes.chain(controls);
+        edits.find(|(_, edit)| self.is_proven(edit))
+    }
+
+    fn proven(&self, edit: Edit) -> Option<Edit> {
+        self.is_proven(&edit).then_some(edit)
+    }
+
+    /// Whether the stack is sound after an edit.
+    fn is_proven(&self, edit: &Edit) -> bool {
+        let read = |path: &Path| {
+            let text = fs::read(path).ok()?;
+            Some(match path == edit.place().file {
+                true => edit.apply(&text),
+                false => text,
+            })
+        };
+        let configuration = Configuration {
+            root: self.context.root.clone(),
+            read: &read,
+        };
+        let stack = configuration.stack(&self.service.name);
+        let Some(evaluation) = self.evaluate(&stack) else {
+            return false;
+        };
+        // To remove the line for the password fixes nothing.
+        let may_stay = |problem: &Problem| {
+            let lacks_password = matches!(
+                problem,
+                Problem::CodeAlone {
+                    has_password: false,
+                    ..
+                }
+            );
+            lacks_password && !matches!(edit, Edit::Remove(_))
+        };
+        stack.broken.is_none()
+            && stack.entries.iter().all(|entry| entry.fault.is_none())
+            && evaluation.problems.iter().all(may_stay)
+    }
+}
+
+/// Why this line may let nobody in, where that is known.
+fn cause(entry: &Entry) -> Option<Cause> {
+    if matches!(entry.control.action(ReturnCode::SUCCESS), Action::Jump(_)) {
+        return Some(Cause::Jump);
+    }
+    let module = entry.module().filter(|module| is_pam_oath(module))?;
+    let (options, _) = pam_config::options(module);
+    options.use_first_pass.then_some(Cause::NoPasswordBefore)
+}
+
+/// Whether the last word of a module's line has a carriage return, which libpam takes for a part of
+/// the word.
+fn ends_in_carriage_return(module: &Module) -> bool {
+    module
+        .arguments
+        .last()
+        .unwrap_or(&module.path)
+        .ends_with(b"\r")
+}
+
+/// The module that was meant.
+fn without_carriage_return(module: &Module) -> Module {
+    let path = module.path.strip_suffix(b"\r").unwrap_or(&module.path);
+    Module {
+        path: path.to_vec(),
+        ..module.clone()
+    }
+}
