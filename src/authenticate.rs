@@ -6,12 +6,13 @@ use std::ffi::{OsStr, OsString, c_int};
 use std::path::PathBuf;
 
 use oath_core::attempt::{self, Answer, Attempts, Origin};
+use oath_core::fs::{self, Deadline};
 use oath_core::login::Refusal;
 use oath_core::lookup::{Enrolled, Found, Lookup, look_up};
 use oath_core::options::Options;
 use oath_core::store::FileStore;
 use oath_core::sys;
-use oath_core::usersfile::{self, Deadline, Template};
+use oath_core::usersfile::{self, Template};
 
 use crate::handle::{Handle, Priority, is_plain, shortened};
 
@@ -213,7 +214,9 @@ impl Login<'_> {
             None => match self.find(typed, attempts.deadline()) {
                 Ok(Lookup::Enrolled(found)) => Ok(&*user.insert(found)),
                 Ok(Lookup::Unknown(_)) => Err(Refusal::NoToken.into()),
-                Ok(Lookup::NoUsersfile(path)) => Err(usersfile::Error::Missing(path).into()),
+                Ok(Lookup::NoUsersfile(path)) => {
+                    Err(usersfile::Error::from(fs::Error::Missing(path)).into())
+                }
                 Err(error) => Err(error.into()),
             },
         };

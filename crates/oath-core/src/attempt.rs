@@ -9,14 +9,15 @@ use std::fmt;
 use std::path::Path;
 
 use crate::clock;
+use crate::fs::Deadline;
 use crate::local_time::{OutOfRange, Zone};
 use crate::login::{self, Accepted, Compared, Decision, Known, MAX_HASHES, Refusal, Undecided};
 use crate::options::Options;
 use crate::pin::CheckedHashes;
+use crate::state::throttle::{self, Failures, Throttle};
 use crate::store::{self, Record, Store};
 use crate::sys::{self, StopGuard};
-use crate::throttle::{Failures, Throttle};
-use crate::usersfile::{self, Deadline};
+use crate::usersfile;
 
 /// Why an attempt was not accepted. Holds nothing of a secret, a PIN or a code.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +38,7 @@ pub enum Error {
     },
     /// `throttle=`: what is remembered of failures could not be read or written.
     #[error("throttle: {0}")]
-    Throttle(usersfile::Error),
+    Throttle(throttle::Error),
     /// The time is not known.
     #[error(transparent)]
     Clock(#[from] clock::Error),
@@ -85,7 +86,7 @@ pub enum Warning {
     /// Of where the user's tokens are kept.
     Store(store::Warning),
     /// `throttle=`, in a service that may not keep failures.
-    NotThrottled(usersfile::Error),
+    NotThrottled(throttle::Error),
 }
 
 impl fmt::Display for Warning {
@@ -256,7 +257,7 @@ impl<'a> Attempts<'a> {
         };
         let (mut throttle, before) = match self.count_failure(store, seconds) {
             Err(Error::Throttle(error))
-                if sys::effective_user() != 0 && error.is_want_of_rights() =>
+                if sys::effective_user() != 0 && error.is_permission_denied() =>
             {
                 let (decision, mut warnings) = self.check(store, response)?;
                 warnings.insert(0, Warning::NotThrottled(error));

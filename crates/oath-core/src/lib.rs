@@ -6,27 +6,33 @@
 //! - [`options`]: the arguments of an auth line.
 //! - [`lookup`]: under which name the user has a token.
 //! - [`attempt`]: one response: throttle, lock, decide, record.
-//! - [`throttle`]: how long a user waits after failures.
+//! - [`store`]: where a user's tokens are kept, and where it is recorded what was used.
 //! - [`login`]: the decision. The user's tokens, what was typed and the time give a verdict and
 //!   what to record.
 //! - [`pin`]: the PIN field, and whether what was typed fits it.
-//! - [`usersfile`]: the file. What a line means, whose path it is, the lock, the replacement.
+//! - [`state`]: what is kept beside the usersfile: the failures of a user, the journal.
+//! - [`usersfile`]: what a line means, which lines are a user's, the template of `usersfile=`.
+//! - [`fs`]: a file replaced safely, whoever it belongs to.
 //! - [`otp`]: the codes, and the search of a window in constant time.
+//! - [`local_time`]: the local time of LAST-TIME.
 //! - [`clock`]: the time, and the system's time zone.
-//! - [`sys`]: the system calls that need `unsafe`.
+//! - [`hex`]: bytes as hexadecimal digits.
+//! - [`sys`]: system calls behind safe signatures.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod attempt;
 pub mod clock;
+pub mod fs;
+pub mod hex;
 pub mod local_time;
 pub mod login;
 pub mod lookup;
 pub mod options;
 pub mod otp;
 pub mod pin;
+pub mod state;
 pub mod store;
 pub mod sys;
-pub mod throttle;
 pub mod usersfile;

@@ -9,8 +9,9 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use crate::fs::{self, Deadline};
 use crate::sys::{self, Account};
-use crate::usersfile::{Deadline, Error, Look, Template, Usersfile, home};
+use crate::usersfile::{Error, Prescan, Template, Usersfile, check_home, check_mounted};
 
 /// What was found of a user, without the lock.
 pub enum Lookup {
@@ -48,8 +49,8 @@ pub struct Enrolled {
     pub name: OsString,
     /// The file they are in.
     pub usersfile: Usersfile,
-    /// What was seen there without the lock.
-    pub look: Option<Look>,
+    /// What the scan without the lock found there.
+    pub prescan: Option<Prescan>,
 }
 
 /// Looks for a token of the user who typed this name, by that name first. The account is looked up
@@ -59,9 +60,9 @@ pub fn look_up(template: Template, typed: &OsStr, deadline: &Deadline) -> Found 
     let (by_typed_name, account) = if template.names_home() {
         let account = lookup();
         let account_found = account.as_ref().ok().and_then(Option::as_ref);
-        (look_for(&template, typed, account_found, deadline), account)
+        (prescan(&template, typed, account_found, deadline), account)
     } else {
-        match look_for(&template, typed, None, deadline) {
+        match prescan(&template, typed, None, deadline) {
             // The login of nearly everybody: no account is looked up.
             Ok(Lookup::Enrolled(user)) => {
                 return Found {
@@ -91,7 +92,7 @@ pub fn look_up(template: Template, typed: &OsStr, deadline: &Deadline) -> Found 
                 lookup: lookup.and_then(|lookup| match lookup {
                     // A home that is not there has no usersfile.
                     Lookup::NoUsersfile(path) if template.names_home() => {
-                        home::check_home(&account).map(|()| Lookup::NoUsersfile(path))
+                        check_home(&account).map(|()| Lookup::NoUsersfile(path))
                     }
                     lookup => Ok(lookup),
                 }),
@@ -108,7 +109,7 @@ fn or_by_own_name(
     account: &Account,
     deadline: &Deadline,
 ) -> Result<Lookup, Error> {
-    let by_own_name = look_for(template, &account.name, Some(account), deadline)?;
+    let by_own_name = prescan(template, &account.name, Some(account), deadline)?;
     match (seen, by_own_name) {
         (_, Lookup::Enrolled(user)) => Ok(Lookup::Enrolled(user)),
         // A name that cannot stand in a path names no file.
@@ -134,23 +135,23 @@ fn without_name(template: &Template, seen: Result<Lookup, Error>) -> Result<Look
     }
 }
 
-fn look_for(
+fn prescan(
     template: &Template,
     name: &OsStr,
     account: Option<&Account>,
     deadline: &Deadline,
 ) -> Result<Lookup, Error> {
     let usersfile = template.expand(name, account)?;
-    match usersfile.look_for(name, deadline) {
-        Ok(look) if look.is_known() => Ok(Lookup::Enrolled(Enrolled {
+    match usersfile.prescan(name, deadline) {
+        Ok(prescan) if prescan.is_known() => Ok(Lookup::Enrolled(Enrolled {
             name: name.to_owned(),
             usersfile,
-            look: Some(look),
+            prescan: Some(prescan),
         })),
         Ok(_) => Ok(Lookup::Unknown(usersfile.path().to_owned())),
-        Err(Error::Missing(path)) => {
-            home::check_mounted(usersfile.path())?;
-            home::check_mounted(&path)?;
+        Err(Error::File(fs::Error::Missing(path))) => {
+            check_mounted(usersfile.path())?;
+            check_mounted(&path)?;
             Ok(Lookup::NoUsersfile(path))
         }
         Err(error) => Err(error),

@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::login::{Attempt, CodeLength, MAX_WINDOW};
 use crate::otp::{MAX_DIGITS, MIN_DIGITS};
-use crate::throttle;
+use crate::state::throttle;
 
 /// What the arguments ask for.
 #[derive(Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 use crate::sys;
-use crate::usersfile::format::{Field, Malformed};
+use crate::usersfile::format::{Field, FieldProblem, Malformed};
 
 /// The longest PIN that crypt(5) takes, in bytes.
 const LONGEST_HASHED: usize = 511;
@@ -22,9 +22,7 @@ pub fn fits(field: &[u8], typed: &[u8], checked: &CheckedHashes) -> Result<Choic
         b"+" => Ok(Choice::from(1)),
         hash if is_hash(hash) => {
             if !is_affordable(hash) {
-                return Err(Unchecked::Malformed(malformed(
-                    "is a hash too costly to compute in a login; make one with mkpasswd's defaults",
-                )));
+                return Err(Unchecked::Malformed(malformed(FieldProblem::CostlyHash)));
             }
             match checked.find(hash, typed) {
                 Some(fits) => fits.map_err(Unchecked::Malformed),
@@ -62,9 +60,7 @@ impl CheckedHashes {
         let phrase = if can_be_hashed { typed } else { b"" };
         let fits = match sys::crypt(phrase, hash) {
             Some(computed) => Ok(computed.ct_eq(hash) & Choice::from(u8::from(can_be_hashed))),
-            None => Err(malformed(
-                "is a crypt(5) hash that this system's libcrypt cannot compute",
-            )),
+            None => Err(malformed(FieldProblem::UnknownHash)),
         };
         self.0.push(CheckedHash {
             hash: Zeroizing::new(hash.to_vec()),
@@ -86,7 +82,7 @@ impl CheckedHashes {
     }
 }
 
-fn malformed(problem: &'static str) -> Malformed {
+fn malformed(problem: FieldProblem) -> Malformed {
     Malformed {
         field: Field::Pin,
         problem,

@@ -6,11 +6,12 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::fs::{self, Deadline, Rewrite};
 use crate::local_time::LocalTime;
 use crate::login::{self, Candidate};
 use crate::lookup::Enrolled;
-use crate::usersfile::journal::Journal;
-use crate::usersfile::{self, Deadline, Rewrite, UserLine};
+use crate::state::journal::Journal;
+use crate::usersfile::{self, UserLine};
 
 /// Where the tokens of one user are kept.
 pub trait Store {
@@ -50,22 +51,22 @@ pub struct Updated<T> {
 #[derive(Debug)]
 pub enum Warning {
     /// Ownership or mode of the usersfile.
-    Usersfile(String),
+    Usersfile(fs::Warning),
     /// The usersfile could not be written, so the code was recorded in the journal alone.
     InJournalOnly {
         /// The journal.
         journal: PathBuf,
         /// Why the usersfile was not written.
-        cause: usersfile::Error,
+        cause: fs::Error,
     },
     /// The journal keeps a record that the usersfile has, too.
-    Journal(usersfile::Error),
+    Journal(fs::Error),
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Warning::Usersfile(warning) => f.write_str(warning),
+            Warning::Usersfile(warning) => warning.fmt(f),
             Warning::InJournalOnly { journal, cause } => {
                 write!(f, "recorded in {} only: {cause}", journal.display())
             }
@@ -103,13 +104,16 @@ impl Store for FileStore<'_> {
         let Enrolled {
             name,
             usersfile,
-            look,
+            prescan,
         } = self.user;
         let mut journal = match self.journal_folder {
-            Some(folder) => Some(Journal::lock(folder, usersfile, name, deadline)?),
+            Some(folder) => {
+                let journal = Journal::lock(folder, usersfile, name, deadline);
+                Some(journal.map_err(usersfile::Error::File)?)
+            }
             None => None,
         };
-        let updated = usersfile.update(name, look.as_ref(), deadline, |lines| {
+        let updated = usersfile.update(name, prescan.as_ref(), deadline, |lines| {
             let candidates: Vec<Candidate> = lines
                 .iter()
                 .map(|line| candidate(line, journal.as_ref()))
@@ -125,13 +129,14 @@ impl Store for FileStore<'_> {
             .collect();
         match (updated.rewrite, updated.failure, &mut journal) {
             (Some(record), Some(cause), Some(journal)) => {
-                journal.record(&record.text, deadline)?;
+                let recorded = journal.record(&record.text, deadline);
+                recorded.map_err(usersfile::Error::File)?;
                 warnings.push(Warning::InJournalOnly {
                     journal: journal.path().to_owned(),
                     cause,
                 });
             }
-            (_, Some(error), _) => return Err(error.into()),
+            (_, Some(error), _) => return Err(usersfile::Error::File(error).into()),
             (Some(record), None, Some(journal)) => {
                 // What stays in it is behind the file from now on and does no harm.
                 if let Err(error) = journal.clear(&record.text, deadline) {

@@ -10,9 +10,9 @@ use oath_core::login::CodeLength;
 use oath_core::options::Options;
 use oath_core::otp;
 use oath_core::sys;
-use oath_core::usersfile::edit::Document;
+use oath_core::usersfile::Document;
+use oath_core::usersfile::Usersfile;
 use oath_core::usersfile::format::{MAX_PERIOD, MovingFactor, Token, Type};
-use oath_core::usersfile::{self, Usersfile};
 use zeroize::Zeroizing;
 
 use crate::config::Config;
@@ -191,7 +191,7 @@ impl Add {
     fn check_is_first(&self, usersfile: &Usersfile) -> Result<(), Error> {
         match usersfile.read() {
             Ok((document, _)) => self.check_is_first_in(&document, usersfile.path()),
-            Err(usersfile::Error::Missing(_)) => Ok(()),
+            Err(error) if error.is_missing() => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use oath_core::otp::{Algorithm, Key};
-use oath_core::usersfile::edit::Document;
+use oath_core::usersfile::Document;
 use oath_core::usersfile::format::{MovingFactor, Token, Type};
 use serde::Serialize;
 use zeroize::Zeroizing;

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::Args;
+use oath_core::fs::{self, Deadline};
 use oath_core::options::Options;
-use oath_core::usersfile::edit::Document;
-use oath_core::usersfile::{self, Deadline, Template, Usersfile};
+use oath_core::usersfile::Document;
+use oath_core::usersfile::{self, Template, Usersfile};
 
 use crate::check::stack::parse::Root;
 use crate::error::Error;
@@ -164,7 +165,7 @@ impl Config {
     /// Reads the usersfile. Ownership and mode problems are printed as warnings.
     pub fn read(&self, usersfile: &Usersfile) -> Result<Document, Error> {
         let (document, warnings) = usersfile.read()?;
-        warnings.iter().for_each(|warning| output::warn(warning));
+        warn(&warnings);
         Ok(document)
     }
 
@@ -180,7 +181,7 @@ impl Config {
             held.get_or_insert_with(terminal::hold_signals);
             change(document)
         })?;
-        warnings.iter().for_each(|warning| output::warn(warning));
+        warn(&warnings);
         Ok(answer)
     }
 
@@ -199,20 +200,20 @@ impl Config {
             change(document)
         };
         match self.edit(usersfile, &mut change) {
-            Err(Error::Usersfile(
-                usersfile::Error::Missing(_) | usersfile::Error::DanglingLink { .. },
-            )) => {}
+            Err(Error::Usersfile(usersfile::Error::File(
+                fs::Error::Missing(_) | fs::Error::DanglingLink { .. },
+            ))) => {}
             result => return result,
         }
         let _held = terminal::hold_signals();
         let (answer, warnings) = usersfile.edit_or_create(change)?;
-        warnings.iter().for_each(|warning| output::warn(warning));
+        warn(&warnings);
         Ok(answer)
     }
 
     /// Warns if the user has no token left and a PAM service then asks for no code at all.
     pub fn warn_if_unknown(&self, usersfile: &Usersfile, user: &OsStr) -> Result<(), Error> {
-        if usersfile.look_for(user, &Deadline::begin())?.is_known() {
+        if usersfile.prescan(user, &Deadline::begin())?.is_known() {
             return Ok(());
         }
         let user = user.display_name();
@@ -238,6 +239,12 @@ impl Config {
             .duration_since(SystemTime::UNIX_EPOCH)
             .map(|since| since.as_secs())
             .map_err(|_| Error::failed("the system's clock stands before 1970"))
+    }
+}
+
+fn warn(warnings: &[fs::Warning]) {
+    for warning in warnings {
+        output::warn(&warning.to_string());
     }
 }
 

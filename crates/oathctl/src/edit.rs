@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use clap::Args;
-use oath_core::sys;
+use oath_core::usersfile::Document;
 use oath_core::usersfile::Usersfile;
-use oath_core::usersfile::edit::Document;
 use oath_core::usersfile::format::{Entry, fields};
+use oath_core::{hex, sys};
 use sha2::{Digest, Sha256};
 use similar::{Algorithm, ChangeTag, capture_diff_slices};
 use zeroize::Zeroizing;
@@ -79,11 +79,7 @@ impl EditSession {
     fn lock(usersfile: &Usersfile) -> Result<EditSession, Error> {
         let path = usersfile.resolved_path()?;
         let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
-        let digest: String = digest[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let folder = runtime_folder().join(format!("oathctl-edit-{digest}"));
+        let folder = runtime_folder().join(format!("oathctl-edit-{}", hex::encode(&digest[..8])));
         let name = path.file_name().unwrap_or(path.as_os_str());
         let copy = folder.join(name);
         let doing = |action: &str| format!("{action} {}", folder.display());

@@ -4,7 +4,8 @@ use std::ffi::c_int;
 use std::io;
 use std::process::ExitCode;
 
-use oath_core::{attempt, clock, sys, usersfile};
+use oath_core::state::throttle;
+use oath_core::{attempt, clock, fs, sys, usersfile};
 
 use crate::output;
 
@@ -14,6 +15,12 @@ pub enum Error {
     /// The usersfile could not be used.
     #[error(transparent)]
     Usersfile(#[from] usersfile::Error),
+    /// Another file could not be used.
+    #[error(transparent)]
+    File(#[from] fs::Error),
+    /// A user's failures could not be read or cleared.
+    #[error(transparent)]
+    Throttle(#[from] throttle::Error),
     /// A dry run of a login could not be done.
     #[error(transparent)]
     Attempt(#[from] attempt::Error),
@@ -83,9 +90,11 @@ impl Error {
 
     fn is_permission_denied(&self) -> bool {
         match self {
-            Error::Usersfile(usersfile::Error::Io { cause, .. })
-            | Error::Attempt(attempt::Error::Usersfile(usersfile::Error::Io { cause, .. }))
-            | Error::Io { cause, .. } => cause.kind() == io::ErrorKind::PermissionDenied,
+            Error::Usersfile(usersfile::Error::File(error))
+            | Error::Attempt(attempt::Error::Usersfile(usersfile::Error::File(error)))
+            | Error::File(error) => error.is_permission_denied(),
+            Error::Throttle(error) => error.is_permission_denied(),
+            Error::Io { cause, .. } => cause.kind() == io::ErrorKind::PermissionDenied,
             _ => false,
         }
     }

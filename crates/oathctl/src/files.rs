@@ -1,20 +1,20 @@
 //! Files that the command line names, read and created so that no owner of a folder on the path
 //! can direct root to another file.
 //!
-//! The path is resolved as that of a usersfile is ([`Place::find`]): below a folder that belongs to
+//! The path is resolved as that of a usersfile is ([`FilePath::resolve`]): below a folder that belongs to
 //! a user, everything is done with that user's rights, no link is followed, and nothing that
 //! belongs to somebody else is used.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use oath_core::fs::{self, FilePath, ResolvedPath, is_trusted};
 use oath_core::sys::{self, FileId};
-use oath_core::usersfile::path::Place;
-use oath_core::usersfile::{self, is_trusted};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -38,24 +38,24 @@ pub struct Contents {
 /// Fails for a file that another user than its owner can have made or written to, for one with
 /// several names, for one that is too large, and for one that changes its size meanwhile.
 pub fn read(path: &Path) -> Result<Contents, Error> {
-    let place = find(path)?;
-    let found = place.found.as_ref();
+    let resolved = resolve(path)?;
+    let found = resolved.found.as_ref();
     // First as a mere path: opening some devices does something.
     check(
-        &place,
-        found.ok_or_else(|| usersfile::Error::Missing(place.path.clone()))?,
+        &resolved,
+        found.ok_or_else(|| fs::Error::Missing(resolved.path.clone()))?,
     )?;
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = sys::open_at(&place.folder, &place.name, flags, 0)
-        .map_err(Error::io(format!("open {}", place.path.display())))?;
+    let file = sys::open_at(&resolved.folder, &resolved.name, flags, 0)
+        .map_err(Error::io(format!("open {}", resolved.path.display())))?;
     // Another file may have taken its place since.
     let metadata = file
         .metadata()
-        .map_err(Error::io(format!("look at {}", place.path.display())))?;
-    check(&place, &metadata)?;
+        .map_err(Error::io(format!("look at {}", resolved.path.display())))?;
+    check(&resolved, &metadata)?;
     let bytes = read_at_most(&file, metadata.len())
-        .map_err(Error::io(format!("read {}", place.path.display())))?
-        .ok_or_else(|| refused(&place, "changed while it was read; try again"))?;
+        .map_err(Error::io(format!("read {}", resolved.path.display())))?
+        .ok_or_else(|| refused(&resolved, "changed while it was read; try again"))?;
     let uid = metadata.uid();
     Ok(Contents { bytes, uid })
 }
@@ -95,11 +95,11 @@ impl CreatedFile {
     /// Creates a file of mode 0600 with these contents, in a folder that belongs to root, to the
     /// caller or to `user`, who then owns the file as well.
     pub fn new(path: &Path, user: &OsStr, contents: &[u8]) -> Result<CreatedFile, Error> {
-        let place = find(path)?;
-        match &place.owner {
+        let resolved = resolve(path)?;
+        match &resolved.owner {
             Some(owner) if owner.name != user => {
                 return Err(refused(
-                    &place,
+                    &resolved,
                     format!(
                         "would be in a folder that belongs to {}, and is none of theirs",
                         owner.name.display_name()
@@ -109,18 +109,18 @@ impl CreatedFile {
             _ => {}
         }
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
-        let mut file = sys::open_at(&place.folder, &place.name, flags, 0o600)
-            .map_err(Error::io(format!("create {}", place.path.display())))?;
+        let mut file = sys::open_at(&resolved.folder, &resolved.name, flags, 0o600)
+            .map_err(Error::io(format!("create {}", resolved.path.display())))?;
         let written = file
             .write_all(contents)
             .and_then(|()| file.metadata())
-            .map_err(Error::io(format!("write {}", place.path.display())));
+            .map_err(Error::io(format!("write {}", resolved.path.display())));
         match written {
             Ok(metadata) => Ok(CreatedFile {
                 id: (metadata.dev(), metadata.ino()),
             }),
             Err(error) => {
-                let _ = sys::unlink_at(&place.folder, &place.name);
+                let _ = sys::unlink_at(&resolved.folder, &resolved.name);
                 Err(error)
             }
         }
@@ -128,25 +128,25 @@ impl CreatedFile {
 
     /// Removes it, if the path still names this file.
     pub fn remove(&self, path: &Path) {
-        let Ok(place) = find(path) else { return };
-        if sys::file_id_at(&place.folder, &place.name).is_ok_and(|id| id == Some(self.id)) {
-            let _ = sys::unlink_at(&place.folder, &place.name);
+        let Ok(resolved) = resolve(path) else { return };
+        if sys::file_id_at(&resolved.folder, &resolved.name).is_ok_and(|id| id == Some(self.id)) {
+            let _ = sys::unlink_at(&resolved.folder, &resolved.name);
         }
     }
 }
 
-fn find(path: &Path) -> Result<Place, Error> {
+fn resolve(path: &Path) -> Result<ResolvedPath, Error> {
     let path = std::path::absolute(path)
         .map_err(Error::io(format!("find the file \"{}\"", path.display())))?;
-    Ok(Place::find(&path, None)?)
+    Ok(FilePath::new(path).resolve()?)
 }
 
 /// Refuses a file that is not to be read; `metadata` is of what was found or opened.
-fn check(place: &Place, metadata: &Metadata) -> Result<(), Error> {
+fn check(resolved: &ResolvedPath, metadata: &Metadata) -> Result<(), Error> {
     const WRITABLE_BY_GROUP: u32 = 0o020;
     if !metadata.is_file() {
         return Err(refused(
-            place,
+            resolved,
             "is not a regular file; - reads standard input",
         ));
     }
@@ -157,34 +157,31 @@ fn check(place: &Place, metadata: &Metadata) -> Result<(), Error> {
     if metadata.len() > limit {
         let length = metadata.len();
         return Err(refused(
-            place,
+            resolved,
             format!("is {length} bytes long; {whose} may have {words}"),
         ));
     }
-    place.check_file(metadata)?;
+    resolved.check_file(metadata)?;
     if metadata.nlink() > 1 {
         let names = metadata.nlink();
         return Err(refused(
-            place,
+            resolved,
             format!("has {names} names (hard links); make a copy and name that"),
         ));
     }
     // A file of root's may hold tokens of any user.
     if metadata.uid() == 0 && metadata.mode() & WRITABLE_BY_GROUP != 0 {
         return Err(refused(
-            place,
+            resolved,
             format!(
                 "is writable by its group; run chmod g-w {}",
-                place.path.display()
+                resolved.path.display()
             ),
         ));
     }
     Ok(())
 }
 
-fn refused(place: &Place, problem: impl Into<String>) -> Error {
-    Error::Usersfile(usersfile::Error::Refused {
-        path: place.path.clone(),
-        problem: problem.into(),
-    })
+fn refused(resolved: &ResolvedPath, problem: impl Display) -> Error {
+    Error::failed(format!("{} {problem}", resolved.path.display()))
 }

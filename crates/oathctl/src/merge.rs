@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use oath_core::usersfile::edit::Document;
+use oath_core::usersfile::Document;
 use oath_core::usersfile::format::{Entry, LastUsed};
 use zeroize::Zeroizing;
 

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::{fs, io};
 
 use clap::Args;
-use oath_core::throttle::{self, Failures, Throttle};
-use oath_core::usersfile::Deadline;
+use oath_core::fs::Deadline;
+use oath_core::state::throttle::{self, Failures, Throttle};
 use serde::Serialize;
 
 use crate::config::Config;

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use oath_core::usersfile::edit::Document;
-use oath_core::usersfile::format::{Entry, Malformed};
+use oath_core::usersfile::Document;
+use oath_core::usersfile::format::{Entry, Malformed, is_user_name};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -112,16 +112,10 @@ pub fn remove(document: &mut Document, line: usize) {
 
 /// USER on the command line: a name that can stand in a usersfile.
 pub fn user_name() -> impl TypedValueParser<Value = OsString> {
-    OsStringValueParser::new().try_map(|name| match is_user_name(&name) {
+    OsStringValueParser::new().try_map(|name| match is_user_name(name.as_bytes()) {
         true => Ok(name),
         false => Err("a user's name has no white space in it"),
     })
-}
-
-/// Whether a name can be a USER field.
-pub fn is_user_name(name: &OsStr) -> bool {
-    let separates = |byte: &u8| byte.is_ascii_whitespace() || byte.is_ascii_control();
-    !name.is_empty() && !name.as_bytes().iter().any(separates)
 }
 
 /// Which token a command works on: the user, and with several tokens the line.

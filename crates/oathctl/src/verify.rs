@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use oath_core::attempt::{self, Attempts, Origin};
+use oath_core::fs::Deadline;
 use oath_core::login::{CodeLength, MAX_WINDOW, Refusal};
 use oath_core::lookup::Enrolled;
 use oath_core::otp::Code;
 use oath_core::store::FileStore;
-use oath_core::usersfile::Deadline;
-use oath_core::usersfile::edit::Document;
+use oath_core::usersfile::Document;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -82,7 +82,7 @@ impl Verify {
         let user = Enrolled {
             name: self.user.clone(),
             usersfile: config.usersfile(Some(&self.user))?,
-            look: None,
+            prescan: None,
         };
         let store = FileStore::new(&user, options.journal_folder.as_deref());
         let deadline = Deadline::begin();

@@ -2,7 +2,6 @@
 //! `tests/bytes.rs`, which calls the same functions with their seeds and with random bytes.
 
 use std::ffi::OsStr;
-use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 
 use oath_core::local_time::{LocalTime, Zone};
@@ -12,9 +11,8 @@ use oath_core::login::{
 use oath_core::options::Options;
 use oath_core::otp::{self, Key};
 use oath_core::pin::CheckedHashes;
-use oath_core::usersfile::UserLine;
 use oath_core::usersfile::format::{Entry, MAX_SECRET, MovingFactor};
-use oath_core::usersfile::scan::{self, LineStart};
+use oath_core::usersfile::{self, UserLine};
 
 /// Who logs in. Short, so that a fuzzer finds it by itself.
 const USER: &[u8] = b"u";
@@ -27,13 +25,7 @@ fn universal_time(unix_time: u64) -> LocalTime {
 }
 
 fn lines_of(file: &[u8]) -> Vec<UserLine> {
-    let mut lines = Vec::new();
-    scan::lines_of(file, LineStart::default(), USER, |line| {
-        lines.push(line);
-        Ok(ControlFlow::Continue(()))
-    })
-    .expect("bytes in memory can be read");
-    lines
+    usersfile::lines_of(file, USER).expect("bytes in memory can be read")
 }
 
 /// Any bytes as a usersfile: the lines found are those that a plain reading of the format finds,

@@ -8,7 +8,7 @@
 //!
 //! A test that uses this file says `mod support;` and
 //! `#[path = "support/oathctl.rs"] mod oathctl;`. The usersfile is the one of a
-//! [`Scene`](crate::Scene), so that what the tool writes can be logged in with.
+//! [`Scene`], so that what the tool writes can be logged in with.
 
 use std::ffi::OsStr;
 use std::fs;

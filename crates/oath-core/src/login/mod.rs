@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::local_time::{LocalTime, Zone};
 use crate::otp::{Code, Key};
 use crate::pin::{self, CheckedHashes, Unchecked};
-use crate::usersfile::format::{Entry, Field, LastUsed, Malformed, MovingFactor};
+use crate::usersfile::format::{Entry, Field, FieldProblem, LastUsed, Malformed, MovingFactor};
 
 /// The widest window, in moving factors on each side.
 pub const MAX_WINDOW: u32 = 1000;
@@ -379,12 +379,11 @@ impl Limits {
         self.hashes += usize::from(!attempt.ignore_pin && entry.pin.is_some_and(pin::is_hash));
         let malformed = |field, problem| Err(Malformed { field, problem });
         if self.codes > MAX_CODES {
-            let problem = "has more tokens than a login can try with this window";
-            return malformed(Field::User, problem);
+            return malformed(Field::User, FieldProblem::TooManyTokens);
         }
         if self.hashes > MAX_HASHES {
-            let problem = "is one hash too many; a user may have 8";
-            return malformed(Field::Pin, problem);
+            let limit = MAX_HASHES;
+            return malformed(Field::Pin, FieldProblem::TooManyHashes { limit });
         }
         Ok(())
     }

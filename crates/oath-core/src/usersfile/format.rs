@@ -4,12 +4,11 @@
 //! tabs or carriage returns. A line whose TYPE is none we know is not a token's: a comment,
 //! another program's line. It is never changed.
 
-#![forbid(unsafe_code)]
-
 use std::ops::RangeInclusive;
 
 use zeroize::Zeroizing;
 
+use crate::hex;
 use crate::local_time::LocalTime;
 use crate::otp::{Algorithm, Code, MAX_DIGITS, MIN_DIGITS};
 
@@ -76,8 +75,8 @@ impl Type {
     }
 }
 
-/// As TYPE is written, the number of digits always, the hash where it is not SHA-1: the original
-/// knows no fourth part.
+/// As TYPE is written, the number of digits always, the hash where it is not SHA-1: OATH Toolkit's
+/// module knows no fourth part.
 impl std::fmt::Display for Type {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         match self.moving_factor {
@@ -133,8 +132,59 @@ impl std::fmt::Display for Field {
 pub struct Malformed {
     /// The field.
     pub field: Field,
-    /// Goes on where the field's name ends.
-    pub problem: &'static str,
+    /// What is wrong with it.
+    pub problem: FieldProblem,
+}
+
+/// What is wrong with a field. As text it goes on where the field's name ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FieldProblem {
+    /// The line breaks off before it.
+    #[error("is missing")]
+    Missing,
+    /// Something else than a number.
+    #[error("is not a number")]
+    NotNumber,
+    /// Something else than a local time.
+    #[error("is not a local time such as 2026-01-15T12:00:00L")]
+    NotLocalTime,
+    /// A secret of no bytes.
+    #[error("is empty")]
+    Empty,
+    /// A secret of more than [`MAX_SECRET`] bytes.
+    #[error("is longer than {MAX_SECRET} bytes")]
+    TooLong,
+    /// `base32:`, and something else after it.
+    #[error("is not base32 after \"base32:\"")]
+    NotBase32,
+    /// Something else than hexadecimal.
+    #[error("is not hexadecimal; a base32 secret is written base32:SECRET")]
+    NotHexadecimal,
+    /// A digit of the last byte is missing.
+    #[error("has an odd number of characters; hexadecimal takes two a byte")]
+    OddHexadecimal,
+    /// A PIN's hash that would keep a login busy.
+    #[error("is a hash too costly to compute in a login; make one with mkpasswd's defaults")]
+    CostlyHash,
+    /// A PIN's hash of a method that libcrypt does not know, or malformed.
+    #[error("is a crypt(5) hash that this system's libcrypt cannot compute")]
+    UnknownHash,
+    /// The user has more hashed PINs than a login computes.
+    #[error("is one hash too many; a user may have {limit}")]
+    TooManyHashes {
+        /// How many that is.
+        limit: usize,
+    },
+    /// The user has more tokens than a login computes codes for.
+    #[error("has more tokens than a login can try with this window")]
+    TooManyTokens,
+}
+
+/// Whether a name can stand in USER: it is not empty, and nothing in it separates fields, ends a
+/// line or controls a terminal.
+pub fn is_user_name(name: &[u8]) -> bool {
+    let is_unfit = |byte: &u8| byte.is_ascii_whitespace() || byte.is_ascii_control();
+    !name.is_empty() && !name.iter().any(is_unfit)
 }
 
 /// Separates fields. A carriage return does, so that lines may end in `\r\n`.
@@ -192,7 +242,7 @@ impl<'a> LastUsed<'a> {
         self.counter.map_or(Ok(0), |text| {
             parse_counter(text).ok_or(Malformed {
                 field: Field::Counter,
-                problem: "is not a number",
+                problem: FieldProblem::NotNumber,
             })
         })
     }
@@ -212,7 +262,7 @@ impl<'a> LastUsed<'a> {
         self.time.map_or(Ok(None), |text| {
             parse_local_time(text).map(Some).ok_or(Malformed {
                 field: Field::LastTime,
-                problem: "is not a local time such as 2026-01-15T12:00:00L",
+                problem: FieldProblem::NotLocalTime,
             })
         })
     }
@@ -255,8 +305,8 @@ impl<'a> Entry<'a> {
         self.secret.is_some()
     }
 
-    /// Whether the line makes its user known. As in the original one that breaks off before its
-    /// SECRET does so only by a PIN that somebody has to know.
+    /// Whether the line makes its user known. As with OATH Toolkit's module a line that breaks off
+    /// before its SECRET does so only by a PIN that somebody has to know.
     pub fn makes_known(&self) -> bool {
         self.is_complete() || !matches!(self.pin, None | Some(b"-" | b"+"))
     }
@@ -274,7 +324,7 @@ impl<'a> Entry<'a> {
             Some(text) => parse_secret(text),
             None => Err(Malformed {
                 field: Field::Secret,
-                problem: "is missing",
+                problem: FieldProblem::Missing,
             }),
         }
     }
@@ -312,7 +362,7 @@ impl<'a> Entry<'a> {
 pub struct Token {
     /// TYPE.
     pub token_type: Type,
-    /// USER: not empty, no white space.
+    /// USER, see [`is_user_name`].
     pub user: Vec<u8>,
     /// PIN as it is to stand in the file: not empty, no white space.
     pub pin: Zeroizing<Vec<u8>>,
@@ -339,12 +389,7 @@ impl Token {
             line.extend_from_slice(field);
         }
         line.push(b'\t');
-        let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
-        line.extend(
-            self.secret
-                .iter()
-                .flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0f)]),
-        );
+        line.extend(hex::digits(&self.secret));
         line.extend_from_slice(counter.as_bytes());
         line
     }
@@ -357,28 +402,15 @@ pub fn parse_secret(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Malformed> {
         problem,
     };
     let secret = match text.strip_prefix(b"base32:") {
-        Some(text) => parse_base32(text).ok_or(malformed("is not base32 after \"base32:\"")),
-        None if text.len() % 2 == 1 => Err(malformed(
-            "has an odd number of characters; hexadecimal takes two a byte",
-        )),
-        None => parse_hex(text).ok_or(malformed(
-            "is not hexadecimal; a base32 secret is written base32:SECRET",
-        )),
+        Some(text) => parse_base32(text).ok_or(malformed(FieldProblem::NotBase32)),
+        None if text.len() % 2 == 1 => Err(malformed(FieldProblem::OddHexadecimal)),
+        None => hex::decode(text).ok_or(malformed(FieldProblem::NotHexadecimal)),
     }?;
     match secret.len() {
-        0 => Err(malformed("is empty")),
+        0 => Err(malformed(FieldProblem::Empty)),
         1..=MAX_SECRET => Ok(secret),
-        _ => Err(malformed("is longer than 128 bytes")),
+        _ => Err(malformed(FieldProblem::TooLong)),
     }
-}
-
-fn parse_hex(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() / 2));
-    for pair in text.chunks_exact(2) {
-        bytes.push(digit(pair[0])? << 4 | digit(pair[1])?);
-    }
-    Some(bytes)
 }
 
 /// RFC 4648 section 6, whatever the case, with or without padding.
@@ -389,7 +421,7 @@ fn parse_base32(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     base32::decode(base32::Alphabet::Rfc4648 { padding: false }, &digits).map(Zeroizing::new)
 }
 
-/// Reads a counter as the original does, with C's `strtoull`: an optional sign, digits to the
+/// Reads a counter as OATH Toolkit's module does, with C's `strtoull`: an optional sign, digits to the
 /// end, a number too large is the largest, a negative one counts down from the top.
 fn parse_counter(text: &[u8]) -> Option<u64> {
     let (negative, digits) = match text {

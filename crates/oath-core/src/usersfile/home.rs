@@ -1,10 +1,8 @@
-//! Whether the folder that a missing usersfile would be in is there, or only the place where a file
-//! system is to be mounted.
+//! Whether the folder that a missing usersfile would be in is there, or only the folder that a
+//! file system is to be mounted on.
 //!
 //! Where a user without a usersfile gets in without a code, a file system that is not mounted would
 //! be a way in. Not every such folder can be told from one that is there; SECURITY.md says which.
-
-#![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::format::fields;
+use crate::fs::Error as FileError;
 use crate::sys::Account;
 
 /// What is to be mounted, fstab(5), and the place of the mount point in a line.
@@ -32,10 +31,7 @@ pub fn check_mounted(path: &Path) -> Result<(), Error> {
     }
     let mounted = mount_points(MOUNTED)?;
     match expected.into_iter().find(|point| !mounted.contains(point)) {
-        Some(point) => Err(Error::refused(
-            point,
-            "is a mount point in /etc/fstab, and nothing is mounted there",
-        )),
+        Some(point) => Err(Error::NotMounted(point)),
         None => Ok(()),
     }
 }
@@ -44,18 +40,15 @@ pub fn check_mounted(path: &Path) -> Result<(), Error> {
 /// else's.
 pub fn check_home(account: &Account) -> Result<(), Error> {
     let home = &account.home;
-    let metadata = fs::metadata(home).map_err(Error::io("look at", home))?;
+    let metadata = fs::metadata(home).map_err(FileError::io("look at", home))?;
     if metadata.uid() != account.uid && is_empty(home)? {
-        return Err(Error::refused(
-            home,
-            "is an empty folder that is not its user's; is the home directory mounted?",
-        ));
+        return Err(Error::EmptyHome(home.clone()));
     }
     Ok(())
 }
 
 fn is_empty(folder: &Path) -> Result<bool, Error> {
-    let mut entries = fs::read_dir(folder).map_err(Error::io("read", folder))?;
+    let mut entries = fs::read_dir(folder).map_err(FileError::io("read", folder))?;
     Ok(entries.next().is_none())
 }
 
@@ -63,7 +56,7 @@ fn is_empty(folder: &Path) -> Result<bool, Error> {
 fn mount_points((file, place): (&str, usize)) -> Result<Vec<PathBuf>, Error> {
     let text = match fs::read(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        text => text.map_err(Error::io("read", file))?,
+        text => text.map_err(FileError::io("read", file))?,
     };
     let points = text
         .split(|&byte| byte == b'\n')

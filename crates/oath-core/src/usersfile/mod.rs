@@ -1,50 +1,35 @@
-//! The file: what a line means ([`mod@format`]), which lines are a user's ([`scan`]), the walk to it
-//! that checks every owner ([`path`]), how it is locked, read and replaced ([`store`]); and the
-//! small files beside it ([`state`]), such as what was used while it could not be written
-//! ([`journal`]). What only the tool does, which takes whole contents, is in [`edit`].
+//! The file with the tokens: what a line means ([`mod@format`]), which lines are a user's
+//! ([`scan`]), and where the file is ([`template`]). The tool takes it as a whole ([`document`]).
 
 #![forbid(unsafe_code)]
 
-pub mod edit;
+mod document;
 pub mod format;
-pub(crate) mod home;
-pub mod journal;
-pub mod path;
-pub mod scan;
-pub mod state;
-pub mod store;
+mod home;
+mod scan;
+mod template;
 
+use std::ffi::OsStr;
 use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-pub use scan::UserLine;
-pub use store::{Deadline, Look, Rewrite, Template, Usersfile};
+use crate::fs::{self, Deadline, FilePath, LockedFile, Rewrite, Stamp, Warning};
+use crate::sys;
+
+pub use document::{Document, Line};
+pub(crate) use home::{check_home, check_mounted};
+use scan::LineStart;
+pub use scan::{UserLine, lines_of};
+pub use template::Template;
 
 /// Why a usersfile was not used. Nothing of the file's contents is in any of these.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no file, but the folder it should be in.
-    #[error("{} does not exist", .0.display())]
-    Missing(PathBuf),
-    /// A symbolic link stands for the file, and leads to none: where a disk is not mounted, say.
-    #[error("{} is a symbolic link to {}, which does not exist", link.display(), path.display())]
-    DanglingLink {
-        /// The path as it was given.
-        link: PathBuf,
-        /// Where it leads.
-        path: PathBuf,
-    },
-    /// There is not even a folder.
-    #[error("the folder {} does not exist", .0.display())]
-    MissingFolder(PathBuf),
-    /// A file or folder that is not safe to use, and what to do about it.
-    #[error("{} {problem}", path.display())]
-    Refused {
-        /// The file or folder.
-        path: PathBuf,
-        /// Goes on where the path ends.
-        problem: String,
-    },
+    /// The file could not be used.
+    #[error(transparent)]
+    File(#[from] fs::Error),
     /// `usersfile=` names no path.
     #[error("usersfile={template}: {problem}")]
     BadTemplate {
@@ -65,113 +50,253 @@ pub enum Error {
         /// The argument's value.
         template: String,
     },
+    /// There is an empty folder of somebody else's where the home directory should be.
+    #[error(
+        "{} is an empty folder that is not its user's; is the home directory mounted?",
+        .0.display()
+    )]
+    EmptyHome(PathBuf),
+    /// The file system that the home directory is on is not mounted.
+    #[error("{} is a mount point in /etc/fstab, and nothing is mounted there", .0.display())]
+    NotMounted(PathBuf),
     /// Whether the account exists, and what it is called, could not be found out.
     #[error("cannot look up the account: {0}; is the name service running? (nsswitch.conf(5))")]
     NameService(io::Error),
-    /// The new file could not be given to the owner of the old one.
-    #[error(
-        "cannot copy owner and rights of {path}: {cause}; for want of CAP_CHOWN? Add it to \
-         CapabilityBoundingSet= of the service's unit, or let the file belong to who runs the \
-         service",
-        path = path.display()
-    )]
-    Owner {
-        /// The usersfile.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// Somebody else held the lock until the time was up.
-    #[error(
-        "{} stayed locked for {} seconds; find the program that holds it with: fuser -v {}",
-        .0.display(), Deadline::LIMIT.as_secs(), .0.display()
-    )]
-    Locked(PathBuf),
-    /// An editor, or another program that does not know our lock, is writing.
-    #[error("{} is being changed by another program", .0.display())]
-    Changing(PathBuf),
-    /// A system call failed.
-    #[error("cannot {action} {}: {cause}", path.display())]
-    Io {
-        /// What was being done.
-        action: &'static str,
-        /// To which file or folder.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
 }
 
 impl Error {
-    /// Whether the file system has no room left or is read-only: what `readonly_ok=` is for.
-    pub fn is_full_or_read_only(&self) -> bool {
-        const CAUSES: [Option<i32>; 3] =
-            [Some(libc::ENOSPC), Some(libc::EDQUOT), Some(libc::EROFS)];
-        match self {
-            Error::Io { cause, .. } => CAUSES.contains(&cause.raw_os_error()),
-            _ => false,
-        }
-    }
-
-    /// Whether it is for want of rights, and for nothing that a crowd or a limit brings about.
-    pub fn is_want_of_rights(&self) -> bool {
-        match self {
-            Error::Io { cause, .. } => cause.kind() == io::ErrorKind::PermissionDenied,
-            _ => false,
-        }
+    /// Whether there is no file, but the folder it should be in.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Error::File(fs::Error::Missing(_)))
     }
 
     /// The same, said of another path: where the path has a name in it that is not to be logged.
-    pub fn of_path(self, path: PathBuf) -> Error {
+    pub(crate) fn of_path(self, path: PathBuf) -> Error {
         match self {
-            Error::Missing(_) => Error::Missing(path),
-            Error::DanglingLink { .. } => Error::DanglingLink {
-                link: path.clone(),
-                path,
-            },
-            Error::MissingFolder(_) => Error::MissingFolder(path),
-            Error::Refused { path: old, problem } => {
-                // What to do about it may name the path once more.
-                let names = [&old, &path].map(|path| path.display().to_string());
-                Error::Refused {
-                    problem: problem.replace(&names[0], &names[1]),
-                    path,
-                }
-            }
-            Error::Owner { cause, .. } => Error::Owner { path, cause },
-            Error::Locked(_) => Error::Locked(path),
-            Error::Changing(_) => Error::Changing(path),
-            Error::Io { action, cause, .. } => Error::Io {
-                action,
-                path,
-                cause,
-            },
+            Error::File(error) => Error::File(error.of_path(path)),
+            Error::EmptyHome(_) => Error::EmptyHome(path),
+            Error::NotMounted(_) => Error::NotMounted(path),
             other => other,
-        }
-    }
-
-    fn refused(path: impl Into<PathBuf>, problem: impl Into<String>) -> Error {
-        Error::Refused {
-            path: path.into(),
-            problem: problem.into(),
-        }
-    }
-
-    /// For `map_err`: what was being done to which path when a system call failed.
-    fn io<P: AsRef<Path> + ?Sized>(
-        action: &'static str,
-        path: &P,
-    ) -> impl FnOnce(io::Error) -> Error {
-        move |cause| Error::Io {
-            action,
-            path: path.as_ref().to_owned(),
-            cause,
         }
     }
 }
 
-/// Whether what belongs to a user is as good as root's: root's own, and for a process that is not
-/// root its own user's.
-pub fn is_trusted(uid: u32) -> bool {
-    uid == 0 || uid == crate::sys::effective_user()
+/// How often a scan without the lock is tried when another program writes the file at the same
+/// moment.
+const ATTEMPTS: usize = 16;
+
+/// A usersfile by its path. Nothing of it is open or locked.
+pub struct Usersfile {
+    file: FilePath,
+}
+
+/// What a scan without the lock, before the prompt, found of a user: only a hint. Nothing of the
+/// file's text is in it, and it decides nothing later: it tells where to begin reading, if the
+/// file still has the same stamp.
+pub struct Prescan {
+    is_known: bool,
+    stamp: Stamp,
+    first_line: Option<LineStart>,
+}
+
+impl Prescan {
+    /// Whether the user has a line of a token.
+    pub fn is_known(&self) -> bool {
+        self.is_known
+    }
+}
+
+/// What an [`update`](Usersfile::update) came to.
+pub(crate) struct Updated<T> {
+    /// What was decided.
+    pub answer: T,
+    /// What was to be written.
+    pub rewrite: Option<Rewrite>,
+    /// Why it was not written: the disk has no room, or is read-only.
+    pub failure: Option<fs::Error>,
+    /// Ownership and mode problems of the file.
+    pub warnings: Vec<Warning>,
+}
+
+impl Usersfile {
+    /// What `usersfile=` names for `user`.
+    ///
+    /// # Errors
+    /// As [`Template::expand`], or the account cannot be looked up.
+    pub fn named(template: &OsStr, user: &OsStr) -> Result<Usersfile, Error> {
+        let template = Template::new(template);
+        let account = match template.names_home() {
+            true => sys::account_by_name(user).map_err(Error::NameService)?,
+            false => None,
+        };
+        template.expand(user, account.as_ref())
+    }
+
+    /// The usersfile at an absolute path.
+    pub fn at(path: PathBuf) -> Usersfile {
+        Usersfile {
+            file: FilePath::new(path),
+        }
+    }
+
+    /// The path as it was given, links not resolved.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// The path with its links resolved.
+    ///
+    /// # Errors
+    /// As [`FilePath::resolve`].
+    pub fn resolved_path(&self) -> Result<PathBuf, Error> {
+        Ok(self.file.resolve()?.path)
+    }
+
+    /// The names by which the file may be known from one login to the next, see
+    /// [`FilePath::names`].
+    pub(crate) fn names(&self) -> Result<Vec<PathBuf>, fs::Error> {
+        self.file.names()
+    }
+
+    /// Scans the file, without the lock, for a token of `user`.
+    ///
+    /// # Errors
+    /// The file cannot be used, or another program is changing it.
+    pub fn prescan(&self, user: &OsStr, deadline: &Deadline) -> Result<Prescan, Error> {
+        for _ in 0..ATTEMPTS {
+            let file = self.file.open(deadline)?;
+            let mut prescan = Prescan {
+                is_known: false,
+                stamp: file.stamp().clone(),
+                first_line: None,
+            };
+            scan::scan(
+                file.reader(),
+                LineStart::default(),
+                user.as_bytes(),
+                |line| {
+                    prescan.first_line.get_or_insert(line.start());
+                    prescan.is_known = line.entry().makes_known();
+                    Ok(match prescan.is_known {
+                        true => ControlFlow::Break(()),
+                        false => ControlFlow::Continue(()),
+                    })
+                },
+            )
+            .map_err(fs::Error::io("read", self.path()))?;
+            // Where the stack says [user_unknown=ignore], "unknown" lets the user in without a
+            // code: it is not said of a file that an editor may be half through writing.
+            if prescan.is_known || file.is_settled(deadline)? {
+                return Ok(prescan);
+            }
+            if !deadline.sleep(Stamp::REST) {
+                break;
+            }
+        }
+        Err(fs::Error::Changing(self.path().to_owned()).into())
+    }
+
+    /// Takes the lock, reads the lines of `user`, lets `decide` say what to write and what to
+    /// answer, writes, makes it durable, releases the lock. `decide` is asked again with fresh
+    /// lines if another program changed the file meanwhile, and only what it said last counts.
+    /// `prescan` spares it reading what comes before the user's first line, if that is the same
+    /// file still.
+    ///
+    /// # Errors
+    /// Those of `decide`. Or nothing was recorded, with one exception: if the folder cannot be
+    /// flushed to disk afterwards, the change is visible but may not survive a power cut.
+    pub(crate) fn update<T, E: From<Error>>(
+        &self,
+        user: &OsStr,
+        prescan: Option<&Prescan>,
+        deadline: &Deadline,
+        mut decide: impl FnMut(&[UserLine]) -> Result<(T, Option<Rewrite>), E>,
+    ) -> Result<Updated<T>, E> {
+        let updated = self.file.with_lock(deadline, |locked| {
+            let lines = user_lines(locked, user, prescan)?;
+            let (answer, rewrite) = match decide(&lines) {
+                Ok(decided) => decided,
+                Err(error) => return Ok(Err(error)),
+            };
+            let failure = match &rewrite {
+                Some(rewrite) => match locked.replace(rewrite, deadline) {
+                    Err(error) if error.is_full_or_read_only() => Some(error),
+                    replaced => replaced.map(|()| None)?,
+                },
+                None => None,
+            };
+            Ok(Ok((answer, rewrite, failure)))
+        });
+        let (updated, warnings) = updated.map_err(Error::from)?;
+        updated.map(|(answer, rewrite, failure)| Updated {
+            answer,
+            rewrite,
+            failure,
+            warnings,
+        })
+    }
+}
+
+/// The token lines of `user` in a locked file, in file order.
+fn user_lines(
+    locked: &LockedFile,
+    user: &OsStr,
+    prescan: Option<&Prescan>,
+) -> Result<Vec<UserLine>, fs::Error> {
+    let start = first_line(locked, prescan)?;
+    let lines = scan::collect(locked.reader(start.offset)?, start, user.as_bytes())
+        .map_err(locked.io("read"))?;
+    locked.check_unchanged()?;
+    Ok(lines)
+}
+
+/// Where the user's first line begins, if a prescan of this very file in this very state saw it;
+/// else where the file begins.
+///
+/// The text itself is read anew in any case. Should a change have left the stamp as it was (on a
+/// clock that ticks slowly), then a line that has come before the others is not seen this once,
+/// and no piece of another line is taken for one of the user's.
+fn first_line(locked: &LockedFile, prescan: Option<&Prescan>) -> Result<LineStart, fs::Error> {
+    let valid = prescan.filter(|prescan| prescan.stamp == *locked.stamp());
+    let start = valid
+        .and_then(|prescan| prescan.first_line)
+        .unwrap_or_default();
+    let follows_a_line = match start.offset.checked_sub(1) {
+        Some(before) => locked.byte_at(before)? == Some(b'\n'),
+        None => true,
+    };
+    Ok(match follows_a_line {
+        true => start,
+        false => LineStart::default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn reading_begins_at_a_line_feed_even_if_the_stamp_should_be_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let usersfile = Usersfile::at(folder.path().join("users.oath"));
+        let alice = OsStr::new("alice");
+        let written = |text: &str| {
+            std::fs::write(usersfile.path(), text).unwrap();
+            std::fs::set_permissions(usersfile.path(), Permissions::from_mode(0o600)).unwrap();
+        };
+        written(" \nHOTP alice - 00\n");
+        let mut prescan = usersfile.prescan(alice, &Deadline::begin()).unwrap();
+        written(" #HOTP alice - 00\n");
+        let locked = usersfile.file.lock(&Deadline::begin()).unwrap();
+        prescan.stamp = locked.stamp().clone();
+        assert_eq!(prescan.first_line.unwrap().offset, 2);
+        assert!(
+            user_lines(&locked, alice, Some(&prescan))
+                .unwrap()
+                .is_empty()
+        );
+    }
 }

@@ -4,8 +4,6 @@
 //! whole word is taken apart. The pieces are wiped when done with, since they hold everybody's
 //! secrets.
 
-#![forbid(unsafe_code)]
-
 use std::io::{self, Read};
 use std::ops::{ControlFlow, Range};
 
@@ -23,9 +21,9 @@ const LANES: usize = 64;
 
 /// Where in a file a line begins.
 #[derive(Clone, Copy, Default)]
-pub struct LineStart {
+pub(super) struct LineStart {
     /// The bytes before it.
-    pub offset: u64,
+    pub(super) offset: u64,
     lines_before: usize,
 }
 
@@ -45,7 +43,7 @@ impl UserLine {
     }
 
     /// Where it begins.
-    pub fn start(&self) -> LineStart {
+    pub(super) fn start(&self) -> LineStart {
         LineStart {
             offset: self.span.start,
             lines_before: self.number - 1,
@@ -53,9 +51,28 @@ impl UserLine {
     }
 }
 
+/// The token lines of `user` in a file of any kind, in file order.
+///
+/// # Errors
+/// Those of `file`, or there is not enough memory.
+pub fn lines_of(file: impl Read, user: &[u8]) -> io::Result<Vec<UserLine>> {
+    collect(file, LineStart::default(), user)
+}
+
+/// As [`lines_of`], of a file that stands at `start`.
+pub(super) fn collect(file: impl Read, start: LineStart, user: &[u8]) -> io::Result<Vec<UserLine>> {
+    let mut lines = Vec::new();
+    scan(file, start, user, |line| {
+        lines.try_reserve(1)?;
+        lines.push(line);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(lines)
+}
+
 /// Reads `file`, which stands at `start`, to its end or until `each` breaks off, and hands over
 /// every token line of `user`, in file order.
-pub fn lines_of(
+pub(super) fn scan(
     file: impl Read,
     start: LineStart,
     user: &[u8],
@@ -257,15 +274,12 @@ mod tests {
     }
 
     fn found(file: &[u8], user: &str, drip: usize) -> Vec<(usize, Vec<u8>)> {
-        let mut found = Vec::new();
-        let start = LineStart::default();
-        lines_of(Dripping(file, drip), start, user.as_bytes(), |line| {
+        let text = |line: &UserLine| {
             let span = line.span.start as usize..line.span.end as usize;
-            found.push((line.number, file[span].to_vec()));
-            Ok(ControlFlow::Continue(()))
-        })
-        .unwrap();
-        found
+            (line.number, file[span].to_vec())
+        };
+        let lines = lines_of(Dripping(file, drip), user.as_bytes()).unwrap();
+        lines.iter().map(text).collect()
     }
 
     #[test]
@@ -337,7 +351,7 @@ mod tests {
         let file = b"HOTP bob - 00\nHOTP alice\n\nHOTP alice - 00\nHOTP alice - 11\n";
         let mut second = None;
         let mut seen = 0;
-        lines_of(&file[..], LineStart::default(), b"alice", |line| {
+        scan(&file[..], LineStart::default(), b"alice", |line| {
             seen += 1;
             second = Some(line.start());
             Ok(match line.entry().is_complete() {
@@ -348,12 +362,9 @@ mod tests {
         .unwrap();
         assert_eq!(seen, 2);
         let start = second.unwrap();
-        let mut lines = Vec::new();
-        lines_of(&file[start.offset as usize..], start, b"alice", |line| {
-            lines.push((line.number, line.span.start, line.entry().is_complete()));
-            Ok(ControlFlow::Continue(()))
-        })
-        .unwrap();
+        let lines = collect(&file[start.offset as usize..], start, b"alice").unwrap();
+        let seen = |line: &UserLine| (line.number, line.span.start, line.entry().is_complete());
+        let lines: Vec<_> = lines.iter().map(seen).collect();
         assert_eq!(lines, [(4, 26, true), (5, 42, true)]);
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use oath_core::usersfile::edit::Document;
+use oath_core::usersfile::Document;
 use zeroize::Zeroizing;
 
 use super::finding::{Finding, Fix};

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use oath_core::usersfile::is_trusted;
+use oath_core::fs::is_trusted;
 
 /// Runs a program and returns its standard output, or if it failed, its standard error; `None` if
 /// it is not installed.

@@ -3,11 +3,11 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use oath_core::fs::{self, Problem, Warning};
 use oath_core::options::Options;
 use oath_core::sys;
-use oath_core::usersfile::edit::Document;
 use oath_core::usersfile::format::MovingFactor;
-use oath_core::usersfile::{self, Template, Usersfile};
+use oath_core::usersfile::{self, Document, Template, Usersfile};
 
 use super::finding::{Finding, Fix, Severity};
 use super::lines::{self, Account, Context, UsableToken};
@@ -84,10 +84,7 @@ impl<'a> UsersfileCheck<'a> {
         let path = usersfile.path();
         match usersfile.read() {
             Ok((document, warnings)) => {
-                let mut findings: Vec<Finding> = warnings
-                    .iter()
-                    .map(|warning| of_message(Severity::Warning, path, warning))
-                    .collect();
+                let mut findings: Vec<Finding> = warnings.iter().map(of_warning).collect();
                 let (found, tokens) = self.check_lines(&document, path, now);
                 findings.extend(found);
                 let needs_writing = |line: &&ModuleLine| line.options.journal_folder.is_none();
@@ -100,7 +97,7 @@ impl<'a> UsersfileCheck<'a> {
                     exists: Some(true),
                 })
             }
-            Err(usersfile::Error::Missing(path)) => {
+            Err(usersfile::Error::File(fs::Error::Missing(path))) => {
                 let can_do_without =
                     |line: &&ModuleLine| line.options.no_usersfile_okay || line.options.null_ok;
                 let is_fine =
@@ -119,26 +116,19 @@ impl<'a> UsersfileCheck<'a> {
                     exists: Some(false),
                 })
             }
-            Err(usersfile::Error::Refused { path, problem }) => {
-                let message = format!("{} {problem}", path.display());
-                Ok(UsersfileReport::only(of_message(
-                    Severity::Error,
-                    &path,
-                    &message,
-                )))
-            }
             // Without root's rights this says nothing about the file.
-            Err(error @ usersfile::Error::Io { .. }) if sys::effective_user() != 0 => {
+            Err(error @ usersfile::Error::File(fs::Error::Io { .. }))
+                if sys::effective_user() != 0 =>
+            {
                 Err(error.into())
             }
-            Err(error) => {
-                let message = error.to_string();
-                Ok(UsersfileReport::only(of_message(
-                    Severity::Error,
-                    path,
-                    &message,
-                )))
-            }
+            Err(usersfile::Error::File(error)) => Ok(UsersfileReport::only(of_error(path, &error))),
+            Err(error) => Ok(UsersfileReport::only(Finding::new(
+                Severity::Error,
+                path,
+                error.to_string(),
+                "",
+            ))),
         }
     }
 
@@ -190,25 +180,39 @@ impl<'a> UsersfileCheck<'a> {
         match edited {
             Ok((lines, _)) => mended.extend(lines),
             // The check that follows reports it.
-            Err(usersfile::Error::Missing(_) | usersfile::Error::Refused { .. }) => {}
+            Err(usersfile::Error::File(fs::Error::Missing(_) | fs::Error::Refused { .. })) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(mended)
     }
 }
 
-/// The finding for an error or a warning of the module about a path.
-fn of_message(severity: Severity, path: &Path, message: &str) -> Finding {
-    let path_text = path.display().to_string();
-    let rest = message
-        .strip_prefix(&path_text)
-        .map_or(message, str::trim_start);
-    let (problem, advice) = rest.split_once("; ").unwrap_or((rest, ""));
-    let finding = Finding::new(severity, path, problem, advice);
-    if advice == format!("run chmod 600 {path_text}") {
-        finding.fixed_by(Fix::Chmod)
-    } else {
-        finding
+/// The finding for an error of a login with the file at `path`.
+fn of_error(path: &Path, error: &fs::Error) -> Finding {
+    let place = match error {
+        fs::Error::Refused { path, .. } | fs::Error::Locked(path) | fs::Error::Changing(path) => {
+            path
+        }
+        _ => path,
+    };
+    let advice = error.advice().unwrap_or_default();
+    let finding = Finding::new(Severity::Error, place, error.problem(), advice);
+    match error {
+        fs::Error::Refused {
+            problem: Problem::WritableByOthers,
+            ..
+        } => finding.fixed_by(Fix::Chmod),
+        _ => finding,
+    }
+}
+
+/// The finding for a warning of a login.
+fn of_warning(warning: &Warning) -> Finding {
+    let (problem, advice) = (warning.problem(), warning.advice());
+    let finding = Finding::new(Severity::Warning, warning.path(), problem, advice);
+    match warning {
+        Warning::ReadableByOthers(_) | Warning::WritableByGroup(_) => finding.fixed_by(Fix::Chmod),
+        Warning::GivenAway { .. } => finding,
     }
 }
 

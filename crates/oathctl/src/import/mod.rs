@@ -16,12 +16,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 use oath_core::clock;
+use oath_core::fs::is_trusted;
 use oath_core::local_time::Zone;
 use oath_core::otp::Key;
 use oath_core::sys;
-use oath_core::usersfile::edit::Document;
+use oath_core::usersfile::Document;
+use oath_core::usersfile::Usersfile;
 use oath_core::usersfile::format::{self, Entry, MovingFactor};
-use oath_core::usersfile::{self, Usersfile, is_trusted};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -29,7 +30,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::files;
 use crate::output::{self, printable};
-use crate::tokens::{is_user_name, user_name};
+use crate::tokens::user_name;
 use token::{ImportItem, ImportedToken};
 
 /// Import tokens from other programs
@@ -253,7 +254,7 @@ impl Import {
                 None => format!("{shown} has no account on this system; {SAY}"),
             });
         }
-        if !is_user_name(name) {
+        if !format::is_user_name(name.as_bytes()) {
             return Err(format!("\"{shown}\" cannot stand in a usersfile; {SAY}"));
         }
         Ok(name.clone())
@@ -271,7 +272,7 @@ impl Import {
             });
         }
         let mut document = match config.read(usersfile) {
-            Err(Error::Usersfile(usersfile::Error::Missing(_))) => Document::new(b""),
+            Err(Error::Usersfile(error)) if error.is_missing() => Document::new(b""),
             document => document?,
         };
         Ok(self.append(&mut document, usersfile.path(), candidates))

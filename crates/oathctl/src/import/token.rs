@@ -1,7 +1,9 @@
 //! The result of every importer: a token for the usersfile, or why it cannot be imported.
 
 use oath_core::otp::{Algorithm, MAX_DIGITS, MIN_DIGITS};
-use oath_core::usersfile::format::{self, MAX_PERIOD, MAX_SECRET, MovingFactor, Type};
+use oath_core::usersfile::format::{
+    self, FieldProblem, MAX_PERIOD, MAX_SECRET, MovingFactor, Type,
+};
 use zeroize::Zeroizing;
 
 /// One token of the imported file.
@@ -139,7 +141,7 @@ pub fn base32_secret(text: &str) -> Result<Zeroizing<Vec<u8>>, String> {
     field.push_str(PREFIX);
     field.extend(text.chars().filter(|c| !matches!(c, ' ' | '-')));
     format::parse_secret(field.as_bytes()).map_err(|malformed| match malformed.problem {
-        problem if problem.contains("base32") => "its secret is not base32".into(),
+        FieldProblem::NotBase32 => "its secret is not base32".into(),
         problem => format!("its secret {problem}"),
     })
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use oath_core::otp::{self, Code, Key, MAX_DIGITS, MIN_DIGITS};
 use oath_core::pin;
-use oath_core::usersfile::edit::Document;
+use oath_core::usersfile::Document;
 use oath_core::usersfile::format::{self, Entry, Field, Malformed, MovingFactor, Type};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -423,8 +423,13 @@ impl<'a> Line<'a> {
         } else {
             "copy the secret again, or enrol anew with oathctl add"
         };
-        self.finding(context, Severity::Error, malformed.problem, advice)
-            .in_field(malformed.field)
+        self.finding(
+            context,
+            Severity::Error,
+            malformed.problem.to_string(),
+            advice,
+        )
+        .in_field(malformed.field)
     }
 
     fn check_secret(&self, entry: &Entry, secret: &[u8], linter: &mut Linter) -> Option<Finding> {
@@ -496,7 +501,10 @@ impl<'a> Line<'a> {
         let counter = match entry.last_used.counter() {
             Ok(counter) => counter,
             Err(malformed) => {
-                return error(malformed.problem, "remove the fields from COUNTER on");
+                return error(
+                    &malformed.problem.to_string(),
+                    "remove the fields from COUNTER on",
+                );
             }
         };
         match entry.token_type.moving_factor {
@@ -550,7 +558,7 @@ impl<'a> Line<'a> {
                 self.finding(
                     context,
                     Severity::Error,
-                    malformed.problem,
+                    malformed.problem.to_string(),
                     "remove the field: the next login writes it anew",
                 )
                 .in_field(malformed.field),

@@ -1,14 +1,13 @@
-//! Whose path is it? A walk from `/`, one folder at a time, that nobody can swap underfoot.
+//! The walk from `/` to a file, one folder at a time, that checks every owner and that nobody can
+//! redirect while it is done.
 //!
-//! Every step opens the next name without following links and looks at what was opened, so what
+//! Every step opens the next name without following links and examines what was opened, so what
 //! was checked is what is used. On the way either every folder is root's, or from some folder
 //! downward everything belongs to one other user: a home directory, a service account. From
 //! there on every file operation is done with that user's rights, and nothing that belongs to
-//! somebody else is touched. In root's own folders, links that root made are followed.
+//! somebody else is used. In root's own folders, links that root made are followed.
 //!
 //! A process that is not root walks by the same rules, its own user counting as root does.
-
-#![forbid(unsafe_code)]
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
@@ -17,7 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use super::{Error, is_trusted};
+use super::{Error, FilePath, Problem, Warning, is_trusted};
 use crate::sys::{self, Account, FsCredentials};
 
 const WRITABLE_BY_ALL: u32 = 0o002;
@@ -25,49 +24,49 @@ const STICKY: u32 = 0o1000;
 /// As many links as the kernel itself follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
-/// The folder that holds the file, reached safely, and the file's name in it. While a place is
-/// held, this thread has the rights of the user the folder belongs to.
-pub struct Place {
+/// The folder that holds a file, reached safely, and the file's name in it. As long as this lives,
+/// the thread has the rights of the user that the folder belongs to.
+pub struct ResolvedPath {
     /// The folder, open as a path.
     pub folder: File,
     /// The file's name in it.
     pub name: OsString,
-    /// What had that name when the walk came there, if anything did.
+    /// What had that name when the walk arrived, if anything did.
     pub found: Option<Metadata>,
     /// The path that was walked in the end, links resolved.
     pub path: PathBuf,
     /// What each link on the way made of the path.
-    pub through: Vec<PathBuf>,
+    pub(super) through: Vec<PathBuf>,
     /// Whether the file's name, as it was given, was a link.
-    pub is_link: bool,
+    pub(super) is_link: bool,
     /// The one user besides root whose folder it is.
     pub owner: Option<Account>,
     /// Whether everybody may put files into the folder (its sticky bit is set, then).
     shared: bool,
-    _rights: Option<FsCredentials>,
+    _credentials: Option<FsCredentials>,
 }
 
-impl Place {
-    /// Walks to the folder of `path`, which must be absolute. With `home_of`, whatever does not
-    /// belong to root must belong to that user.
-    pub fn find(path: &Path, home_of: Option<u32>) -> Result<Place, Error> {
-        let mut walk = Walk::start()?;
+impl ResolvedPath {
+    /// Walks to the folder of the file, whose path must be absolute.
+    pub(super) fn of(file: &FilePath) -> Result<ResolvedPath, Error> {
+        let (path, home_of) = (file.path(), file.home_of);
+        let mut resolver = Resolver::start()?;
         let mut ahead = Vec::new();
         let mut through = Vec::new();
         let mut is_link = false;
         push_components(&mut ahead, path);
         loop {
             let Some(name) = ahead.pop() else {
-                return Err(Error::refused(walk.path, "is a folder"));
+                return Err(Error::refused(resolver.path, Problem::IsFolder));
             };
             let is_last = ahead.is_empty();
-            let next = match walk.open(&name, is_last) {
+            let next = match resolver.open(&name, is_last) {
                 // Root may be held down (root_squash, no capabilities) where the user whose home
                 // it is may pass, by a group of hers.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => match home_of {
-                    Some(uid) if walk.rights.is_none() => {
-                        walk.assume_rights(uid)?;
-                        walk.open(&name, is_last)
+                    Some(uid) if resolver.credentials.is_none() => {
+                        resolver.assume_credentials(uid)?;
+                        resolver.open(&name, is_last)
                     }
                     _ => Err(error),
                 },
@@ -75,69 +74,63 @@ impl Place {
             };
             let next = match next {
                 Err(error) if is_last && error.kind() == io::ErrorKind::NotFound => {
-                    return walk.arrive(name, None, (through, is_link), home_of);
+                    return resolver.arrive(name, None, (through, is_link), home_of);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Err(Error::MissingFolder(walk.path.join(name)));
+                    return Err(Error::MissingFolder(resolver.path.join(name)));
                 }
-                next => next.map_err(walk.io("open", &name))?,
+                next => next.map_err(resolver.io("open", &name))?,
             };
-            let metadata = next.metadata().map_err(walk.io("look at", &name))?;
-            walk.check_in_shared_folder(&name, &metadata)?;
+            let metadata = next.metadata().map_err(resolver.io("look at", &name))?;
+            resolver.check_in_shared_folder(&name, &metadata)?;
             if metadata.is_symlink() {
                 if through.len() >= MAX_LINKS {
-                    return Err(Error::refused(
-                        path,
-                        "leads through too many symbolic links",
-                    ));
+                    return Err(Error::refused(path, Problem::TooManyLinks));
                 }
-                let target = walk.link_target(&name, &next, &metadata)?;
+                let target = resolver.link_target(&name, &next, &metadata)?;
                 if target.is_absolute() {
                     // Only root's own links get here, so there are no rights to carry along.
-                    walk = Walk::start()?;
+                    resolver = Resolver::start()?;
                 }
                 is_link |= is_last;
                 push_components(&mut ahead, &target);
-                through.push(walk.path.join(ahead.iter().rev().collect::<PathBuf>()));
+                through.push(resolver.path.join(ahead.iter().rev().collect::<PathBuf>()));
             } else if is_last {
-                return walk.arrive(name, Some(metadata), (through, is_link), home_of);
+                return resolver.arrive(name, Some(metadata), (through, is_link), home_of);
             } else {
-                walk.enter(&name, next, &metadata)?;
+                resolver.enter(&name, next, &metadata)?;
             }
         }
     }
 
-    /// Refuses a file in this place that is not its owner's to use; `file` is what was opened.
+    /// Refuses a file under this path that is not safe to use; `metadata` is what was found there
+    /// or opened.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], with what is wrong.
     pub fn check_file(&self, metadata: &Metadata) -> Result<(), Error> {
         // What a user may make the module read, in MiB: in a folder of the user's own, and in one
         // of root's, where others' lines may be in the same file.
         const MAX_IN_OWN_FOLDER: u64 = 1;
         const MAX_GIVEN_AWAY: u64 = 4;
-        let refused = |problem: String| Err(Error::refused(&self.path, problem));
+        let refused = |problem| Err(Error::refused(&self.path, problem));
         if !metadata.is_file() {
-            return refused("is not a regular file".into());
+            return refused(Problem::NotRegular);
         }
         if metadata.mode() & WRITABLE_BY_ALL != 0 {
-            return refused(format!(
-                "is writable by others; run chmod 600 {}",
-                self.path.display()
-            ));
+            return refused(Problem::WritableByOthers);
         }
         if let Some(owner) = &self.owner {
-            let name = owner.name.to_string_lossy();
             if metadata.uid() != owner.uid {
-                return refused(format!(
-                    "belongs to uid {}, in a folder that belongs to {name}; keep it in a folder of \
-                     root's, or run chown {name} {} if {name} may change it",
-                    metadata.uid(),
-                    self.path.display()
-                ));
+                return refused(Problem::NotOwners {
+                    uid: metadata.uid(),
+                    owner: owner.name.clone(),
+                });
             }
             if metadata.nlink() > 1 {
-                return refused(format!(
-                    "has {} names (hard links); make it a file of its own",
-                    metadata.nlink()
-                ));
+                return refused(Problem::HardLinks {
+                    names: metadata.nlink(),
+                });
             }
         }
         let limit = match &self.owner {
@@ -146,40 +139,38 @@ impl Place {
             None => None,
         };
         match limit {
-            Some(limit) if metadata.len() > limit << 20 => refused(format!(
-                "is {} bytes long; a usersfile that is not root's may have {limit} MiB here",
-                metadata.len()
-            )),
+            Some(limit) if metadata.len() > limit << 20 => refused(Problem::TooLarge {
+                length: metadata.len(),
+                limit,
+            }),
             _ => Ok(()),
         }
     }
 
-    /// What is not as it should be with a file that is used nevertheless.
-    pub fn warnings(&self, metadata: &Metadata) -> Vec<String> {
-        let path = self.path.display();
+    /// Ownership and mode problems of a file that is used nevertheless.
+    pub(super) fn warnings(&self, metadata: &Metadata) -> Vec<Warning> {
+        const READABLE_BY_ALL: u32 = 0o004;
+        const WRITABLE_BY_GROUP: u32 = 0o020;
+        let path = || self.path.clone();
         let mut warnings = Vec::new();
-        if metadata.mode() & 0o004 != 0 {
-            warnings.push(format!(
-                "{path} is readable by others; run chmod 600 {path}"
-            ));
+        if metadata.mode() & READABLE_BY_ALL != 0 {
+            warnings.push(Warning::ReadableByOthers(path()));
         }
-        if metadata.mode() & 0o020 != 0 {
-            warnings.push(format!(
-                "{path} is writable by its group; run chmod 600 {path}"
-            ));
+        if metadata.mode() & WRITABLE_BY_GROUP != 0 {
+            warnings.push(Warning::WritableByGroup(path()));
         }
         if self.owner.is_none() && !is_trusted(metadata.uid()) {
-            warnings.push(format!(
-                "{path} belongs to uid {} in a folder that does not; run chown root {path}",
-                metadata.uid()
-            ));
+            warnings.push(Warning::GivenAway {
+                path: path(),
+                uid: metadata.uid(),
+            });
         }
         warnings
     }
 
     /// Whether something else in this folder is none of the owner's: put there by somebody who
     /// has no business there, or a file that the owner's rights don't open.
-    pub fn is_intruder(&self, metadata: &Metadata) -> bool {
+    pub(super) fn is_intruder(&self, metadata: &Metadata) -> bool {
         let uid = metadata.uid();
         match &self.owner {
             Some(owner) => uid != owner.uid,
@@ -197,16 +188,17 @@ fn push_components(ahead: &mut Vec<OsString>, path: &Path) {
     }));
 }
 
-struct Walk {
+/// How far the walk has come.
+struct Resolver {
     folder: File,
     metadata: Metadata,
     path: PathBuf,
     owner: Option<Account>,
-    rights: Option<FsCredentials>,
+    credentials: Option<FsCredentials>,
 }
 
-impl Walk {
-    fn start() -> Result<Walk, Error> {
+impl Resolver {
+    fn start() -> Result<Resolver, Error> {
         let root = Path::new("/");
         let folder = File::options()
             .read(true)
@@ -214,12 +206,12 @@ impl Walk {
             .open(root)
             .map_err(Error::io("open", root))?;
         let metadata = folder.metadata().map_err(Error::io("look at", root))?;
-        Ok(Walk {
+        Ok(Resolver {
             folder,
             metadata,
             path: root.to_owned(),
             owner: None,
-            rights: None,
+            credentials: None,
         })
     }
 
@@ -241,13 +233,13 @@ impl Walk {
         if self.is_shared() && !is_trusted(uid) && uid != self.metadata.uid() {
             return Err(Error::refused(
                 self.path.join(name),
-                format!("belongs to uid {uid}, in a folder that everybody can write to"),
+                Problem::NotFolderOwners { uid },
             ));
         }
         Ok(())
     }
 
-    /// Goes down into a folder, and over to its owner's rights if that is not root.
+    /// Goes down into a folder, and takes its owner's rights if that is not root.
     fn enter(&mut self, name: &OsStr, folder: File, metadata: &Metadata) -> Result<(), Error> {
         match name.as_bytes() {
             // Exact, since no link is left in what was walked.
@@ -255,31 +247,23 @@ impl Walk {
             _ => self.path.push(name),
         }
         if !metadata.is_dir() {
-            return Err(Error::refused(&self.path, "is not a folder"));
+            return Err(Error::refused(&self.path, Problem::NotFolder));
         }
         if metadata.mode() & (WRITABLE_BY_ALL | STICKY) == WRITABLE_BY_ALL {
-            return Err(Error::refused(
-                &self.path,
-                format!(
-                    "is a folder that everybody can write to; run chmod o-w {}",
-                    self.path.display()
-                ),
-            ));
+            return Err(Error::refused(&self.path, Problem::FolderWritableByOthers));
         }
         let uid = metadata.uid();
         match &self.owner {
             Some(owner) if owner.uid == uid => {}
             Some(owner) => {
+                let first = owner.name.clone();
                 return Err(Error::refused(
                     &self.path,
-                    format!(
-                        "belongs to uid {uid}, in a folder that belongs to {}",
-                        owner.name.to_string_lossy()
-                    ),
+                    Problem::SecondOwner { uid, first },
                 ));
             }
             None if is_trusted(uid) => {}
-            None => self.become_owner(uid)?,
+            None => self.assume_owner(uid)?,
         }
         self.folder = folder;
         self.metadata = metadata.clone();
@@ -296,27 +280,22 @@ impl Walk {
         }
     }
 
-    fn become_owner(&mut self, uid: u32) -> Result<(), Error> {
-        self.owner = Some(self.assume_rights(uid)?);
+    fn assume_owner(&mut self, uid: u32) -> Result<(), Error> {
+        self.owner = Some(self.assume_credentials(uid)?);
         Ok(())
     }
 
-    /// Goes over to the rights of a user, where this process is root; returns the account.
-    fn assume_rights(&mut self, uid: u32) -> Result<Account, Error> {
+    /// Takes the rights of a user, where this process is root; returns the account.
+    fn assume_credentials(&mut self, uid: u32) -> Result<Account, Error> {
         let account = sys::account_by_uid(uid)
             .map_err(Error::io("find the owner of", &self.path))?
-            .ok_or_else(|| {
-                Error::refused(
-                    &self.path,
-                    format!("belongs to uid {uid}, which has no account"),
-                )
-            })?;
+            .ok_or_else(|| Error::refused(&self.path, Problem::OwnerWithoutAccount { uid }))?;
         if sys::effective_user() == 0 {
-            // What was is given back before, so that no rights but the last are taken away.
-            self.rights = None;
-            let rights = FsCredentials::assume(&account)
+            // The thread's own are restored first: these are what dropping the new ones restores.
+            self.credentials = None;
+            let credentials = FsCredentials::assume(&account)
                 .map_err(Error::io("take the rights of the owner of", &self.path))?;
-            self.rights = Some(rights);
+            self.credentials = Some(credentials);
         }
         Ok(account)
     }
@@ -328,10 +307,7 @@ impl Walk {
         metadata: &Metadata,
     ) -> Result<PathBuf, Error> {
         if self.owner.is_some() || !is_trusted(metadata.uid()) {
-            return Err(Error::refused(
-                self.path.join(name),
-                "is a symbolic link that is not root's; name the path it leads to",
-            ));
+            return Err(Error::refused(self.path.join(name), Problem::LinkNotRoots));
         }
         sys::read_link(link)
             .map(PathBuf::from)
@@ -344,23 +320,18 @@ impl Walk {
         found: Option<Metadata>,
         (through, is_link): (Vec<PathBuf>, bool),
         home_of: Option<u32>,
-    ) -> Result<Place, Error> {
+    ) -> Result<ResolvedPath, Error> {
         let path = self.path.join(&name);
         if let Some(owner) = &self.owner {
             if home_of.is_some_and(|user| user != owner.uid) {
-                return Err(Error::refused(
-                    &self.path,
-                    format!(
-                        "belongs to {}, who is not the user logging in",
-                        owner.name.to_string_lossy()
-                    ),
-                ));
+                let owner = owner.name.clone();
+                return Err(Error::refused(&self.path, Problem::NotUsersHome { owner }));
             }
         }
         if name.as_bytes() == b".." {
-            return Err(Error::refused(path, "is a folder"));
+            return Err(Error::refused(path, Problem::IsFolder));
         }
-        Ok(Place {
+        Ok(ResolvedPath {
             shared: self.is_shared(),
             folder: self.folder,
             name,
@@ -369,7 +340,7 @@ impl Walk {
             through,
             is_link,
             owner: self.owner,
-            _rights: self.rights,
+            _credentials: self.credentials,
         })
     }
 }

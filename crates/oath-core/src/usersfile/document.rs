@@ -1,23 +1,16 @@
-//! Whole contents, for the tool: read, changed and put back under the lock of the logins.
+//! The whole contents of a usersfile, for the tool: read, changed and replaced under the lock that
+//! logins take.
 //!
-//! A login changes one line and never holds more than a user's lines in memory. The tool lists,
-//! adds and removes lines, so it takes the file as a [`Document`]. Lock, path walk and
-//! replacement are those of [`store`](super::store).
+//! A login changes one line and never holds more than one user's lines in memory. The tool lists,
+//! adds and removes lines, so it takes the file as a [`Document`].
 
-#![forbid(unsafe_code)]
-
-use std::fs::Permissions;
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::PermissionsExt;
 
 use zeroize::Zeroizing;
 
-use super::Error;
 use super::format::Entry;
-use super::path::Place;
-use super::store::{Deadline, Rewrite, Usersfile};
-use crate::sys;
+use super::{Error, Usersfile};
+use crate::fs::{Deadline, Rewrite, Warning};
 
 /// The contents of a usersfile, wiped when done with.
 pub struct Document {
@@ -102,7 +95,7 @@ impl Document {
         }
     }
 
-    /// Takes line `number` out. A number past the end changes nothing.
+    /// Removes line `number`. A number past the end changes nothing.
     pub fn remove(&mut self, number: usize) {
         if let Some(line) = self.line(number) {
             let end = line.start + line.text.len() + 1;
@@ -124,29 +117,33 @@ impl Document {
     }
 }
 
-/// What is not as it should be with a file that is used nevertheless, in words for the admin.
-pub type Warnings = Vec<String>;
-
 impl Usersfile {
     /// Reads the whole file, under the lock: what an editor is half through writing is not read.
-    pub fn read(&self) -> Result<(Document, Warnings), Error> {
-        self.with_lock(&Deadline::begin(), |held| {
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn read(&self) -> Result<(Document, Vec<Warning>), Error> {
+        let read = self.file.with_lock(&Deadline::begin(), |locked| {
             Ok(Document {
-                text: held.read_all()?,
+                text: locked.read_all()?,
             })
-        })
+        })?;
+        Ok(read)
     }
 
     /// Takes the lock, reads the file, lets `change` change it, and if it did, puts the new
     /// contents in the old one's place as durably as a login does. `change` is called again if
     /// another program wrote the file meanwhile; if it fails, the file stays as it was.
+    ///
+    /// # Errors
+    /// Those of `change`, or the file cannot be used or replaced.
     pub fn edit<T, E: From<Error>>(
         &self,
         mut change: impl FnMut(&mut Document) -> Result<T, E>,
-    ) -> Result<(T, Warnings), E> {
+    ) -> Result<(T, Vec<Warning>), E> {
         let deadline = Deadline::begin();
-        let (answer, warnings) = self.with_lock(&deadline, |held| {
-            let before = held.read_all()?;
+        let edited = self.file.with_lock(&deadline, |locked| {
+            let before = locked.read_all()?;
             let mut document = Document::new(&before);
             let answer = match change(&mut document) {
                 Ok(answer) => answer,
@@ -157,20 +154,25 @@ impl Usersfile {
                     span: 0..before.len() as u64,
                     text: document.text,
                 };
-                held.replace(&rewrite, &deadline)?;
+                locked.replace(&rewrite, &deadline)?;
             }
             Ok(Ok(answer))
-        })?;
+        });
+        let (answer, warnings) = edited.map_err(Error::from)?;
         Ok((answer?, warnings))
     }
 
     /// As [`edit`](Usersfile::edit), and if there is no file, `change` is given an empty one.
-    /// The file is created readable by its owner alone, and taken away again if `change` fails.
+    /// The file is created readable by its owner alone, and removed again if `change` fails. A crash
+    /// in between leaves an empty file, which can be locked and replaced like any other.
+    ///
+    /// # Errors
+    /// As [`edit`](Usersfile::edit), or the file cannot be created.
     pub fn edit_or_create<T, E: From<Error>>(
         &self,
         change: impl FnMut(&mut Document) -> Result<T, E>,
-    ) -> Result<(T, Warnings), E> {
-        let created = self.create_if_missing()?;
+    ) -> Result<(T, Vec<Warning>), E> {
+        let created = self.file.create_if_missing().map_err(Error::from)?;
         let result = self.edit(change);
         if created && result.is_err() {
             self.remove_if_empty();
@@ -179,42 +181,20 @@ impl Usersfile {
     }
 
     /// `chmod 600` of the file, which may be one that everybody can write to and that no other
-    /// operation would touch.
+    /// operation would use.
+    ///
+    /// # Errors
+    /// The file is not there or is no regular one, or the system refuses.
     pub fn make_private(&self) -> Result<(), Error> {
-        let place = Place::find(self.path(), self.home_of)?;
-        let io = |action| Error::io(action, &place.path);
-        let open = |flags| sys::open_at(&place.folder, &place.name, flags, 0).map_err(io("open"));
-        // First as a mere path: opening some devices does something.
-        if !open(libc::O_PATH)?
-            .metadata()
-            .map_err(io("look at"))?
-            .is_file()
-        {
-            return Err(Error::refused(&place.path, "is not a regular file"));
-        }
-        let file = open(libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY)?;
-        file.set_permissions(Permissions::from_mode(0o600))
-            .map_err(io("change the mode of"))
+        Ok(self.file.make_private()?)
     }
 
-    /// Creates an empty file where there is none; tells whether it did. Being empty it can be
-    /// locked and replaced like any other, and a crash leaves nothing half done.
-    fn create_if_missing(&self) -> Result<bool, Error> {
-        let place = Place::find(self.path(), self.home_of)?;
-        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
-        match sys::open_at(&place.folder, &place.name, flags, 0o600) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(Error::io("create", &place.path)(error)),
-        }
-    }
-
-    /// Takes away what [`create_if_missing`](Usersfile::create_if_missing) made, unless somebody
-    /// has written to it. That this fails is no news to whoever is told what failed before.
+    /// Removes the file that [`edit_or_create`](Usersfile::edit_or_create) made, unless somebody has
+    /// written to it. That this fails is no news to whoever is told what failed before.
     fn remove_if_empty(&self) {
-        if let Ok(held) = self.lock_within(&Deadline::begin()) {
-            if held.metadata.len() == 0 {
-                let _ = held.remove();
+        if let Ok(locked) = self.file.lock(&Deadline::begin()) {
+            if locked.length() == 0 {
+                let _ = locked.remove();
             }
         }
     }

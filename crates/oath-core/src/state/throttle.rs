@@ -1,19 +1,17 @@
-//! The delay scheme of RFC 4226 section 7.3: after A consecutive failures, no answer is checked
-//! for A times so many seconds.
+//! The delay scheme of RFC 4226 section 7.3: each failure in a row adds `throttle=` seconds to the
+//! time for which no answer is checked.
 //!
-//! What it remembers of a user is one small file, `FAILURES TIME`, which is locked from before a
+//! The failures of a user are in one small file, `FAILURES TIME`, which is locked from before a
 //! code is checked until its outcome is written. So a thousand guesses at the same moment are
 //! one guess and 999 that come too early.
 
-#![forbid(unsafe_code)]
-
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::usersfile::state::{self, StateFile};
-use crate::usersfile::{Deadline, Error};
+use super::StateFile;
+use crate::fs::{self, Deadline};
 
 /// Where the files are, unless `throttle_dir=` names another folder.
 pub const FOLDER: &str = "/run/pam_oath";
@@ -23,6 +21,27 @@ pub const LONGEST_WAIT: u64 = 3600;
 
 /// What the names of the throttle's files begin with.
 const PREFIX: &str = "throttle-";
+
+/// Why a user's failures could not be read or recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Their file could not be used.
+    #[error(transparent)]
+    File(#[from] fs::Error),
+    /// Their file, at this path, holds something else.
+    #[error("{} is not as the throttle writes it; run oathctl throttle --clear", .0.display())]
+    Malformed(PathBuf),
+}
+
+impl Error {
+    /// See [`fs::Error::is_permission_denied`].
+    pub fn is_permission_denied(&self) -> bool {
+        match self {
+            Error::File(error) => error.is_permission_denied(),
+            Error::Malformed(_) => false,
+        }
+    }
+}
 
 /// How a user's recent logins went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,24 +107,29 @@ impl Throttle {
     /// The file cannot be used, or is not as [`Throttle::set`] writes it.
     pub fn lock(folder: &Path, user: &OsStr, deadline: &Deadline) -> Result<Throttle, Error> {
         let file = StateFile::lock(folder, &file_name(user), deadline)?;
-        let failures = Failures::parse(file.text()).ok_or_else(|| Error::Refused {
-            path: file.path().to_owned(),
-            problem: "is not as the throttle writes it; run oathctl throttle --clear".into(),
-        })?;
+        let failures =
+            Failures::parse(file.text()).ok_or_else(|| Error::Malformed(file.path().to_owned()))?;
         Ok(Throttle { file, failures })
     }
 
-    /// Forgets what is remembered of `user`, even if it cannot be read.
+    /// Forgets the failures of `user`, even if they cannot be read.
+    ///
+    /// # Errors
+    /// The file cannot be used.
     pub fn clear(folder: &Path, user: &OsStr, deadline: &Deadline) -> Result<(), Error> {
-        StateFile::lock(folder, &file_name(user), deadline)?.replace(Zeroizing::default(), deadline)
+        let mut file = StateFile::lock(folder, &file_name(user), deadline)?;
+        Ok(file.replace(Zeroizing::default(), deadline)?)
     }
 
-    /// What is remembered.
+    /// The failures that are recorded.
     pub fn failures(&self) -> Failures {
         self.failures
     }
 
-    /// Remembers `failures` from now on, durably.
+    /// Records `failures` in place of these, durably.
+    ///
+    /// # Errors
+    /// The file cannot be replaced; the old ones stay.
     pub fn set(&mut self, failures: Failures, deadline: &Deadline) -> Result<(), Error> {
         self.file
             .replace(Zeroizing::new(failures.text().into_bytes()), deadline)?;
@@ -116,12 +140,12 @@ impl Throttle {
 
 /// The name of a user's file.
 pub fn file_name(user: &OsStr) -> OsString {
-    state::file_name(PREFIX, user)
+    super::file_name(PREFIX, user)
 }
 
 /// The user whose file has this name; `None` for another file, or one of a name too long.
 pub fn user_of(file_name: &OsStr) -> Option<OsString> {
-    state::user_of(PREFIX, file_name)
+    super::user_of(PREFIX, file_name)
 }
 
 #[cfg(test)]

@@ -1,7 +1,13 @@
-//! Small files of our own, in a folder that is root's alone: what the throttle and the journal
-//! remember. They are locked, read and replaced as the usersfile is.
+//! What is kept beside the usersfile: small files in a folder that is root's alone. They are
+//! locked, read and replaced as the usersfile is.
+//!
+//! - [`throttle`]: a user's failures.
+//! - [`journal`]: the codes that were used while the usersfile could not be written.
 
 #![forbid(unsafe_code)]
+
+pub(crate) mod journal;
+pub mod throttle;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{Metadata, Permissions};
@@ -13,66 +19,72 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::path::Place;
-use super::store::{Deadline, Held, Rewrite, Usersfile};
-use super::{Error, is_trusted};
-use crate::sys;
+use crate::fs::{Deadline, Error, FilePath, LockedFile, Problem, Rewrite, is_trusted};
+use crate::{hex, sys};
 
 /// The longest name of a user that is part of a file's name as it is, in bytes.
 const LONGEST_NAME: usize = 64;
 
 /// A small file, locked. It exists as long as it has something in it, or is locked.
-pub struct StateFile {
-    held: Held,
+pub(crate) struct StateFile {
+    locked: LockedFile,
     text: Zeroizing<Vec<u8>>,
 }
 
 impl StateFile {
     /// Locks and reads the file `name` in `folder`. Folder and file are made, for root alone, if
     /// they are not there; the folder that `folder` is in must be.
-    pub fn lock(folder: &Path, name: &OsStr, deadline: &Deadline) -> Result<StateFile, Error> {
+    pub(crate) fn lock(
+        folder: &Path,
+        name: &OsStr,
+        deadline: &Deadline,
+    ) -> Result<StateFile, Error> {
         if !folder.is_absolute() {
-            return Err(Error::refused(folder, "must be an absolute path"));
+            return Err(Error::refused(folder, Problem::NotAbsolute));
         }
-        let path = folder.join(name);
-        let place = match Place::find(&path, None) {
+        let file = FilePath::new(folder.join(name));
+        let resolved = match file.resolve() {
             Err(Error::MissingFolder(_)) => {
                 make_folder(folder)?;
-                Place::find(&path, None)?
+                file.resolve()?
             }
-            place => place?,
+            resolved => resolved?,
         };
-        let metadata = place
+        let metadata = resolved
             .folder
             .metadata()
             .map_err(Error::io("look at", folder))?;
         check_folder(folder, &metadata)?;
-        drop(place);
-        let held = Usersfile::at(path).lock_or_create(deadline)?;
-        let text = held.read_all()?;
-        Ok(StateFile { held, text })
+        drop(resolved);
+        let locked = file.lock_or_create(deadline)?;
+        let text = locked.read_all()?;
+        Ok(StateFile { locked, text })
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
-        self.held.path()
+    pub(crate) fn path(&self) -> &Path {
+        self.locked.path()
     }
 
     /// What it holds.
-    pub fn text(&self) -> &[u8] {
+    pub(crate) fn text(&self) -> &[u8] {
         &self.text
     }
 
     /// Lets it hold something else, durably; but nothing at all, and so no file, only once this is
     /// dropped, and a crash before that leaves what was.
-    pub fn replace(&mut self, text: Zeroizing<Vec<u8>>, deadline: &Deadline) -> Result<(), Error> {
+    pub(crate) fn replace(
+        &mut self,
+        text: Zeroizing<Vec<u8>>,
+        deadline: &Deadline,
+    ) -> Result<(), Error> {
         if text != self.text && !text.is_empty() {
             let rewrite = Rewrite {
                 // Of the file: the text is empty already where the file is to go.
-                span: 0..self.held.metadata.len(),
+                span: 0..self.locked.length(),
                 text: text.clone(),
             };
-            self.held.replace(&rewrite, deadline)?;
+            self.locked.replace(&rewrite, deadline)?;
         }
         self.text = text;
         Ok(())
@@ -83,19 +95,19 @@ impl Drop for StateFile {
     fn drop(&mut self) {
         if self.text.is_empty() {
             // If that fails, what was stays: a failure that counts, a code that is used.
-            let _ = self.held.remove();
+            let _ = self.locked.remove();
         }
     }
 }
 
 /// The name of a user's file: `prefix`, then the user's name. Letters, digits, `-` and `_` stand
-/// for themselves, other bytes are written as `%2F`; a name too long for that is replaced by its
-/// SHA-256. So no name leads out of the folder, and no two users share a file.
-pub fn file_name(prefix: &str, user: &OsStr) -> OsString {
+/// for themselves, other bytes are written as `%2F`; a name too long for that is replaced by `%%` and
+/// its SHA-256. So no name leads out of the folder, and no two users share a file.
+fn file_name(prefix: &str, user: &OsStr) -> OsString {
     let user = user.as_bytes();
     let mut name = String::from(prefix);
     if user.len() > LONGEST_NAME {
-        return (name + "%" + &hex(&Sha256::digest(user))).into();
+        return (name + "%%" + &hex::encode(&Sha256::digest(user))).into();
     }
     for &byte in user {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
@@ -108,7 +120,7 @@ pub fn file_name(prefix: &str, user: &OsStr) -> OsString {
 }
 
 /// The user whose file has this name; `None` for another file, or one of a name too long.
-pub fn user_of(prefix: &str, name: &OsStr) -> Option<OsString> {
+fn user_of(prefix: &str, name: &OsStr) -> Option<OsString> {
     let mut rest = name.as_bytes().strip_prefix(prefix.as_bytes())?;
     let mut user = OsString::new();
     while let Some((&byte, after)) = rest.split_first() {
@@ -124,13 +136,8 @@ pub fn user_of(prefix: &str, name: &OsStr) -> Option<OsString> {
     (file_name(prefix, &user) == name).then_some(user)
 }
 
-/// A digest in hexadecimal.
-pub(super) fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn make_folder(folder: &Path) -> Result<(), Error> {
-    let parent = Place::find(folder, None)?;
+    let parent = FilePath::new(folder.to_owned()).resolve()?;
     let io = |action| Error::io(action, folder);
     match sys::make_folder_at(&parent.folder, &parent.name, 0o700) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
@@ -148,13 +155,7 @@ fn check_folder(folder: &Path, metadata: &Metadata) -> Result<(), Error> {
     if is_trusted(metadata.uid()) && metadata.mode() & WRITABLE_BY_GROUP_OR_OTHERS == 0 {
         return Ok(());
     }
-    Err(Error::refused(
-        folder,
-        format!(
-            "must be root's alone; run chown root: {0} && chmod 700 {0}",
-            folder.display()
-        ),
-    ))
+    Err(Error::refused(folder, Problem::NotRootsAlone))
 }
 
 #[cfg(test)]
@@ -189,5 +190,21 @@ mod tests {
         files.sort();
         files.dedup();
         assert_eq!(files.len(), names.len());
+    }
+
+    #[test]
+    fn no_short_name_is_written_as_the_digest_of_a_long_one() {
+        // A byte that is written as `%` and two digits, as the digest begins with two.
+        let (long, digest) = (LONGEST_NAME + 1..)
+            .map(|length| "x".repeat(length))
+            .map(|name| (name.clone(), Sha256::digest(&name)))
+            .find(|(_, digest)| digest[0] < 0x10 && digest[0] & 0x0f < 10)
+            .unwrap();
+        let mut short = vec![digest[0]];
+        short.extend_from_slice(&hex::encode(&digest).as_bytes()[2..]);
+        assert!(short.len() <= LONGEST_NAME);
+        let long = file_name("used-", long.as_ref());
+        assert_ne!(file_name("used-", OsStr::from_bytes(&short)), long);
+        assert_eq!(user_of("used-", &long), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What was used while the usersfile could not be rewritten: with `readonly_ok=`, a full or
+//! The codes that were used while the usersfile could not be rewritten: with `readonly_ok=`, a full or
 //! read-only disk does not lock the administrator out.
 //!
 //! A journal is one small file for one user, kept elsewhere (`/run`, say). Each line is
@@ -11,11 +11,9 @@
 //! way, the code is as used as before. LINE stands for the first four fields as they are: a rewrite
 //! of one line brings no other up to date that has the same secret with another PIN.
 //!
-//! FILE stands for a name of the usersfile, see [`Usersfile::names`]. A record is the usersfile's if
+//! FILE stands for a name of the usersfile, see [`FilePath::names`](crate::fs::FilePath::names). A record is the usersfile's if
 //! they have a name in common: the path on the PAM line stays when a symbolic link on it is moved
 //! to switch to another configuration, and the path without links is the same for every way to it.
-
-#![forbid(unsafe_code)]
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -24,10 +22,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::Error;
-use super::format::{Entry, LastUsed, MovingFactor, fields};
-use super::state::{self, StateFile, hex};
-use super::store::{Deadline, Usersfile};
+use super::{StateFile, file_name};
+use crate::fs::{Deadline, Error};
+use crate::hex;
+use crate::usersfile::Usersfile;
+use crate::usersfile::format::{Entry, LastUsed, MovingFactor, fields};
 
 /// What the names of journals begin with.
 const PREFIX: &str = "used-";
@@ -35,7 +34,7 @@ const PREFIX: &str = "used-";
 const FIELDS_BEFORE_NAMES: usize = 5;
 
 /// A journal, locked.
-pub struct Journal {
+pub(crate) struct Journal {
     file: StateFile,
     /// Digests of the names of the usersfile.
     names: Vec<String>,
@@ -43,25 +42,25 @@ pub struct Journal {
 
 impl Journal {
     /// Locks and reads the journal in `folder` for `user` of a usersfile.
-    pub fn lock(
+    pub(crate) fn lock(
         folder: &Path,
         usersfile: &Usersfile,
         user: &OsStr,
         deadline: &Deadline,
     ) -> Result<Journal, Error> {
-        let digest = |name: &PathBuf| hex(&Sha256::digest(name.as_os_str().as_bytes()));
+        let digest = |name: &PathBuf| hex::encode(&Sha256::digest(name.as_os_str().as_bytes()));
         let names = usersfile.names()?.iter().map(digest).collect();
-        let file = StateFile::lock(folder, &state::file_name(PREFIX, user), deadline)?;
+        let file = StateFile::lock(folder, &file_name(PREFIX, user), deadline)?;
         Ok(Journal { file, names })
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.file.path()
     }
 
     /// What the journal says was last used of a token.
-    pub fn last_used_of(&self, entry: &Entry) -> Option<LastUsed<'_>> {
+    pub(crate) fn last_used_of(&self, entry: &Entry) -> Option<LastUsed<'_>> {
         let digests = Digests::of(entry)?;
         // Each record is of a later code than those before it, with whatever PIN.
         self.lines()
@@ -70,7 +69,7 @@ impl Journal {
     }
 
     /// Records, durably, what the `line` of a token says was last used.
-    pub fn record(&mut self, line: &[u8], deadline: &Deadline) -> Result<(), Error> {
+    pub(crate) fn record(&mut self, line: &[u8], deadline: &Deadline) -> Result<(), Error> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let parsed = Entry::parse(line).and_then(|entry| Some((entry, Digests::of(&entry)?)));
         let (entry, digests) = parsed.expect("the line of a token that gave a code");
@@ -91,7 +90,7 @@ impl Journal {
     }
 
     /// Forgets what it holds of a token, since the `line` in the usersfile holds it now.
-    pub fn clear(&mut self, line: &[u8], deadline: &Deadline) -> Result<(), Error> {
+    pub(crate) fn clear(&mut self, line: &[u8], deadline: &Deadline) -> Result<(), Error> {
         match Entry::parse(line).as_ref().and_then(Digests::of) {
             Some(digests) => self.file.replace(self.without(&digests), deadline),
             None => Ok(()),
@@ -148,8 +147,8 @@ impl Digests {
             line.update(b"\t");
         }
         Some(Digests {
-            token: hex(&token.finalize()),
-            line: hex(&line.finalize()),
+            token: hex::encode(&token.finalize()),
+            line: hex::encode(&line.finalize()),
         })
     }
 

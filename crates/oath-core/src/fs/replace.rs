@@ -1,0 +1,252 @@
+//! A new file in the place of an old one, like it in owner, mode and attributes.
+
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::fs::{File, Metadata, Permissions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+
+use zeroize::Zeroizing;
+
+use super::lock::try_lock;
+use super::open::{is_same, look_at};
+use super::{Deadline, Error, LockedFile, Problem, ResolvedPath, Stamp};
+use crate::sys::{self, xattr};
+
+/// A part of a file, and what to put in its place.
+pub struct Rewrite {
+    /// The part, in bytes from the beginning of the file.
+    pub span: Range<u64>,
+    /// What is to stand there.
+    pub text: Zeroizing<Vec<u8>>,
+}
+
+impl LockedFile {
+    /// Puts a new file in the place of the old, with one part changed. From then on the new file is
+    /// the one that is locked.
+    ///
+    /// # Errors
+    /// Nothing was replaced, with one exception: if the folder cannot be flushed to disk
+    /// afterwards, the change is visible but may not survive a power cut.
+    pub(crate) fn replace(&mut self, rewrite: &Rewrite, deadline: &Deadline) -> Result<(), Error> {
+        let folder_flags = libc::O_RDONLY | libc::O_DIRECTORY;
+        let folder = sys::open_at(&self.resolved.folder, OsStr::new("."), folder_flags, 0)
+            .map_err(self.io("open the folder of"))?;
+        let (name, file) = NewName::create(&self.resolved, deadline)?;
+        let writable = name.open_for_writing(&file)?;
+        let Range { start, end } = rewrite.span;
+        give_owner(&self.metadata, &file).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied if self.resolved.owner.is_none() => Error::Owner {
+                path: self.resolved.path.clone(),
+                cause: error,
+            },
+            _ => self.io("copy owner and rights of")(error),
+        })?;
+        make_like(&self.file, &self.metadata, &file)
+            .map_err(self.io("copy owner and rights of"))?;
+        self.copy(0..start, &writable)
+            .and_then(|()| (&writable).write_all(&rewrite.text))
+            .and_then(|()| self.copy(end..self.stamp.length(), &writable))
+            .and_then(|()| writable.sync_all())
+            .map_err(self.io("write the new file for"))?;
+        drop(writable);
+        self.check_unchanged()?;
+        name.change_places(self, &file)?;
+        match folder.sync_all() {
+            // Some file systems cannot flush a folder and say so.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+            result => result.map_err(self.io("flush the folder of"))?,
+        }
+        self.metadata = file.metadata().map_err(self.io("look at"))?;
+        self.stamp = Stamp::from(&self.metadata);
+        self.file = file;
+        Ok(())
+    }
+
+    /// Copies a part of the old file; the kernel does it, so that nobody's secrets pass through
+    /// this process.
+    fn copy(&self, part: Range<u64>, new: &File) -> io::Result<()> {
+        let mut old = &self.file;
+        old.seek(SeekFrom::Start(part.start))?;
+        let mut at = part.start;
+        while at < part.end {
+            match io::copy(&mut old.take(part.end - at), &mut &*new) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(copied) => at += copied,
+                // What was copied before the signal came is where the files' positions are.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    at = old.stream_position()?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name beside the file under which its replacement is made. What stands there is removed
+/// when this is dropped: the new file, or the old one once the two have changed places.
+struct NewName<'a> {
+    resolved: &'a ResolvedPath,
+    name: OsString,
+}
+
+impl<'a> NewName<'a> {
+    /// Creates `.NAME.new` beside `NAME`, readable by nobody else, and locks it.
+    ///
+    /// The name is always the same, so that a crash leaves at most one file behind, and the lock
+    /// tells such a leftover from a file that is being written.
+    fn create(
+        resolved: &'a ResolvedPath,
+        deadline: &Deadline,
+    ) -> Result<(NewName<'a>, File), Error> {
+        let name: OsString = [OsStr::new("."), &resolved.name, OsStr::new(".new")]
+            .into_iter()
+            .collect();
+        let path = resolved.path.with_file_name(&name);
+        let io = |action| Error::io(action, &path);
+        loop {
+            let flags = libc::O_RDONLY | libc::O_CREAT | libc::O_EXCL;
+            match sys::open_at(&resolved.folder, &name, flags, 0o600) {
+                Ok(mut file) => {
+                    let locked = try_lock(resolved, &name, &mut file);
+                    match locked.and_then(|locked| Ok(locked && is_same(resolved, &name, &file)?)) {
+                        Ok(true) => return Ok((NewName { resolved, name }, file)),
+                        // Between creation and lock somebody has taken it for a leftover.
+                        Ok(false) => {}
+                        Err(error) => {
+                            let _ = sys::unlink_at(&resolved.folder, &name);
+                            return Err(error);
+                        }
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    remove_leftover(resolved, &name)?;
+                }
+                Err(error) => return Err(io("create")(error)),
+            }
+            if !deadline.wait() {
+                return Err(Error::Locked(path));
+            }
+        }
+    }
+
+    /// Opens the new file a second time. Once that is closed again, nobody has the file open for
+    /// writing: the next login would take such a one for an editor.
+    fn open_for_writing(&self, file: &File) -> Result<File, Error> {
+        let path = self.resolved.path.with_file_name(&self.name);
+        let flags = libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+        let writable = sys::open_at(&self.resolved.folder, &self.name, flags, 0)
+            .map_err(Error::io("open", &path))?;
+        let ids = |file: &File| file.metadata().map(|found| (found.dev(), found.ino()));
+        match (ids(&writable), ids(file)) {
+            (Ok(one), Ok(other)) if one == other => Ok(writable),
+            (Err(error), _) | (_, Err(error)) => Err(Error::io("look at", &path)(error)),
+            _ => Err(Error::Changing(path)),
+        }
+    }
+
+    /// Lets the new file and the old one change places, in one step, and looks at what came out:
+    /// what somebody has put or begun to write there after the last look goes back to its place.
+    /// On a file system that cannot do this the new file is renamed over the old.
+    fn change_places(self, old: &LockedFile, new: &File) -> Result<(), Error> {
+        let ResolvedPath {
+            folder, name, path, ..
+        } = self.resolved;
+        if sys::exchange_at(folder, &self.name, name).is_err() {
+            return sys::rename_at(folder, &self.name, name).map_err(|error| match error.kind() {
+                io::ErrorKind::ResourceBusy => Error::refused(path, Problem::MountPoint),
+                _ => Error::io("replace", path)(error),
+            });
+        }
+        let replaced = old.check(&self.name, |now| now.is_same_text(&old.stamp));
+        // Not if somebody was quick enough to put yet another file there.
+        if replaced.is_err() && is_same(self.resolved, name, new).unwrap_or(true) {
+            sys::rename_at(folder, &self.name, name).map_err(Error::io("restore", path))?;
+        }
+        replaced
+    }
+}
+
+impl Drop for NewName<'_> {
+    fn drop(&mut self) {
+        // If even that fails, the next login recognises it as a leftover.
+        let _ = sys::unlink_at(&self.resolved.folder, &self.name);
+    }
+}
+
+/// Gives a new file the owner of the old one, while nobody else may read it.
+fn give_owner(old: &Metadata, new: &File) -> io::Result<()> {
+    let created = new.metadata()?;
+    if (created.uid(), created.gid()) == (old.uid(), old.gid()) {
+        return Ok(());
+    }
+    match fchown(new, Some(old.uid()), Some(old.gid())) {
+        // A user's own file may be of a group that the user is not in, as it is when root gave it
+        // away. Where that group may do nothing with it, its loss is none.
+        Err(error)
+            if error.kind() == io::ErrorKind::PermissionDenied
+                && created.uid() == old.uid()
+                && old.mode() & 0o070 == 0 =>
+        {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// Gives a new file the ACL, labels and mode of the old one, in an order in which it is never open
+/// to more people than that.
+fn make_like(old: &File, old_metadata: &Metadata, new: &File) -> io::Result<()> {
+    const ACL: &CStr = c"system.posix_acl_access";
+    let names = xattr::names(old)?;
+    let has_acl = |names: &[CString]| names.iter().any(|name| name.as_c_str() == ACL);
+    if !has_acl(&names) && has_acl(&xattr::names(new)?) {
+        // The folder's default ACL gave it one that the old file has not.
+        xattr::remove(new, ACL)?;
+    }
+    for name in names {
+        if let Some(value) = xattr::get(old, &name)? {
+            if xattr::get(new, &name)?.as_ref() != Some(&value) {
+                xattr::set(new, &name, &value)?;
+            }
+        }
+    }
+    new.set_permissions(Permissions::from_mode(old_metadata.mode() & 0o7777))
+}
+
+/// Removes what stands under the new file's name, unless somebody is just writing it.
+fn remove_leftover(resolved: &ResolvedPath, name: &OsStr) -> Result<(), Error> {
+    let path = resolved.path.with_file_name(name);
+    let Some(metadata) = look_at(resolved, name)? else {
+        return Ok(());
+    };
+    if metadata.is_dir() {
+        return Err(Error::refused(&path, Problem::InTheWay));
+    }
+    // Kept open, so that the lock lasts until the name is gone.
+    let mut leftover = None;
+    if metadata.is_file() && !resolved.is_intruder(&metadata) {
+        let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+        match sys::open_at(&resolved.folder, name, flags, 0) {
+            Ok(mut file) => {
+                if !try_lock(resolved, name, &mut file)? || !is_same(resolved, name, &file)? {
+                    return Ok(());
+                }
+                leftover = Some(file);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // No login here has made it: it could open it, too.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(Error::io("open", &path)(error)),
+        }
+    }
+    let removed = sys::unlink_at(&resolved.folder, name);
+    drop(leftover);
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io("remove the leftover", &path)(error))
+        }
+        _ => Ok(()),
+    }
+}

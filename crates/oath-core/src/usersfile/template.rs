@@ -1,0 +1,111 @@
+//! The value of `usersfile=`.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use super::{Error, Usersfile};
+use crate::fs::FilePath;
+use crate::sys::Account;
+
+/// The value of `usersfile=`: a path, in which `${USER}` stands for the name of the user's account and
+/// `${HOME}` for its home directory.
+pub struct Template<'a>(&'a OsStr);
+
+impl<'a> Template<'a> {
+    const USER: &'static [u8] = b"${USER}";
+    const HOME: &'static [u8] = b"${HOME}";
+
+    /// The value of the argument.
+    pub fn new(text: &'a OsStr) -> Template<'a> {
+        Template(text)
+    }
+
+    /// The value of the argument.
+    pub fn text(&self) -> &'a OsStr {
+        self.0
+    }
+
+    /// Whether the user's name is part of the path.
+    pub fn names_user(&self) -> bool {
+        contains(self.0.as_bytes(), Self::USER)
+    }
+
+    /// Whether the path begins in the user's home directory, so that the account has to be known.
+    pub fn names_home(&self) -> bool {
+        contains(self.0.as_bytes(), Self::HOME)
+    }
+
+    /// Whether each user has a file of their own.
+    pub fn is_per_user(&self) -> bool {
+        self.names_user() || self.names_home()
+    }
+
+    /// The usersfile of `user`, whose account has to be given where [`names_home`] says so.
+    ///
+    /// # Errors
+    /// There is no home directory, the name cannot stand in a path, or the path is not absolute.
+    ///
+    /// [`names_home`]: Template::names_home
+    pub fn expand(&self, user: &OsStr, account: Option<&Account>) -> Result<Usersfile, Error> {
+        let template = || self.0.to_string_lossy().into_owned();
+        let mut path = self.0.as_bytes().to_vec();
+        let mut home_of = None;
+        if self.names_home() {
+            let account = account.ok_or_else(|| Error::NoHome {
+                template: template(),
+            })?;
+            path = replaced(&path, Self::HOME, account.home.as_os_str().as_bytes());
+            home_of = Some(account.uid);
+        }
+        // Last, so that nothing in a name that somebody chose is replaced again.
+        if self.names_user() {
+            if matches!(user.as_bytes(), b"" | b"." | b"..") || contains(user.as_bytes(), b"/") {
+                return Err(Error::NoFileName {
+                    template: template(),
+                });
+            }
+            path = replaced(&path, Self::USER, user.as_bytes());
+        }
+        let path = PathBuf::from(OsStr::from_bytes(&path));
+        if !path.is_absolute() {
+            let shell = [&b"~"[..], b"$HOME"];
+            let problem = match shell
+                .iter()
+                .any(|start| path.as_os_str().as_bytes().starts_with(start))
+            {
+                true => "must be an absolute path; write ${HOME} for the home directory",
+                false => "must be an absolute path",
+            };
+            return Err(Error::BadTemplate {
+                template: template(),
+                problem,
+            });
+        }
+        Ok(Usersfile {
+            file: match home_of {
+                Some(uid) => FilePath::in_home_of(uid, path),
+                None => FilePath::new(path),
+            },
+        })
+    }
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    find(text, part).is_some()
+}
+
+fn replaced(mut text: &[u8], part: &[u8], by: &[u8]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(text.len() + by.len());
+    while let Some(hit) = find(text, part) {
+        result.extend_from_slice(&text[..hit]);
+        result.extend_from_slice(by);
+        text = &text[hit + part.len()..];
+    }
+    result.extend_from_slice(text);
+    result
+}
