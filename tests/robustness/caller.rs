@@ -1,7 +1,7 @@
 //! A setuid program's caller chooses its environment, its limits and its signals. None of that
 //! makes a used code good or keeps others from logging in.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::fs::{FlockOperation, flock};
 use test_support::bind::bind;
 use test_support::codes::Token;
 use test_support::machine::Machine;
@@ -17,7 +18,7 @@ use test_support::setuid;
 use test_support::setuid::{CALLER, called, called_by, caller_sends, setuid_program};
 use test_support::strace::Traced;
 use test_support::terminal::Terminal;
-use test_support::{NOON, Scene};
+use test_support::{NOON, Scene, released_together_while};
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
 const OTHER_SECRET: &str = "6162636465666768696a6b6c6d6e6f7071727374";
@@ -298,6 +299,53 @@ fn with_few_descriptors_the_zone_is_not_taken_for_universal_time() {
     }
     assert!(answered > 20, "{answered}");
     assert_eq!(scene.usersfile_now().unwrap(), line);
+}
+
+/// The scheduling classes of a process's threads, with their niceness, as proc(5) shows them.
+fn scheduling_of(process: u32) -> Vec<(u32, i32)> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    threads
+        .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("stat")).ok())
+        .map(|stat| {
+            // Field 3 is the first behind the name; nice is field 19, policy 41.
+            let (_, fields) = stat.rsplit_once(") ").unwrap();
+            let fields: Vec<&str> = fields.split(' ').collect();
+            (
+                fields[41 - 3].parse().unwrap(),
+                fields[19 - 3].parse().unwrap(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_caller_at_idle_priority_gets_the_processor_while_others_wait_for_the_lock() {
+    const IDLE: u32 = 5;
+    const FIFO: u32 = 1;
+    let is_first = |&(class, nice): &(u32, i32)| class == FIFO || nice == -20;
+    let scene = two_users();
+    let called = called_by(&scene, "su", &["nice", "-n", "19", "chrt", "--idle", "0"]);
+    assert_eq!(called.login("alice").types("000000").rc, "AUTH_ERR");
+    let process = called.process_id();
+    let before = scheduling_of(process);
+    assert!(before.iter().all(|&(class, _)| class == IDLE), "{before:?}");
+    let locked = File::open(scene.path()).unwrap();
+    flock(&locked, FlockOperation::LockExclusive).unwrap();
+    let login = called.login("alice").typing(code(0));
+    let outcomes = released_together_while([login], || {
+        let start = Instant::now();
+        while !scheduling_of(process).iter().any(is_first) {
+            assert!(
+                start.elapsed() < Duration::from_secs(8),
+                "it goes on waiting"
+            );
+            sleep(Duration::from_millis(1));
+        }
+        flock(&locked, FlockOperation::Unlock).unwrap();
+    });
+    assert_eq!(outcomes[0].rc, "SUCCESS", "{outcomes:#?}");
+    assert_eq!(scheduling_of(process)[0], before[0]);
 }
 
 #[test]

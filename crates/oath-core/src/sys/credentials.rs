@@ -12,6 +12,7 @@ use std::mem::MaybeUninit;
 
 use super::account::{Account, groups_of};
 use super::checked;
+use super::scheduling::Scheduling;
 
 /// The user whose rights this process acts with.
 pub fn effective_user() -> u32 {
@@ -176,8 +177,8 @@ fn set_capabilities(words: &Capabilities) -> io::Result<()> {
         .map(drop)
 }
 
-/// While it lives, nobody without root's rights can stop this thread: to be held with a lock that
-/// others wait for. Dropping it gives back what was.
+/// While it lives, nobody without root's rights can stop this thread or keep it from the processor:
+/// to be held with a lock that others wait for. Dropping it gives back what was.
 ///
 /// A setuid program keeps the real user of its caller, who may therefore send it SIGSTOP (kill(2)),
 /// and it has the caller's terminal, where ^Z stops it. So the real and the saved user are root for
@@ -186,6 +187,7 @@ pub(crate) struct StopGuard {
     /// The real, the saved and the file-system user as they were; `None` if they stay.
     users: Option<[libc::uid_t; 3]>,
     signals: libc::sigset_t,
+    _scheduling: Option<Scheduling>,
     // Credentials are a thread's own: that thread has to restore them.
     not_send: PhantomData<*const ()>,
 }
@@ -200,6 +202,7 @@ impl StopGuard {
         let mut guard = StopGuard {
             users: None,
             signals,
+            _scheduling: None,
             not_send: PhantomData,
         };
         let (real, effective, saved) = users()?;
@@ -211,6 +214,9 @@ impl StopGuard {
             guard.users = Some([real, saved, over_files]);
             set_real_and_saved_user(0, 0)?;
             set_fs_user(over_files);
+        }
+        if effective == 0 {
+            guard._scheduling = Scheduling::raise();
         }
         Ok(guard)
     }

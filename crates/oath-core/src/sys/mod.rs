@@ -11,6 +11,7 @@ mod credentials;
 mod crypt;
 mod file;
 mod memory;
+mod scheduling;
 pub(crate) mod xattr;
 
 use std::ffi::{CString, OsStr, OsString, c_int};
