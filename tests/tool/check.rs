@@ -1,7 +1,7 @@
 //! `oathctl check`: its words for each bad file, and what it says of the system around it.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -235,6 +235,24 @@ fn fix_mends_what_takes_no_guessing_and_then_the_user_can_log_in() {
     let output = system.check_file(["--fix"]);
     assert!(!output.stdout.contains("mended"), "{}", output.stdout);
     assert_eq!(system.tool.usersfile_now(), after);
+}
+
+#[test]
+fn fix_mends_the_mode_of_the_file_that_a_link_of_roots_leads_to() {
+    let system = System::new().usersfile(by_time("root"));
+    let file = system.tool.scene.path();
+    let link = file.with_file_name("link");
+    symlink(&file, &link).unwrap();
+    for mode in [0o644, 0o660, 0o666] {
+        fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        let output = system.run(&["check", "--fix", "--usersfile", link.to_str().unwrap()]);
+        assert!(
+            output.stdout.contains("link: mended: its mode is 600 now"),
+            "{mode:o}: {output:?}"
+        );
+        let metadata = fs::metadata(&file).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{mode:o}");
+    }
 }
 
 #[test]

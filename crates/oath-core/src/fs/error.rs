@@ -388,3 +388,86 @@ impl fmt::Display for Warning {
 fn chmod_600(path: impl fmt::Display) -> String {
     format!("run chmod 600 {path}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(path: &str) -> Vec<(Error, String)> {
+        let refused = |problem| Error::refused(path, problem);
+        let cause = || io::Error::from_raw_os_error(libc::EPERM);
+        let owner = OsString::from("alice");
+        vec![
+            (
+                Error::DanglingLink {
+                    link: path.into(),
+                    path: path.into(),
+                },
+                format!("{path} is a symbolic link to {path}, which does not exist"),
+            ),
+            (
+                Error::MissingFolder(path.into()),
+                format!("the folder {path} does not exist"),
+            ),
+            (
+                Error::Locked(path.into()),
+                format!(
+                    "{path} stayed locked for 10 seconds; find the program that holds it with: \
+                     fuser -v {path}"
+                ),
+            ),
+            (
+                Error::Owner {
+                    path: path.into(),
+                    cause: cause(),
+                },
+                format!(
+                    "cannot copy owner and rights of {path}: Operation not permitted (os error 1); \
+                     for want of CAP_CHOWN? Add it to CapabilityBoundingSet= of the service's \
+                     unit, or let the file belong to who runs the service"
+                ),
+            ),
+            (
+                Error::io("open", path)(cause()),
+                format!("cannot open {path}: Operation not permitted (os error 1)"),
+            ),
+            (
+                refused(Problem::WritableByOthers),
+                format!("{path} is writable by others; run chmod 600 {path}"),
+            ),
+            (
+                refused(Problem::NotOwners { uid: 7, owner }),
+                format!(
+                    "{path} belongs to uid 7, in a folder that belongs to alice; keep it in a \
+                     folder of root's, or run chown alice {path} if alice may change it"
+                ),
+            ),
+            (
+                refused(Problem::NotRootsAlone),
+                format!("{path} must be root's alone; run chown root: {path} && chmod 700 {path}"),
+            ),
+            (
+                refused(Problem::NotFolder),
+                format!("{path} is not a folder"),
+            ),
+        ]
+    }
+
+    #[test]
+    fn an_error_says_which_path_what_is_wrong_and_what_to_do() {
+        for (error, text) in errors("/etc/users.oath") {
+            assert_eq!(error.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn an_error_said_of_another_path_names_the_first_one_nowhere() {
+        let others = errors("/var/lib/oath/${USER}");
+        for ((error, _), (_, text)) in errors("/var/lib/oath/Tr0ub4dor").into_iter().zip(others) {
+            assert_eq!(
+                error.of_path("/var/lib/oath/${USER}".into()).to_string(),
+                text
+            );
+        }
+    }
+}
