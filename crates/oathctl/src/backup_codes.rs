@@ -26,7 +26,7 @@ use crate::tokens::{self, DisplayName, user_name};
 #[command(after_help = "Examples:
   oathctl backup-codes alice
   oathctl backup-codes alice --revoke")]
-pub struct BackupCodes {
+pub(crate) struct BackupCodes {
     /// The user
     #[arg(value_parser = user_name())]
     user: OsString,
@@ -63,7 +63,7 @@ struct Codes<'a> {
 }
 
 impl BackupCodes {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         if self.revoke {
             self.revoke(config)
         } else {

@@ -16,30 +16,30 @@ use crate::error::Error;
 use crate::output::printable;
 
 /// A line of the PAM configuration that names the module.
-pub struct ModuleLine {
+pub(crate) struct ModuleLine {
     /// The service: the name of the file, or the first field of a line in `pam.conf`.
-    pub service: String,
+    pub(crate) service: String,
     /// The services whose stack has the line, sorted: that one, or those that include its file.
-    pub services: Vec<String>,
+    pub(crate) services: Vec<String>,
     /// Its file and line.
-    pub place: Place,
+    pub(crate) place: Place,
     /// The control as it is written: `required`, `[success=1 default=ignore]`.
-    pub control: String,
+    pub(crate) control: String,
     /// What the stack does if the user has no token.
     without_token: Action,
     /// Whether an argument names the usersfile.
-    pub names_usersfile: bool,
+    pub(crate) names_usersfile: bool,
     /// The module's arguments as they are written.
-    pub arguments: String,
+    pub(crate) arguments: String,
     /// The module's arguments, parsed.
-    pub options: Options,
+    pub(crate) options: Options,
     /// What the module would warn about in them.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl ModuleLine {
     /// Whether the stack continues as if the module were not there when the user has no token.
-    pub fn lets_unknown_users_pass(&self) -> bool {
+    pub(crate) fn lets_unknown_users_pass(&self) -> bool {
         // `sufficient` continues after any refusal.
         let is_sufficient = self.control.eq_ignore_ascii_case("sufficient");
         !matches!(self.without_token, Action::Bad | Action::Die)
@@ -51,18 +51,18 @@ impl ModuleLine {
 const MODULE: &[u8] = b"pam_oath.so";
 
 /// Whether a line names the module.
-pub fn is_pam_oath(module: &Module) -> bool {
+pub(crate) fn is_pam_oath(module: &Module) -> bool {
     module.name() == MODULE
 }
 
 /// The module's arguments, parsed, and what it would warn about in them.
-pub fn options(module: &Module) -> (Options, Vec<String>) {
+pub(crate) fn options(module: &Module) -> (Options, Vec<String>) {
     let arguments = module.arguments.iter();
     Options::parse(arguments.map(|argument| OsStr::from_bytes(argument)))
 }
 
 /// What the module returns for a user without a token.
-pub fn without_token(options: &Options) -> ReturnCode {
+pub(crate) fn without_token(options: &Options) -> ReturnCode {
     match options.null_ok {
         true => ReturnCode::IGNORE,
         false => ReturnCode::USER_UNKNOWN,
@@ -70,17 +70,17 @@ pub fn without_token(options: &Options) -> ReturnCode {
 }
 
 /// A service and its auth stack.
-pub struct ServiceStack {
-    pub name: String,
-    pub stack: Stack,
+pub(crate) struct ServiceStack {
+    pub(crate) name: String,
+    pub(crate) stack: Stack,
     /// Whether it only exists to be included, and no program uses it as its service.
-    pub is_part: bool,
+    pub(crate) is_part: bool,
 }
 
 /// The PAM configuration: in `folder` if it is given, else where libpam looks, which is the first
 /// of these that exists: `/etc/pam.d` (with `/usr/lib/pam.d` for what it lacks) and
 /// `/etc/pam.conf`.
-pub fn root(folder: Option<&Path>) -> Root {
+pub(crate) fn root(folder: Option<&Path>) -> Root {
     if let Some(folder) = folder {
         return Root::Folders(vec![folder.to_owned()]);
     }
@@ -92,7 +92,7 @@ pub fn root(folder: Option<&Path>) -> Root {
 }
 
 /// Every service with its stack, sorted by name.
-pub fn services(folder: Option<&Path>) -> Result<Vec<ServiceStack>, Error> {
+pub(crate) fn services(folder: Option<&Path>) -> Result<Vec<ServiceStack>, Error> {
     let failure = RefCell::new(None);
     let read = |file: &Path| match read(file) {
         Ok(text) => text,
@@ -210,12 +210,12 @@ fn is_backup(name: &str, names: &[String]) -> bool {
 }
 
 /// Every line that names the module, sorted by its place.
-pub fn module_lines(folder: Option<&Path>) -> Result<Vec<ModuleLine>, Error> {
+pub(crate) fn module_lines(folder: Option<&Path>) -> Result<Vec<ModuleLine>, Error> {
     Ok(module_lines_of(&services(folder)?))
 }
 
 /// Every line of these services that names the module, sorted by its place.
-pub fn module_lines_of(services: &[ServiceStack]) -> Vec<ModuleLine> {
+pub(crate) fn module_lines_of(services: &[ServiceStack]) -> Vec<ModuleLine> {
     let mut module_lines: BTreeMap<Place, ModuleLine> = BTreeMap::new();
     for service in services {
         for entry in &service.stack.entries {

@@ -8,7 +8,7 @@ use crate::secret::fill_random;
 use crate::terminal::Terminal;
 
 /// Asks for a new PIN, twice.
-pub fn ask(terminal: &Terminal) -> Result<Zeroizing<String>, Error> {
+pub(crate) fn ask(terminal: &Terminal) -> Result<Zeroizing<String>, Error> {
     let pin = terminal.ask_secret("New PIN: ")?;
     if *terminal.ask_secret("The same again: ")? != *pin {
         return Err(Error::failed("the PINs differ; nothing was changed"));
@@ -17,7 +17,7 @@ pub fn ask(terminal: &Terminal) -> Result<Zeroizing<String>, Error> {
 }
 
 /// What stands in field 3 for this PIN: a crypt(5) hash, by the best method that the system has.
-pub fn stored(pin: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+pub(crate) fn stored(pin: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     if pin.is_empty() {
         return Err(Error::failed("the PIN is empty; nothing was changed"));
     }

@@ -14,13 +14,13 @@ use crate::tokens::{self, TokenSelection};
 #[command(after_help = "Examples:
   oathctl remove alice
   oathctl remove alice --all")]
-pub struct Remove {
+pub(crate) struct Remove {
     #[command(flatten)]
     selection: TokenSelection,
 }
 
 impl Remove {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let usersfile = config.usersfile(Some(&self.selection.user))?;
         let lines = config.edit(&usersfile, |document| {
             let lines = self.selection.lines(document, usersfile.path(), |_| true)?;

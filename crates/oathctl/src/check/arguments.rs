@@ -21,7 +21,7 @@ const FEWEST_GUESSES: f64 = 10_000.0;
 
 /// A line of the PAM configuration that names the module.
 #[derive(Serialize)]
-pub struct ServiceArguments {
+pub(super) struct ServiceArguments {
     services: Vec<String>,
     file: PathBuf,
     line: usize,
@@ -34,7 +34,7 @@ pub struct ServiceArguments {
 }
 
 impl ServiceArguments {
-    pub fn of(line: &ModuleLine) -> ServiceArguments {
+    pub(super) fn of(line: &ModuleLine) -> ServiceArguments {
         ServiceArguments {
             services: line.services.clone(),
             file: line.place.file.clone(),
@@ -63,7 +63,7 @@ impl fmt::Display for ServiceArguments {
 }
 
 /// Checks one line of a service on its own.
-pub fn check_line(line: &ModuleLine, usersfile_exists: Option<bool>) -> Vec<Finding> {
+pub(super) fn check_line(line: &ModuleLine, usersfile_exists: Option<bool>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |severity, problem: String, advice: &str| {
         findings.push(Finding::of_line(severity, &line.place, problem, advice));
@@ -119,7 +119,7 @@ pub fn check_line(line: &ModuleLine, usersfile_exists: Option<bool>) -> Vec<Find
 }
 
 /// Checks the lines that name one usersfile against each other.
-pub fn check_together(lines: &[&ModuleLine]) -> Vec<Finding> {
+pub(super) fn check_together(lines: &[&ModuleLine]) -> Vec<Finding> {
     let Some((first, rest)) = lines.split_first() else {
         return Vec::new();
     };
@@ -186,7 +186,7 @@ pub fn check_together(lines: &[&ModuleLine]) -> Vec<Finding> {
 }
 
 /// Checks one line of a service against the tokens of its usersfile.
-pub fn check_tokens(line: &ModuleLine, tokens: &[UsableToken]) -> Vec<Finding> {
+pub(super) fn check_tokens(line: &ModuleLine, tokens: &[UsableToken]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |severity, problem: String, advice: String| {
         findings.push(Finding::of_line(severity, &line.place, problem, advice));

@@ -46,7 +46,7 @@ use token::{ImportItem, ImportedToken};
                   2  the command line is wrong\n\n\
                   Example:\n  oathctl import --dry-run --user alice /home/alice/.google_authenticator"
 )]
-pub struct Import {
+pub(crate) struct Import {
     /// The file to read, - for standard input
     file: PathBuf,
 
@@ -111,7 +111,7 @@ struct Candidate {
 }
 
 impl Import {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let (text, owner) = self.read()?;
         let found = tokens_in(&text)
             .map_err(|problem| Error::failed(format!("{} {problem}", self.name())))?;

@@ -31,36 +31,36 @@ const LAST_EVENT: u64 = 1 << 40;
 const BEFORE_SECRET: &str = "USER and PIN come before the secret; PIN is - where there is none";
 
 /// What the lines are checked against.
-pub struct Context<'a> {
+pub(crate) struct Context<'a> {
     /// Where the text comes from, for the findings.
-    pub path: &'a Path,
+    pub(crate) path: &'a Path,
     /// Looks up the account of a name; `None` if that fails.
-    pub account: &'a dyn Fn(&OsStr) -> Option<Account>,
+    pub(crate) account: &'a dyn Fn(&OsStr) -> Option<Account>,
     /// Now, in seconds since 1970.
-    pub unix_time: u64,
+    pub(crate) unix_time: u64,
     /// The widest window of the services that use the file.
-    pub window: u32,
+    pub(crate) window: u32,
 }
 
 /// The result of looking up an account.
 #[derive(Clone)]
-pub enum Account {
+pub(crate) enum Account {
     None,
     /// It exists, and this is its own name.
     Named(OsString),
 }
 
 /// A token that a login can use.
-pub struct UsableToken {
-    pub line: usize,
-    pub user: Vec<u8>,
-    pub token_type: Type,
+pub(crate) struct UsableToken {
+    pub(crate) line: usize,
+    pub(crate) user: Vec<u8>,
+    pub(crate) token_type: Type,
     /// Whether the response must begin with a PIN that this line holds.
-    pub has_pin: bool,
+    pub(crate) has_pin: bool,
 }
 
 /// Checks every line. The tokens returned are those without an error.
-pub fn check(document: &Document, context: &Context) -> (Vec<Finding>, Vec<UsableToken>) {
+pub(crate) fn check(document: &Document, context: &Context) -> (Vec<Finding>, Vec<UsableToken>) {
     let text = document.text();
     let mut linter = Linter {
         context,

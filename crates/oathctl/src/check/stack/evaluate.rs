@@ -16,20 +16,24 @@ const MOST_COMBINATIONS: usize = 512;
 /// The most states of a run that are followed. A stack that needs more is not evaluated.
 const MOST_STATES: usize = 50_000;
 
-/// Who gets in, by what is right.
+/// Whether a stack lets somebody in, for each combination of what is right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WhoGetsIn {
+    /// With the right password and the right code.
     pub everything_right: bool,
+    /// With the right password and a wrong code.
     pub wrong_code: bool,
+    /// With a wrong password and the right code.
     pub wrong_password: bool,
+    /// With a wrong password and a wrong code.
     pub nothing_right: bool,
-    /// With the right password.
+    /// A user without a token, with the right password.
     pub without_token: bool,
 }
 
 /// What is wrong with a stack. Numbers are those of its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub(crate) enum Problem {
     /// Even with everything right. `by` is what refuses.
     NobodyGetsIn { by: Option<usize> },
     /// `by` ends the stack, or jumps, before the code.
@@ -56,8 +60,9 @@ pub enum Problem {
 /// The result for a stack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evaluation {
+    /// Who gets in.
     pub who: WhoGetsIn,
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 /// What a user who logs in has.

@@ -18,20 +18,24 @@ use std::path::PathBuf;
 pub struct ReturnCode(u8);
 
 impl ReturnCode {
+    /// The module accepts.
     pub const SUCCESS: ReturnCode = ReturnCode(0);
-    pub const SERVICE_ERR: ReturnCode = ReturnCode(3);
-    pub const SYSTEM_ERR: ReturnCode = ReturnCode(4);
-    pub const BUF_ERR: ReturnCode = ReturnCode(5);
+    pub(crate) const SERVICE_ERR: ReturnCode = ReturnCode(3);
+    pub(crate) const SYSTEM_ERR: ReturnCode = ReturnCode(4);
+    pub(crate) const BUF_ERR: ReturnCode = ReturnCode(5);
+    /// What libpam itself returns for a line or a stack that it cannot use.
     pub const PERM_DENIED: ReturnCode = ReturnCode(6);
-    pub const AUTH_ERR: ReturnCode = ReturnCode(7);
-    pub const CRED_INSUFFICIENT: ReturnCode = ReturnCode(8);
-    pub const AUTHINFO_UNAVAIL: ReturnCode = ReturnCode(9);
+    pub(crate) const AUTH_ERR: ReturnCode = ReturnCode(7);
+    pub(crate) const CRED_INSUFFICIENT: ReturnCode = ReturnCode(8);
+    pub(crate) const AUTHINFO_UNAVAIL: ReturnCode = ReturnCode(9);
+    /// The module does not know the user.
     pub const USER_UNKNOWN: ReturnCode = ReturnCode(10);
-    pub const MAXTRIES: ReturnCode = ReturnCode(11);
-    pub const CONV_ERR: ReturnCode = ReturnCode(19);
-    pub const AUTHTOK_ERR: ReturnCode = ReturnCode(20);
-    pub const IGNORE: ReturnCode = ReturnCode(25);
-    pub const ABORT: ReturnCode = ReturnCode(26);
+    pub(crate) const MAXTRIES: ReturnCode = ReturnCode(11);
+    pub(crate) const CONV_ERR: ReturnCode = ReturnCode(19);
+    pub(crate) const AUTHTOK_ERR: ReturnCode = ReturnCode(20);
+    pub(crate) const IGNORE: ReturnCode = ReturnCode(25);
+    pub(crate) const ABORT: ReturnCode = ReturnCode(26);
+    /// There is no such module, or it has no function for `auth`.
     pub const MODULE_UNKNOWN: ReturnCode = ReturnCode(28);
 
     /// In the order of their numbers.
@@ -90,7 +94,7 @@ impl fmt::Display for ReturnCode {
 
 /// What a control makes of a return code (pam.conf(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     Ignore,
     Ok,
     Done,
@@ -103,20 +107,20 @@ pub enum Action {
 
 /// The control of a line: an action for each return code.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Control([Action; ReturnCode::NAMES.len()]);
+pub(crate) struct Control([Action; ReturnCode::NAMES.len()]);
 
 impl Control {
-    pub fn action(&self, code: ReturnCode) -> Action {
+    pub(crate) fn action(&self, code: ReturnCode) -> Action {
         self.0[usize::from(code.0)]
     }
 }
 
 /// The place of a line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
-    pub file: PathBuf,
+pub(crate) struct Place {
+    pub(crate) file: PathBuf,
     /// Counted from 1; of a line that is continued, its first.
-    pub line: usize,
+    pub(crate) line: usize,
 }
 
 impl fmt::Display for Place {
@@ -130,6 +134,7 @@ impl fmt::Display for Place {
 pub struct Module {
     /// The path as it is written.
     pub path: Vec<u8>,
+    /// The arguments as libpam passes them.
     pub arguments: Vec<Vec<u8>>,
 }
 
@@ -143,7 +148,7 @@ impl Module {
 
 /// What an entry of a stack calls.
 #[derive(Clone, Debug)]
-pub enum Call {
+pub(crate) enum Call {
     Module(Module),
     /// A line that libpam can't use: it returns `perm_denied`.
     Failure,
@@ -155,19 +160,20 @@ pub enum Call {
 /// One entry of a stack, included files in place.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    pub call: Call,
+    pub(crate) call: Call,
     /// How many substacks it is in.
-    pub level: usize,
-    pub control: Control,
+    pub(crate) level: usize,
+    pub(crate) control: Control,
     /// The control as it is written, with its brackets.
-    pub control_text: String,
-    pub place: Place,
+    pub(crate) control_text: String,
+    pub(crate) place: Place,
     /// Whether the type has a `-`: the module may be missing.
-    pub may_be_missing: bool,
-    pub fault: Option<Fault>,
+    pub(crate) may_be_missing: bool,
+    pub(crate) fault: Option<Fault>,
 }
 
 impl Entry {
+    /// The module, if the entry calls one.
     pub fn module(&self) -> Option<&Module> {
         match &self.call {
             Call::Module(module) => Some(module),
@@ -178,7 +184,7 @@ impl Entry {
 
 /// What libpam cannot parse.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// `auht required …` is taken for auth, and fails.
     UnknownType(String),
     /// `requierd`, `[success=okay]`: every return code is bad, that of a success too.
@@ -200,9 +206,17 @@ pub enum Fault {
 /// The auth stack of a service.
 #[derive(Clone, Debug, Default)]
 pub struct Stack {
+    /// The entries, included files in place.
     pub entries: Vec<Entry>,
     /// The lines that include another file with `include`.
-    pub includes: Vec<Place>,
+    pub(crate) includes: Vec<Place>,
     /// Why `pam_start` fails: nobody gets in, by whatever module.
-    pub broken: Option<(Fault, Place)>,
+    pub(crate) broken: Option<(Fault, Place)>,
+}
+
+impl Stack {
+    /// Whether `pam_start` succeeds.
+    pub fn can_start(&self) -> bool {
+        self.broken.is_none()
+    }
 }

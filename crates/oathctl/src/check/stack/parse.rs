@@ -29,6 +29,7 @@ pub enum Root {
 
 /// The configuration, and how to read a file of it.
 pub struct Configuration<'a> {
+    /// Where services are configured.
     pub root: Root,
     /// Reads a file; `None` if it does not exist or cannot be read.
     pub read: &'a dyn Fn(&Path) -> Option<Vec<u8>>,
@@ -99,7 +100,7 @@ impl Configuration<'_> {
     }
 
     /// Where the file of a service is.
-    pub fn file_of(&self, service: &str) -> Option<PathBuf> {
+    pub(crate) fn file_of(&self, service: &str) -> Option<PathBuf> {
         match &self.root {
             Root::Folders(folders) => self.find(folders, service).map(|(file, _)| file),
             Root::File(file) => Some(file.clone()),
@@ -107,7 +108,7 @@ impl Configuration<'_> {
     }
 
     /// The services that `pam.conf` has lines of.
-    pub fn services_in_file(&self) -> Vec<String> {
+    pub(crate) fn services_in_file(&self) -> Vec<String> {
         let Root::File(file) = &self.root else {
             return Vec::new();
         };
@@ -126,7 +127,7 @@ impl Configuration<'_> {
 
 /// Whether a file has lines for more than `auth`: what a program can use as its service, and not
 /// only a part that services include.
-pub fn is_whole_service(text: &[u8]) -> bool {
+pub(crate) fn is_whole_service(text: &[u8]) -> bool {
     let (lines, _) = logical_lines(text);
     lines.iter().any(|(_, line)| {
         Words(line).next().is_some_and(|word| {
@@ -139,7 +140,7 @@ pub fn is_whole_service(text: &[u8]) -> bool {
 }
 
 /// The service whose lines stand in for those that a service lacks.
-pub const OTHER: &str = "other";
+pub(crate) const OTHER: &str = "other";
 
 struct Parser<'a> {
     configuration: &'a Configuration<'a>,
@@ -347,7 +348,7 @@ impl Fault {
 impl Control {
     /// A control without its brackets; `None` if libpam can't read it and takes every return code
     /// for bad.
-    pub fn parse(text: &str) -> Option<Control> {
+    pub(crate) fn parse(text: &str) -> Option<Control> {
         let keyword = match text.to_ascii_lowercase().as_str() {
             "required" => "success=ok new_authtok_reqd=ok ignore=ignore default=bad",
             "requisite" => "success=ok new_authtok_reqd=ok ignore=ignore default=die",
