@@ -1,11 +1,12 @@
 //! The auth stack of a PAM service: read as libpam reads it ([`parse`]), run as libpam runs it
-//! ([`walk`], libpam's `_pam_dispatch_aux`), and evaluated for who gets in ([`evaluate`], with the
-//! other modules that [`modules`] lists).
+//! ([`walk`], libpam's `_pam_dispatch_aux`), and evaluated for who gets in ([`evaluate`], which
+//! follows every login by [`explore`], with the other modules that [`modules`] lists).
 //!
 //! Pure: files are read through a function that is an argument. `tests/tool/stack.rs` compares the
 //! results with those of the real libpam.
 
 pub mod evaluate;
+mod explore;
 pub mod modules;
 pub mod parse;
 pub mod walk;
