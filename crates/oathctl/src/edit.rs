@@ -79,11 +79,8 @@ impl EditSession {
     fn lock(usersfile: &Usersfile) -> Result<EditSession, Error> {
         let path = usersfile.resolved_path()?;
         let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
-        let digest: String = digest[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let folder = runtime_folder().join(format!("oathctl-edit-{digest}"));
+        let id = u64::from_be_bytes(std::array::from_fn(|at| digest[at]));
+        let folder = runtime_folder().join(format!("oathctl-edit-{id:016x}"));
         let name = path.file_name().unwrap_or(path.as_os_str());
         let copy = folder.join(name);
         let doing = |action: &str| format!("{action} {}", folder.display());
