@@ -1,18 +1,23 @@
-//! The auth stack of a PAM service: read as libpam reads it ([`parse`]), run as libpam runs it
+//! The auth stack of a PAM service: read as libpam reads it ([`parse`], with [`words`] and
+//! [`control`]), run as libpam runs it
 //! ([`walk`], libpam's `_pam_dispatch_aux`), and evaluated for who gets in ([`evaluate`], which
 //! follows every login by [`explore`], with the other modules that [`modules`] lists).
 //!
 //! Pure: files are read through a function that is an argument. `tests/tool/stack.rs` compares the
 //! results with those of the real libpam.
 
+mod control;
 pub mod evaluate;
 mod explore;
 pub mod modules;
 pub mod parse;
 pub mod walk;
+mod words;
 
 use std::fmt;
 use std::path::PathBuf;
+
+pub(crate) use control::{Action, Control};
 
 /// What a module returns. The names are those of pam.conf(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,38 +86,19 @@ impl ReturnCode {
         Some(ReturnCode(number as u8))
     }
 
+    fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
-        Self::NAMES[usize::from(self.0)]
+        Self::NAMES[self.index()]
     }
 }
 
 impl fmt::Display for ReturnCode {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// What a control makes of a return code (pam.conf(5)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    Ignore,
-    Ok,
-    Done,
-    Bad,
-    Die,
-    Reset,
-    /// Jump over so many modules.
-    Jump(u32),
-}
-
-/// The control of a line: an action for each return code.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Control([Action; ReturnCode::NAMES.len()]);
-
-impl Control {
-    pub(crate) fn action(&self, code: ReturnCode) -> Action {
-        self.0[usize::from(code.0)]
     }
 }
 
