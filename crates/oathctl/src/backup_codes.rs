@@ -142,7 +142,7 @@ impl BackupCodes {
                 path.display()
             )));
         }
-        // They replace the phone, not the PIN.
+        // Backup codes replace the phone, not the PIN.
         let main = of_user.find(|token| !token.disabled).ok_or_else(|| {
             Error::failed(format!(
                 "{user} has no token in {} that backup codes could stand in for",

@@ -1,8 +1,7 @@
-//! `otpauth://` URIs, by which authenticator apps take in a token.
+//! `otpauth://` URIs, from which authenticator apps read a token.
 //!
-//! `otpauth://totp/ISSUER:USER?secret=BASE32&issuer=ISSUER`, and where they are not what every
-//! app assumes, `algorithm`, `digits` and `period`; `counter` for HOTP. What can be left out is,
-//! so that the QR code stays small.
+//! `otpauth://totp/ISSUER:USER?secret=BASE32&issuer=ISSUER`, with `algorithm`, `digits` and `period`
+//! only where they are not the default, so that the QR code stays small; `counter` for HOTP.
 
 use oath_core::otp::{Algorithm, MIN_DIGITS};
 use oath_core::usersfile::format::{MovingFactor, Token};
@@ -54,7 +53,7 @@ pub(crate) fn hash_name(algorithm: Algorithm) -> &'static str {
     }
 }
 
-/// A secret as apps show it and take it in: base32 without padding.
+/// A secret in the form that apps use: base32 without padding.
 pub(crate) fn base32(secret: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(base32::encode(
         base32::Alphabet::Rfc4648 { padding: false },
@@ -62,7 +61,7 @@ pub(crate) fn base32(secret: &[u8]) -> Zeroizing<String> {
     ))
 }
 
-/// What some apps make of such a token, where that is not what it says.
+/// Parameters of a token that some apps ignore, one sentence each.
 pub(crate) fn compatibility_warnings(token: &Token) -> Vec<String> {
     let token_type = token.token_type;
     let mut warnings = Vec::new();

@@ -17,7 +17,7 @@ const MARGIN: usize = 4;
 /// The side of a module in a PNG or SVG file, in pixels.
 const SCALE: usize = 8;
 
-/// Black on white out of the 256 colours: the first 16 are whatever the terminal's theme says.
+/// Black on white of the 256-colour palette, since the first 16 colours depend on the terminal's theme.
 const BLACK_ON_WHITE: Style = Style::new()
     .fg_color(Some(Color::Ansi256(Ansi256Color(16))))
     .bg_color(Some(Color::Ansi256(Ansi256Color(231))));

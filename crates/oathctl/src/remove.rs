@@ -24,7 +24,7 @@ impl Remove {
         let usersfile = config.usersfile(Some(&self.selection.user))?;
         let lines = config.edit(&usersfile, |document| {
             let lines = self.selection.lines(document, usersfile.path(), |_| true)?;
-            // From the end, so that the numbers of those before stay right.
+            // From the last to the first: removing a line changes the numbers of those after it.
             for &line in lines.iter().rev() {
                 tokens::remove(document, line);
             }

@@ -130,7 +130,7 @@ impl Row {
     }
 }
 
-/// The users who have a file in the folder, in the order of their names.
+/// The users who have a file in the folder, sorted.
 fn users_in(folder: &std::path::Path) -> Result<Vec<OsString>, Error> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

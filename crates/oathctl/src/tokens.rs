@@ -113,7 +113,7 @@ pub(crate) fn remove(document: &mut Document, line: usize) {
     }
 }
 
-/// USER on the command line: a name that can stand in a usersfile.
+/// USER on the command line: a name that can be a USER field.
 pub(crate) fn user_name() -> impl TypedValueParser<Value = OsString> {
     OsStringValueParser::new().try_map(|name| match is_user_name(&name) {
         true => Ok(name),

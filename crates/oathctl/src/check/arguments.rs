@@ -15,8 +15,7 @@ use super::finding::{Finding, Severity};
 use super::lines::UsableToken;
 use crate::pam_config::ModuleLine;
 
-/// A window that leaves fewer guesses than this for an even chance is too large: one guess a
-/// second is through them within three hours.
+/// The least number of guesses for an even chance; at one guess a second they take three hours.
 const FEWEST_GUESSES: f64 = 10_000.0;
 
 /// A line of the PAM configuration that names the module.
@@ -272,7 +271,7 @@ struct Guessing {
     digits: usize,
     /// How many codes are good at any moment.
     good: u64,
-    /// After how many guesses one of them was right as likely as not.
+    /// After how many guesses the chance that one was right is one half.
     guesses: f64,
 }
 

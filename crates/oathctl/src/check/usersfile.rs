@@ -18,7 +18,7 @@ use crate::terminal;
 
 /// A usersfile, and the lines of the PAM configuration that name it.
 pub(super) struct UsersfileCheck<'a> {
-    /// The file, or why there is none to look at.
+    /// The file, or why there is none to check.
     usersfile: Result<Usersfile, Box<Finding>>,
     pub(super) module_lines: Vec<&'a ModuleLine>,
 }
@@ -197,7 +197,8 @@ impl<'a> UsersfileCheck<'a> {
     }
 }
 
-/// The finding for an error or a warning of the module about a path.
+/// The finding for an error or a warning of the module about a path, whose text is a path, a problem
+/// and after a semicolon what to do.
 fn of_message(severity: Severity, path: &Path, message: &str) -> Finding {
     let path_text = path.display().to_string();
     let rest = message

@@ -1,7 +1,7 @@
 //! Checks the usersfile line by line.
 //!
 //! Pure: the text, the accounts and the time are arguments. What a line means is parsed by
-//! [`Entry`]; this guesses what a line that means something else was intended to be.
+//! [`Entry`]; this finds lines that mean something else than was intended.
 
 mod last_used;
 mod secret;
@@ -27,7 +27,7 @@ const BEFORE_SECRET: &str = "USER and PIN come before the secret; PIN is - where
 
 /// What the lines are checked against.
 pub(crate) struct Context<'a> {
-    /// Where the text comes from, for the findings.
+    /// The file's path, for the findings.
     pub(crate) path: &'a Path,
     /// Looks up the account of a name; `None` if that fails.
     pub(crate) account: &'a dyn Fn(&OsStr) -> Option<Account>,
@@ -137,7 +137,7 @@ impl<'a> Line<'a> {
         Finding::new(severity, context.path, problem, advice).at_line(self.number)
     }
 
-    /// Where a field stands in the line.
+    /// The bytes of a field in the line.
     fn span(&self, field: &[u8]) -> Range<usize> {
         let start = field.as_ptr() as usize - self.text.as_ptr() as usize;
         start..start + field.len()

@@ -156,8 +156,7 @@ pub(super) fn is_number(text: &[u8]) -> bool {
     text.iter().all(u8::is_ascii_digit)
 }
 
-/// Whether a text is base32 and nothing else: it has letters that hexadecimal has not, and a
-/// length that bytes can have.
+/// Whether a text is base32 and cannot be hexadecimal; its length must be that of whole bytes.
 pub(super) fn is_base32(text: &[u8]) -> bool {
     const SHORTEST: usize = 8;
     let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();

@@ -2,7 +2,7 @@
 
 use super::ReturnCode;
 
-/// What a control makes of a return code (pam.conf(5)).
+/// What a control does with a return code (pam.conf(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Ignore,
@@ -11,7 +11,7 @@ pub(crate) enum Action {
     Bad,
     Die,
     Reset,
-    /// Jump over so many modules.
+    /// Jumps over this many modules.
     Jump(u32),
 }
 
@@ -29,8 +29,8 @@ impl Control {
 }
 
 impl Control {
-    /// A control without its brackets; `None` if libpam can't read it and takes every return code
-    /// for bad.
+    /// Parses a control, given without its brackets; `None` if libpam can't parse it and takes every
+    /// return code for bad.
     pub(crate) fn parse(text: &str) -> Option<Control> {
         let keyword = match text.to_ascii_lowercase().as_str() {
             "required" => "success=ok new_authtok_reqd=ok ignore=ignore default=bad",
@@ -72,13 +72,13 @@ const VALUES: [&str; ReturnCode::NAMES.len() + 1] = {
     values
 };
 
-/// Which of the words a text begins with, and what follows.
+/// Which of the words a text begins with, and the rest.
 fn prefix<'a>(text: &'a str, words: &[&str]) -> Option<(usize, &'a str)> {
     let mut rests = words.iter().map(|word| text.strip_prefix(word)).enumerate();
     rests.find_map(|(which, rest)| Some((which, rest?)))
 }
 
-/// The action that a text begins with, and what follows. No space is needed behind it.
+/// The action that a text begins with, and the rest. No space is needed after it.
 fn action(text: &str) -> Option<(Action, &str)> {
     const WORDS: [(&str, Action); 6] = [
         ("ignore", Action::Ignore),
@@ -94,7 +94,7 @@ fn action(text: &str) -> Option<(Action, &str)> {
     let end = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
-    // More than any stack has lines: where it is too large for libpam as well, it fails either way.
+    // A number that overflows is past the end of any stack, and fails in libpam as well.
     let number: u32 = text[..end].parse().ok()?;
     (number > 0).then_some((Action::Jump(number), &text[end..]))
 }

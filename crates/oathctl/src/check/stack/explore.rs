@@ -74,8 +74,8 @@ pub(super) struct Explorer<'a> {
 }
 
 impl Explorer<'_> {
-    /// Every combination of what the conditions may be. The same module with the same arguments
-    /// gives the same answer.
+    /// Every combination of what the conditions may return. The same module with the same arguments
+    /// always returns the same.
     pub(super) fn combinations(&self) -> Vec<Combination> {
         let mut conditions: Vec<(Vec<usize>, &'static [ReturnCode])> = Vec::new();
         let module = |at: usize| {
@@ -142,7 +142,7 @@ impl Explorer<'_> {
                 });
                 continue;
             };
-            // The last that is pushed is followed first: where everybody accepts.
+            // In reverse, so that success is followed first.
             for &answer in self.answers(at, combination, user, &trace).iter().rev() {
                 let (mut run, mut trace) = (run.clone(), trace.clone());
                 run.returned(self.stack, answer);
@@ -164,7 +164,7 @@ impl Explorer<'_> {
         trace: &Trace,
     ) -> &'b [ReturnCode] {
         const ACCEPTS: &[ReturnCode] = &[ReturnCode::SUCCESS];
-        /// Each user's password is in one place, and others do not know the user.
+        /// A user's password is known to one of several modules.
         const ONE_OF_SEVERAL: &[ReturnCode] = &[
             ReturnCode::SUCCESS,
             ReturnCode::AUTH_ERR,

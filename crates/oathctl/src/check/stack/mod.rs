@@ -1,7 +1,9 @@
-//! The auth stack of a PAM service: read as libpam reads it ([`parse`], with [`words`] and
-//! [`control`]), run as libpam runs it
-//! ([`walk`], libpam's `_pam_dispatch_aux`), and evaluated for who gets in ([`evaluate`], which
-//! follows every login by [`explore`], with the other modules that [`modules`] lists).
+//! The auth stack of a PAM service.
+//!
+//! - [`parse`], [`words`], [`control`]: reads it as libpam does
+//! - [`walk`]: runs it as libpam does (`_pam_dispatch_aux`)
+//! - [`explore`], [`modules`]: follows every login, by what each module may return
+//! - [`evaluate`]: who gets in, and what is wrong
 //!
 //! Pure: files are read through a function that is an argument. `tests/tool/stack.rs` compares the
 //! results with those of the real libpam.
@@ -19,7 +21,7 @@ use std::path::PathBuf;
 
 pub(crate) use control::{Action, Control};
 
-/// What a module returns. The names are those of pam.conf(5).
+/// A return code of a module. The names are those of pam.conf(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReturnCode(u8);
 
@@ -178,9 +180,9 @@ pub(crate) enum Fault {
     UnknownControl(String),
     NoControl,
     NoModule,
-    /// An include or substack of a file that isn't there, or that can't be read as a whole.
+    /// An `include` or `substack` of a file that does not exist, or that can't be parsed to its end.
     BadInclude(String),
-    /// An `@include` of a file that isn't there.
+    /// An `@include` of a file that does not exist.
     MissingFile(String),
     /// `include`, `substack` or `@include` without a file.
     IncludeOfNothing,

@@ -1,6 +1,6 @@
 //! Reads the configuration of a service as libpam does.
 //!
-//! pam.conf(5) tells most of it. The rest was found by trying Debian's libpam 1.5.2, among it:
+//! Most of it is in pam.conf(5). The rest was found by testing Debian's libpam 1.5.2:
 //! `@include` (Debian's own) looks in `/etc/pam.d` alone and, where the file is missing, makes
 //! `pam_start` fail; a line of an unknown type counts as `auth` and fails; brackets around a
 //! keyword change nothing (`[required]`); what is no keyword is read as value=action pairs even
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use super::words::{Word, Words, logical_lines, text_of};
 use super::{Call, Control, Entry, Fault, Module, Place, Stack};
 
-/// As deep as libpam goes into substacks.
+/// libpam's limit on nested substacks.
 const DEEPEST_SUBSTACK: usize = 16;
-/// Deeper and longer than any configuration that ends. libpam has no bound for `include` and
-/// crashes.
+/// Limits on nested includes and on entries, past which the files include each other. libpam has no
+/// such limit and crashes.
 const DEEPEST_INCLUDE: usize = 64;
 const MOST_ENTRIES: usize = 4096;
 
@@ -139,7 +139,7 @@ pub(crate) fn is_whole_service(text: &[u8]) -> bool {
     })
 }
 
-/// The service whose lines stand in for those that a service lacks.
+/// The service whose lines are used where a service has none.
 pub(crate) const OTHER: &str = "other";
 
 struct Parser<'a> {
@@ -160,7 +160,7 @@ enum Include {
 type Broken = (Fault, Place);
 
 impl Parser<'_> {
-    /// Adds the lines of a file. In `pam.conf`, `service` is whose lines are meant.
+    /// Adds the lines of a file; of `pam.conf`, those of `service`.
     fn file(
         &mut self,
         file: &Path,
@@ -266,8 +266,8 @@ impl Parser<'_> {
         self.add(entry)
     }
 
-    /// Adds the lines of another file. `entry` is what this line becomes where that fails; what
-    /// was read before stays in the stack.
+    /// Adds the lines of another file. Where that fails, `entry` is added after the lines read so
+    /// far.
     fn include(
         &mut self,
         include: Include,
@@ -339,7 +339,7 @@ impl Parser<'_> {
 }
 
 impl Fault {
-    /// Whether the module of such a line is called all the same.
+    /// Whether libpam still calls the module of such a line.
     fn calls_module(&self) -> bool {
         matches!(self, Fault::UnknownControl(_))
     }

@@ -44,7 +44,7 @@ pub(crate) struct Run {
     /// The level of the entry before it.
     level: usize,
     state: State,
-    /// The states that this level and those around it began with.
+    /// The states at the beginning of this level and of those around it.
     begun: Vec<State>,
 }
 
@@ -74,7 +74,7 @@ impl Run {
         }
     }
 
-    /// The entry that [`advance`](Run::advance) came to has returned this.
+    /// Applies the return code of the entry that [`advance`](Run::advance) stopped at.
     pub(crate) fn returned(&mut self, stack: &[Entry], code: ReturnCode) {
         let here = self.at;
         let level = stack[here].level;
@@ -158,7 +158,7 @@ fn over(stack: &[Entry], here: usize, count: u32) -> Option<usize> {
     Some(at)
 }
 
-/// Runs a stack to its end; `answer` is what a module returns.
+/// Runs a stack to its end; `answer` gives what a module returns.
 pub fn run(stack: &[Entry], mut answer: impl FnMut(&Module) -> ReturnCode) -> ReturnCode {
     let mut run = Run::start();
     while let Some(at) = run.advance(stack) {

@@ -5,8 +5,7 @@ use std::fmt;
 /// A line, and the number of its first where it is continued.
 pub(super) type Line = (usize, Vec<u8>);
 
-/// Lines without comments, those that are continued joined; and one that the end of the file cuts
-/// off.
+/// The lines without comments, continued lines joined; and the last one if it ends in a backslash.
 pub(super) fn logical_lines(text: &[u8]) -> (Vec<Line>, Option<Line>) {
     let mut lines = Vec::new();
     let mut begun: Option<Line> = None;
@@ -51,7 +50,7 @@ fn trimmed(text: &[u8]) -> &[u8] {
     &text[start..end]
 }
 
-/// The words of a line. Brackets keep one together; in them `\]` stands for `]`.
+/// The words of a line. A word in brackets may have spaces; `\]` in it means `]`.
 pub(super) struct Words<'a>(pub(super) &'a [u8]);
 
 pub(super) struct Word {
