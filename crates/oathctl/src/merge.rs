@@ -46,7 +46,7 @@ pub(crate) fn merge(base: &Document, current: &Document, edited: &Document) -> D
         let before = key.and_then(|key| used_before.get(&key));
         match (entry, now) {
             (Some(entry), Some(now)) if is_overtaken(&entry.last_used, before, now) => {
-                push(&[mark, &with_last_used(&entry, now)]);
+                push(&[mark, &entry.with_record(now)]);
             }
             _ => push(&[line.text]),
         }
@@ -115,19 +115,6 @@ fn is_overtaken(edited: &LastUsed, before: Option<&LastUsed>, now: &LastUsed) ->
 
 fn same(one: &LastUsed, other: &LastUsed) -> bool {
     one.fields().eq(other.fields())
-}
-
-/// The token's line with what was used last.
-fn with_last_used(entry: &Entry, last_used: &LastUsed) -> Zeroizing<Vec<u8>> {
-    let fields: Vec<&[u8]> = entry.identity().chain(last_used.fields()).collect();
-    let length = fields.iter().map(|field| field.len() + 1).sum();
-    let mut line = Zeroizing::new(Vec::with_capacity(length));
-    for field in fields {
-        line.extend_from_slice(field);
-        line.push(b'\t');
-    }
-    line.pop();
-    line
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use crate::sys;
 pub use deadline::Deadline;
 pub use error::{Error, Problem, Warning};
 pub(crate) use lock::LockedFile;
-pub use replace::Rewrite;
+pub(crate) use replace::Rewrite;
 pub use resolve::ResolvedPath;
 pub(crate) use stamp::Stamp;
 

@@ -14,7 +14,7 @@ use super::{Deadline, Error, LockedFile, Problem, ResolvedPath, Stamp};
 use crate::sys::{self, xattr};
 
 /// A part of a file, and what to put in its place.
-pub struct Rewrite {
+pub(crate) struct Rewrite {
     /// The part, in bytes from the beginning of the file.
     pub span: Range<u64>,
     /// What is to stand there.

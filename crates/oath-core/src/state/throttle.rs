@@ -17,7 +17,7 @@ use crate::fs::{self, Deadline};
 pub const FOLDER: &str = "/run/pam_oath";
 
 /// Nobody waits longer than this, in seconds: an hour.
-pub const LONGEST_WAIT: u64 = 3600;
+const LONGEST_WAIT: u64 = 3600;
 
 /// What the names of the throttle's files begin with.
 const PREFIX: &str = "throttle-";
@@ -65,7 +65,7 @@ impl Failures {
     }
 
     /// One failure more, at `now`.
-    pub fn record_at(&self, now: u64) -> Failures {
+    pub(crate) fn record_at(&self, now: u64) -> Failures {
         Failures {
             count: self.count.saturating_add(1),
             last: now,
@@ -101,7 +101,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Locks and reads the file of `user` in `folder`.
+    /// Locks and reads the file of `user` in `folder`, which is made if it is not there.
     ///
     /// # Errors
     /// The file cannot be used, or is not as [`Throttle::set`] writes it.

@@ -233,7 +233,7 @@ impl<'a> LastUsed<'a> {
     }
 
     /// The fields that are there.
-    pub fn fields(self) -> impl Iterator<Item = &'a [u8]> {
+    pub fn fields(self) -> impl Iterator<Item = &'a [u8]> + Clone {
         [self.counter, self.otp, self.time].into_iter().flatten()
     }
 
@@ -253,7 +253,7 @@ impl<'a> LastUsed<'a> {
     }
 
     /// Whether there is a LAST-TIME.
-    pub fn has_time(&self) -> bool {
+    pub(crate) fn has_time(&self) -> bool {
         self.time.is_some()
     }
 
@@ -307,12 +307,12 @@ impl<'a> Entry<'a> {
 
     /// Whether the line makes its user known. As with OATH Toolkit's module a line that breaks off
     /// before its SECRET does so only by a PIN that somebody has to know.
-    pub fn makes_known(&self) -> bool {
+    pub(crate) fn makes_known(&self) -> bool {
         self.is_complete() || !matches!(self.pin, None | Some(b"-" | b"+"))
     }
 
     /// The fields that name the token, TYPE, USER, PIN and SECRET, as far as they are there.
-    pub fn identity(&self) -> impl Iterator<Item = &'a [u8]> {
+    pub fn identity(&self) -> impl Iterator<Item = &'a [u8]> + Clone {
         [Some(self.type_text), Some(self.user), self.pin, self.secret]
             .into_iter()
             .flatten()
@@ -336,7 +336,7 @@ impl<'a> Entry<'a> {
         let counter = counter.to_string();
         let otp = otp.text();
         let time = time.to_string();
-        let line = [
+        let fields = [
             self.type_text,
             self.user,
             self.pin.unwrap_or(ABSENT),
@@ -345,17 +345,29 @@ impl<'a> Entry<'a> {
             otp.as_bytes(),
             time.as_bytes(),
         ];
-        // Joined into room enough: a vector that grows leaves copies of the secret behind.
-        let length = line.iter().map(|field| field.len() + 1).sum();
-        let mut text = Zeroizing::new(Vec::with_capacity(length));
-        for field in line {
-            text.extend_from_slice(field);
-            text.push(b'\t');
-        }
-        text.pop();
-        text.push(b'\n');
-        text
+        let mut line = join(fields.into_iter());
+        line.push(b'\n');
+        line
     }
+
+    /// The line anew, without its end: the fields that name the token as they stand, apart by
+    /// tabs, and another record of what was used.
+    pub fn with_record(&self, last_used: &LastUsed) -> Zeroizing<Vec<u8>> {
+        join(self.identity().chain(last_used.fields()))
+    }
+}
+
+/// A line of these fields, apart by tabs, with room for its end.
+fn join<'a>(fields: impl Iterator<Item = &'a [u8]> + Clone) -> Zeroizing<Vec<u8>> {
+    // Room enough for all: a vector that grows leaves copies of the secret behind.
+    let length = fields.clone().map(|field| field.len() + 1).sum();
+    let mut line = Zeroizing::new(Vec::with_capacity(length));
+    for field in fields {
+        line.extend_from_slice(field);
+        line.push(b'\t');
+    }
+    line.pop();
+    line
 }
 
 /// A token that has no line yet.

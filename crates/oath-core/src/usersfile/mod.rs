@@ -30,13 +30,14 @@ pub enum Error {
     /// The file could not be used.
     #[error(transparent)]
     File(#[from] fs::Error),
-    /// `usersfile=` names no path.
-    #[error("usersfile={template}: {problem}")]
-    BadTemplate {
+    /// `usersfile=` names no absolute path.
+    #[error(
+        "usersfile={template}: must be an absolute path{}",
+        home_advice(template)
+    )]
+    NotAbsolute {
         /// The argument's value.
         template: String,
-        /// What is wrong with it.
-        problem: &'static str,
     },
     /// `usersfile=` names a file in the home directory of a user who has no account.
     #[error("no account of that name, so usersfile={template} names no file")]
@@ -62,6 +63,14 @@ pub enum Error {
     /// Whether the account exists, and what it is called, could not be found out.
     #[error("cannot look up the account: {0}; is the name service running? (nsswitch.conf(5))")]
     NameService(io::Error),
+}
+
+/// Of a template that a shell would take for a path in the home directory.
+fn home_advice(template: &str) -> &'static str {
+    match template.starts_with('~') || template.starts_with("$HOME") {
+        true => "; write ${HOME} for the home directory",
+        false => "",
+    }
 }
 
 impl Error {
@@ -122,7 +131,8 @@ impl Usersfile {
     /// What `usersfile=` names for `user`.
     ///
     /// # Errors
-    /// As [`Template::expand`], or the account cannot be looked up.
+    /// There is no home directory, the name cannot stand in a path, the path is not absolute, or the
+    /// account cannot be looked up.
     pub fn named(template: &OsStr, user: &OsStr) -> Result<Usersfile, Error> {
         let template = Template::new(template);
         let account = match template.names_home() {

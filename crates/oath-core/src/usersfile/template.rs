@@ -27,7 +27,7 @@ impl<'a> Template<'a> {
     }
 
     /// Whether the user's name is part of the path.
-    pub fn names_user(&self) -> bool {
+    pub(crate) fn names_user(&self) -> bool {
         contains(self.0.as_bytes(), Self::USER)
     }
 
@@ -47,7 +47,11 @@ impl<'a> Template<'a> {
     /// There is no home directory, the name cannot stand in a path, or the path is not absolute.
     ///
     /// [`names_home`]: Template::names_home
-    pub fn expand(&self, user: &OsStr, account: Option<&Account>) -> Result<Usersfile, Error> {
+    pub(crate) fn expand(
+        &self,
+        user: &OsStr,
+        account: Option<&Account>,
+    ) -> Result<Usersfile, Error> {
         let template = || self.0.to_string_lossy().into_owned();
         let mut path = self.0.as_bytes().to_vec();
         let mut home_of = None;
@@ -69,17 +73,8 @@ impl<'a> Template<'a> {
         }
         let path = PathBuf::from(OsStr::from_bytes(&path));
         if !path.is_absolute() {
-            let shell = [&b"~"[..], b"$HOME"];
-            let problem = match shell
-                .iter()
-                .any(|start| path.as_os_str().as_bytes().starts_with(start))
-            {
-                true => "must be an absolute path; write ${HOME} for the home directory",
-                false => "must be an absolute path",
-            };
-            return Err(Error::BadTemplate {
+            return Err(Error::NotAbsolute {
                 template: template(),
-                problem,
             });
         }
         Ok(Usersfile {
