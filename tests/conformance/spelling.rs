@@ -256,6 +256,18 @@ fn who_is_no_account_and_has_no_line_is_unknown() {
     }
 }
 
+/// SSSD's and winbind's libraries say "no such account" while these are set: a setuid program has
+/// them from its caller.
+#[test]
+fn a_variable_that_silences_a_name_service_makes_nobody_unknown() {
+    for variable in ["_SSS_LOOPS", "_NO_WINBINDD"] {
+        let scene = Scene::new().usersfile(line("alice"));
+        let login = |scene: &Scene| scene.login("nobody-of-that-name").types(code(0)).rc;
+        assert_eq!(login(&scene), "USER_UNKNOWN");
+        assert_eq!(login(&scene.env(variable, "NO")), "AUTH_ERR", "{variable}");
+    }
+}
+
 /// A usersfile, and what it is named by, that cannot be used or has no such user.
 fn scenes_without(name: &str) -> Vec<(&'static str, Scene)> {
     let with_mode = |mode| {

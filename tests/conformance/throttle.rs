@@ -491,6 +491,19 @@ fn a_process_that_is_not_root_is_denied_where_something_else_than_rights_is_miss
     }
 }
 
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn no_umask_switches_the_throttle_of_a_service_that_is_not_root_off() {
+    for umask in ["0200", "0777"] {
+        let scene = throttled("");
+        chown(scene.folder().parent().unwrap(), Some(65534), Some(65534)).unwrap();
+        let with_umask = format!("umask {umask} && exec \"$0\" \"$@\"");
+        let scene = of_nobody(scene).started_by(["sh", "-c", &with_umask]);
+        assert_checked_and_wrong(&scene.login("alice").types(wrong()));
+        assert_too_early(&scene.login("alice").types(code(0)));
+    }
+}
+
 fn not_throttled(scene: &Scene) {
     for _ in 0..2 {
         let outcome = scene.login("alice").types(wrong());

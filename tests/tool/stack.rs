@@ -35,7 +35,7 @@ fn stack_of(scene: &Scene, service: &str) -> stack::Stack {
 
 fn by_the_walk(scene: &Scene, service: &str) -> Answer {
     let stack = stack_of(scene, service);
-    if stack.broken.is_some() {
+    if !stack.can_start() {
         return None;
     }
     let mut called = Vec::new();

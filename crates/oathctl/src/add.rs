@@ -33,7 +33,7 @@ use crate::{confirm, pin, secret};
 #[command(after_help = "Examples:
   oathctl add alice
   oathctl add alice --no-confirm --json --qr alice.png")]
-pub struct Add {
+pub(crate) struct Add {
     /// The user
     #[arg(value_parser = user_name())]
     user: OsString,
@@ -111,7 +111,7 @@ fn zeroizing() -> impl clap::builder::TypedValueParser<Value = Zeroizing<String>
 }
 
 /// A colon ends the issuer in a URI's label.
-pub fn issuer(text: &str) -> Result<String, String> {
+pub(crate) fn issuer(text: &str) -> Result<String, String> {
     match text {
         "" => Err("must not be empty".into()),
         text if text.contains(':') => Err("must not have a colon in it".into()),
@@ -120,7 +120,7 @@ pub fn issuer(text: &str) -> Result<String, String> {
 }
 
 impl Add {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let usersfile = config.usersfile(Some(&self.user))?;
         let terminal = self.terminal()?;
         self.check_account()?;

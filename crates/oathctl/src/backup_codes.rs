@@ -26,7 +26,7 @@ use crate::tokens::{self, DisplayName, user_name};
 #[command(after_help = "Examples:
   oathctl backup-codes alice
   oathctl backup-codes alice --revoke")]
-pub struct BackupCodes {
+pub(crate) struct BackupCodes {
     /// The user
     #[arg(value_parser = user_name())]
     user: OsString,
@@ -63,7 +63,7 @@ struct Codes<'a> {
 }
 
 impl BackupCodes {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         if self.revoke {
             self.revoke(config)
         } else {
@@ -142,7 +142,7 @@ impl BackupCodes {
                 path.display()
             )));
         }
-        // They replace the phone, not the PIN.
+        // Backup codes replace the phone, not the PIN.
         let main = of_user.find(|token| !token.disabled).ok_or_else(|| {
             Error::failed(format!(
                 "{user} has no token in {} that backup codes could stand in for",

@@ -13,12 +13,12 @@ use crate::output;
 #[derive(Args)]
 #[command(after_help = "Example:
   oathctl completions bash > /etc/bash_completion.d/oathctl")]
-pub struct Completions {
+pub(crate) struct Completions {
     shell: Shell,
 }
 
 impl Completions {
-    pub fn run(self) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self) -> Result<ExitCode, Error> {
         let mut text = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "oathctl", &mut text);
         output::print(&String::from_utf8_lossy(&text))?;

@@ -20,7 +20,7 @@ use crate::tokens::DisplayName;
 
 /// The options that every command has.
 #[derive(Args)]
-pub struct Config {
+pub(crate) struct Config {
     /// The usersfile, if not the one that the PAM configuration names (/etc/users.oath if it
     /// names none). ${USER} and ${HOME} stand for the user's name and home directory
     #[arg(long, global = true, value_name = "FILE", display_order = 100)]
@@ -37,27 +37,27 @@ pub struct Config {
 
 impl Config {
     /// Every line of the PAM configuration that names the module.
-    pub fn module_lines(&self) -> Result<Vec<ModuleLine>, Error> {
+    pub(crate) fn module_lines(&self) -> Result<Vec<ModuleLine>, Error> {
         pam_config::module_lines(self.pam_dir.as_deref())
     }
 
     /// Every PAM service, with its stack.
-    pub fn pam_services(&self) -> Result<Vec<ServiceStack>, Error> {
+    pub(crate) fn pam_services(&self) -> Result<Vec<ServiceStack>, Error> {
         pam_config::services(self.pam_dir.as_deref())
     }
 
     /// Where PAM services are configured.
-    pub fn pam_root(&self) -> Root {
+    pub(crate) fn pam_root(&self) -> Root {
         pam_config::root(self.pam_dir.as_deref())
     }
 
     /// Whether the services are those of this system, so that their modules must be installed here.
-    pub fn has_own_pam(&self) -> bool {
+    pub(crate) fn has_own_pam(&self) -> bool {
         self.pam_dir.is_none()
     }
 
     /// The lines of the PAM configuration that name the module with this usersfile.
-    pub fn module_lines_of_usersfile(&self) -> Result<Vec<ModuleLine>, Error> {
+    pub(crate) fn module_lines_of_usersfile(&self) -> Result<Vec<ModuleLine>, Error> {
         let template = self.template()?;
         let mut module_lines = self.module_lines()?;
         module_lines.retain(|found| found.options.usersfile == template);
@@ -66,7 +66,7 @@ impl Config {
 
     /// The module's arguments in the service `name`, else in all services that use this usersfile,
     /// which must agree. Without a service they are the module's defaults.
-    pub fn service(&self, name: Option<&str>) -> Result<Service, Error> {
+    pub(crate) fn service(&self, name: Option<&str>) -> Result<Service, Error> {
         let mut module_lines = self.module_lines_of_usersfile()?;
         if let Some(name) = name {
             module_lines.retain(|found| found.services.iter().any(|service| service == name));
@@ -110,7 +110,7 @@ impl Config {
 
     /// The usersfile: `--usersfile`, else the one that the PAM configuration names, else
     /// `/etc/users.oath`. A name with `${USER}` or `${HOME}` in it needs to know for whom.
-    pub fn usersfile(&self, user: Option<&OsStr>) -> Result<Usersfile, Error> {
+    pub(crate) fn usersfile(&self, user: Option<&OsStr>) -> Result<Usersfile, Error> {
         let template = self.template()?;
         let per_user = Template::new(&template).is_per_user();
         match user {
@@ -124,7 +124,7 @@ impl Config {
     }
 
     /// What `--usersfile` names, made absolute.
-    pub fn given_usersfile(&self) -> Result<Option<OsString>, Error> {
+    pub(crate) fn given_usersfile(&self) -> Result<Option<OsString>, Error> {
         let Some(given) = &self.usersfile else {
             return Ok(None);
         };
@@ -163,7 +163,7 @@ impl Config {
     }
 
     /// Reads the usersfile. Ownership and mode problems are printed as warnings.
-    pub fn read(&self, usersfile: &Usersfile) -> Result<Document, Error> {
+    pub(crate) fn read(&self, usersfile: &Usersfile) -> Result<Document, Error> {
         let (document, warnings) = usersfile.read()?;
         warn(&warnings);
         Ok(document)
@@ -171,7 +171,7 @@ impl Config {
 
     /// Changes the usersfile under its lock. From then on signals are held until the new file is
     /// in place.
-    pub fn edit<T>(
+    pub(crate) fn edit<T>(
         &self,
         usersfile: &Usersfile,
         mut change: impl FnMut(&mut Document) -> Result<T, Error>,
@@ -187,7 +187,7 @@ impl Config {
 
     /// As [`edit`](Config::edit); a usersfile that does not exist is created, with a header that
     /// explains its format.
-    pub fn edit_or_create<T>(
+    pub(crate) fn edit_or_create<T>(
         &self,
         usersfile: &Usersfile,
         mut change: impl FnMut(&mut Document) -> Result<T, Error>,
@@ -212,7 +212,7 @@ impl Config {
     }
 
     /// Warns if the user has no token left and a PAM service then asks for no code at all.
-    pub fn warn_if_unknown(&self, usersfile: &Usersfile, user: &OsStr) -> Result<(), Error> {
+    pub(crate) fn warn_if_unknown(&self, usersfile: &Usersfile, user: &OsStr) -> Result<(), Error> {
         if usersfile.prescan(user, &Deadline::begin())?.is_known() {
             return Ok(());
         }
@@ -231,7 +231,7 @@ impl Config {
     }
 
     /// Now, in seconds since 1970.
-    pub fn now(&self) -> Result<u64, Error> {
+    pub(crate) fn now(&self) -> Result<u64, Error> {
         if let Some(now) = self.now {
             return Ok(now);
         }
@@ -250,10 +250,10 @@ fn warn(warnings: &[fs::Warning]) {
 
 /// The services that use a usersfile, and the arguments that they give the module.
 #[derive(Default)]
-pub struct Service {
+pub(crate) struct Service {
     /// The services; none if the PAM configuration names none.
-    pub names: Vec<String>,
-    pub options: Options,
+    pub(crate) names: Vec<String>,
+    pub(crate) options: Options,
 }
 
 /// `sshd, login: window=5 digits=6`

@@ -20,7 +20,7 @@ use crate::tokens::DisplayName;
 
 /// Asks for a code until one is right; returns the line to write. The code of an HOTP token is
 /// used up by this, and recorded in the line.
-pub fn ask_for_code(
+pub(crate) fn ask_for_code(
     terminal: &Terminal,
     token: &Token,
     service: &Service,

@@ -1,9 +1,8 @@
-//! `oathctl disable` and `oathctl enable`: a token's line becomes a comment, and a line again.
+//! `oathctl disable`: makes a token's line a comment.
 
 use std::process::ExitCode;
 
 use clap::Args;
-use zeroize::Zeroizing;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -15,23 +14,13 @@ use crate::tokens::{self, TokenSelection};
 #[command(after_help = "Examples:
   oathctl disable alice
   oathctl disable alice --line 3")]
-pub struct Disable {
-    #[command(flatten)]
-    selection: TokenSelection,
-}
-
-/// Enable a token that was disabled
-#[derive(Args)]
-#[command(after_help = "Examples:
-  oathctl enable alice
-  oathctl enable alice --all")]
-pub struct Enable {
+pub(crate) struct Disable {
     #[command(flatten)]
     selection: TokenSelection,
 }
 
 impl Disable {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let usersfile = config.usersfile(Some(&self.selection.user))?;
         let lines = config.edit(&usersfile, |document| {
             let in_use = |token: &tokens::TokenLine| !token.disabled;
@@ -41,22 +30,6 @@ impl Disable {
         })?;
         output::print(&format!("disabled {}\n", self.selection.tokens(&lines)))?;
         config.warn_if_unknown(&usersfile, &self.selection.user)?;
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-impl Enable {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
-        let usersfile = config.usersfile(Some(&self.selection.user))?;
-        let lines = config.edit(&usersfile, |document| {
-            let disabled = |token: &tokens::TokenLine| token.disabled;
-            let lines = self.selection.lines(document, usersfile.path(), disabled)?;
-            tokens::rewrite(document, &lines, |text| {
-                tokens::enabled(text).map(|text| Zeroizing::new(text.to_vec()))
-            });
-            Ok(lines)
-        })?;
-        output::print(&format!("enabled {}\n", self.selection.tokens(&lines)))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -9,16 +9,16 @@ use oath_core::usersfile::format::{Entry, Malformed, MovingFactor};
 
 /// How many codes or time steps a token is ahead (behind if negative).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drift {
-    pub steps: i64,
+pub(crate) struct Drift {
+    pub(crate) steps: i64,
     /// The length of a time step in seconds; none for HOTP.
-    pub period: Option<u32>,
+    pub(crate) period: Option<u32>,
 }
 
 impl Drift {
     /// Where a token's `code` is: within [`MAX_WINDOW`] of the time `now` (seconds since 1970),
     /// or of the counter in the file.
-    pub fn find(entry: &Entry, code: &Code, now: u64) -> Result<Option<Drift>, Malformed> {
+    pub(crate) fn find(entry: &Entry, code: &Code, now: u64) -> Result<Option<Drift>, Malformed> {
         let key = Key::new(entry.token_type.algorithm, &entry.secret()?);
         let expected = expected(entry, now)?;
         let window = u64::from(MAX_WINDOW);
@@ -41,7 +41,7 @@ impl Drift {
 }
 
 /// The moving factor that a token is expected at: the next counter or the time step.
-pub fn expected(entry: &Entry, now: u64) -> Result<u64, Malformed> {
+pub(crate) fn expected(entry: &Entry, now: u64) -> Result<u64, Malformed> {
     Ok(match entry.token_type.moving_factor {
         MovingFactor::Event => entry.token()?.counter,
         MovingFactor::Time { period } => otp::time_step(now, period),

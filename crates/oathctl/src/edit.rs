@@ -31,14 +31,14 @@ use crate::{secret, tokens};
 /// record is kept, whatever is edited.
 #[derive(Args)]
 #[command(after_help = "Example:\n  EDITOR=nano oathctl edit")]
-pub struct Edit {
+pub(crate) struct Edit {
     /// Where each user has a file: whose
     #[arg(value_parser = user_name())]
     user: Option<OsString>,
 }
 
 impl Edit {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let usersfile = config.usersfile(self.user.as_deref())?;
         let session = EditSession::lock(&usersfile)?;
         let base = config.read(&usersfile)?;

@@ -11,7 +11,7 @@ use crate::output;
 
 /// Why a command did not do what it was asked to. Nothing of a secret, a PIN or a code is in it.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The usersfile could not be used.
     #[error(transparent)]
     Usersfile(#[from] usersfile::Error),
@@ -50,16 +50,16 @@ pub enum Error {
 }
 
 impl Error {
-    pub fn failed(message: impl Into<String>) -> Error {
+    pub(crate) fn failed(message: impl Into<String>) -> Error {
         Error::Failed(message.into())
     }
 
-    pub fn usage(message: impl Into<String>) -> Error {
+    pub(crate) fn usage(message: impl Into<String>) -> Error {
         Error::Usage(message.into())
     }
 
     /// For `map_err`: what was being done when a system call failed.
-    pub fn io<E: Into<io::Error>>(action: impl Into<String>) -> impl FnOnce(E) -> Error {
+    pub(crate) fn io<E: Into<io::Error>>(action: impl Into<String>) -> impl FnOnce(E) -> Error {
         move |cause| Error::Io {
             action: action.into(),
             cause: cause.into(),
@@ -68,7 +68,7 @@ impl Error {
 
     /// Prints it on standard error and returns the exit code. After a signal the process ends by
     /// that signal, so that a shell script that started it stops as well.
-    pub fn report(self) -> ExitCode {
+    pub(crate) fn report(self) -> ExitCode {
         if let Error::OutputClosed = self {
             return ExitCode::FAILURE;
         }

@@ -26,9 +26,9 @@ const MAX_TRUSTED: (u64, &str) = (16 << 20, "16 MiB");
 const MAX_OF_USER: (u64, &str) = (128 << 10, "128 KiB");
 
 /// The contents of a file, and its owner.
-pub struct Contents {
-    pub bytes: Zeroizing<Vec<u8>>,
-    pub uid: u32,
+pub(crate) struct Contents {
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
+    pub(crate) uid: u32,
 }
 
 /// Reads a regular file as a whole.
@@ -37,7 +37,7 @@ pub struct Contents {
 ///
 /// Fails for a file that another user than its owner can have made or written to, for one with
 /// several names, for one that is too large, and for one that changes its size meanwhile.
-pub fn read(path: &Path) -> Result<Contents, Error> {
+pub(crate) fn read(path: &Path) -> Result<Contents, Error> {
     let resolved = resolve(path)?;
     let found = resolved.found.as_ref();
     // First as a mere path: opening some devices does something.
@@ -61,7 +61,7 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
 }
 
 /// Reads standard input to its end.
-pub fn read_stdin() -> Result<Zeroizing<Vec<u8>>, Error> {
+pub(crate) fn read_stdin() -> Result<Zeroizing<Vec<u8>>, Error> {
     unbuffered_stdin()
         .and_then(|stdin| read_at_most(&stdin, MAX_TRUSTED.0))
         .map_err(Error::io("read standard input"))?
@@ -74,7 +74,7 @@ pub fn read_stdin() -> Result<Zeroizing<Vec<u8>>, Error> {
 }
 
 /// Standard input without the standard library's buffer, which is never wiped.
-pub fn unbuffered_stdin() -> io::Result<File> {
+pub(crate) fn unbuffered_stdin() -> io::Result<File> {
     io::stdin().as_fd().try_clone_to_owned().map(File::from)
 }
 
@@ -87,14 +87,14 @@ fn read_at_most(file: &File, limit: u64) -> io::Result<Option<Zeroizing<Vec<u8>>
 }
 
 /// A new file that the command line asked for.
-pub struct CreatedFile {
+pub(crate) struct CreatedFile {
     id: FileId,
 }
 
 impl CreatedFile {
     /// Creates a file of mode 0600 with these contents, in a folder that belongs to root, to the
     /// caller or to `user`, who then owns the file as well.
-    pub fn new(path: &Path, user: &OsStr, contents: &[u8]) -> Result<CreatedFile, Error> {
+    pub(crate) fn new(path: &Path, user: &OsStr, contents: &[u8]) -> Result<CreatedFile, Error> {
         let resolved = resolve(path)?;
         match &resolved.owner {
             Some(owner) if owner.name != user => {
@@ -127,7 +127,7 @@ impl CreatedFile {
     }
 
     /// Removes it, if the path still names this file.
-    pub fn remove(&self, path: &Path) {
+    pub(crate) fn remove(&self, path: &Path) {
         let Ok(resolved) = resolve(path) else { return };
         if sys::file_id_at(&resolved.folder, &resolved.name).is_ok_and(|id| id == Some(self.id)) {
             let _ = sys::unlink_at(&resolved.folder, &resolved.name);

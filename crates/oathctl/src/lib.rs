@@ -16,8 +16,14 @@
 //! - [`error`]: errors and their exit codes
 
 #![forbid(unsafe_code)]
+#![deny(missing_docs, unreachable_pub)]
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "only `check::stack` is public, for tests"
+)]
 
 mod add;
+#[allow(unreachable_pub)]
 mod backup_codes;
 pub mod check;
 mod completions;
@@ -26,6 +32,7 @@ mod confirm;
 mod disable;
 mod drift;
 mod edit;
+mod enable;
 mod error;
 mod files;
 mod import;
@@ -44,6 +51,7 @@ mod show;
 mod terminal;
 mod throttle;
 mod tokens;
+#[allow(unreachable_pub)]
 mod verify;
 
 use std::process::ExitCode;
@@ -85,7 +93,7 @@ enum Command {
     Edit(edit::Edit),
     Remove(remove::Remove),
     Disable(disable::Disable),
-    Enable(disable::Enable),
+    Enable(enable::Enable),
     Import(import::Import),
     Check(check::Check),
     Throttle(throttle::Throttled),

@@ -19,7 +19,7 @@ use crate::tokens::{self, TokenLine, user_name};
 /// List the tokens, never a secret
 #[derive(Args)]
 #[command(after_help = "Examples:\n  oathctl list\n  oathctl list alice --json")]
-pub struct List {
+pub(crate) struct List {
     /// Only the tokens of this user
     #[arg(value_parser = user_name())]
     user: Option<OsString>,
@@ -52,7 +52,7 @@ struct Row {
 }
 
 impl List {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let usersfile = config.usersfile(self.user.as_deref())?;
         let document = config.read(&usersfile)?;
         let rows: Vec<Row> = tokens::all(&document)

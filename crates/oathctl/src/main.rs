@@ -1,4 +1,4 @@
-//! The program; everything it does is in the library, where tests reach it.
+//! `oathctl`; see the library of the same name.
 
 use std::process::ExitCode;
 

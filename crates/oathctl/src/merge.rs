@@ -19,7 +19,7 @@ type TokenKey<'a> = (&'a [u8], Option<&'a [u8]>);
 /// `edited`, which was made from `base`, with the changes from `base` to `current`: what a login
 /// recorded is kept and no counter goes back; lines added since are appended, lines removed since
 /// are removed.
-pub fn merge(base: &Document, current: &Document, edited: &Document) -> Document {
+pub(crate) fn merge(base: &Document, current: &Document, edited: &Document) -> Document {
     let mut removed = surplus(base, current);
     let mut added = surplus(current, base);
     let used_before = last_used(base);

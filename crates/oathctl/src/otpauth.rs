@@ -1,8 +1,7 @@
-//! `otpauth://` URIs, by which authenticator apps take in a token.
+//! `otpauth://` URIs, from which authenticator apps read a token.
 //!
-//! `otpauth://totp/ISSUER:USER?secret=BASE32&issuer=ISSUER`, and where they are not what every
-//! app assumes, `algorithm`, `digits` and `period`; `counter` for HOTP. What can be left out is,
-//! so that the QR code stays small.
+//! `otpauth://totp/ISSUER:USER?secret=BASE32&issuer=ISSUER`, with `algorithm`, `digits` and `period`
+//! only where they are not the default, so that the QR code stays small; `counter` for HOTP.
 
 use oath_core::otp::{Algorithm, MIN_DIGITS};
 use oath_core::usersfile::format::{MovingFactor, Token};
@@ -10,7 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use zeroize::Zeroizing;
 
 /// The time step that apps assume, in seconds.
-pub const USUAL_PERIOD: u32 = 30;
+pub(crate) const USUAL_PERIOD: u32 = 30;
 
 /// What RFC 3986 calls unreserved stays as it is.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -20,7 +19,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// The token's URI. `issuer` is what the app shows beside the user's name.
-pub fn uri(token: &Token, issuer: &str) -> Zeroizing<String> {
+pub(crate) fn uri(token: &Token, issuer: &str) -> Zeroizing<String> {
     let issuer = percent_encode(issuer.as_bytes(), RESERVED);
     let user = percent_encode(&token.user, RESERVED);
     let secret = base32(&token.secret);
@@ -46,7 +45,7 @@ pub fn uri(token: &Token, issuer: &str) -> Zeroizing<String> {
 }
 
 /// The hash's name in a URI, and in the usersfile.
-pub fn hash_name(algorithm: Algorithm) -> &'static str {
+pub(crate) fn hash_name(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::Sha1 => "SHA1",
         Algorithm::Sha256 => "SHA256",
@@ -54,16 +53,16 @@ pub fn hash_name(algorithm: Algorithm) -> &'static str {
     }
 }
 
-/// A secret as apps show it and take it in: base32 without padding.
-pub fn base32(secret: &[u8]) -> Zeroizing<String> {
+/// A secret in the form that apps use: base32 without padding.
+pub(crate) fn base32(secret: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(base32::encode(
         base32::Alphabet::Rfc4648 { padding: false },
         secret,
     ))
 }
 
-/// What some apps make of such a token, where that is not what it says.
-pub fn compatibility_warnings(token: &Token) -> Vec<String> {
+/// Parameters of a token that some apps ignore, one sentence each.
+pub(crate) fn compatibility_warnings(token: &Token) -> Vec<String> {
     let token_type = token.token_type;
     let mut warnings = Vec::new();
     if token_type.algorithm != Algorithm::Sha1 {

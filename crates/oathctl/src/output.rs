@@ -14,7 +14,7 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HEADING: Style = Style::new().bold();
 
 /// Writes a text, which ends its last line itself, to standard output.
-pub fn print(text: &str) -> Result<(), Error> {
+pub(crate) fn print(text: &str) -> Result<(), Error> {
     let mut out = anstream::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
@@ -25,19 +25,19 @@ pub fn print(text: &str) -> Result<(), Error> {
 }
 
 /// Writes a value as JSON to standard output, indented.
-pub fn print_json(value: &impl Serialize) -> Result<(), Error> {
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Error> {
     let json = serde_json::to_string_pretty(value).map_err(Error::io("write JSON"))?;
     print(&format!("{json}\n"))
 }
 
 /// `oathctl: ...` on standard error; that it cannot be written is ignored.
-pub fn error(message: &str) {
+pub(crate) fn error(message: &str) {
     let message = printable_lines(message);
     let _ = writeln!(anstream::stderr(), "{ERROR}oathctl:{ERROR:#} {message}");
 }
 
 /// `oathctl: warning: ...` on standard error.
-pub fn warn(message: &str) {
+pub(crate) fn warn(message: &str) {
     let message = printable_lines(message);
     let _ = writeln!(
         anstream::stderr(),
@@ -46,7 +46,7 @@ pub fn warn(message: &str) {
 }
 
 /// Lines up columns under their headings, two spaces apart.
-pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
+pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         rows.iter()
             .map(|row| row[column].chars().count())
@@ -71,7 +71,7 @@ pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> Strin
 }
 
 /// A name from a file, with control characters replaced, which would act on a terminal.
-pub fn printable(bytes: &[u8]) -> String {
+pub(crate) fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)
         .chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })

@@ -1,4 +1,4 @@
-//! A PIN: asked for, and as it stands in the usersfile.
+//! A PIN: the question for it, and its hash for the usersfile.
 
 use oath_core::{pin, sys};
 use zeroize::Zeroizing;
@@ -8,7 +8,7 @@ use crate::secret::fill_random;
 use crate::terminal::Terminal;
 
 /// Asks for a new PIN, twice.
-pub fn ask(terminal: &Terminal) -> Result<Zeroizing<String>, Error> {
+pub(crate) fn ask(terminal: &Terminal) -> Result<Zeroizing<String>, Error> {
     let pin = terminal.ask_secret("New PIN: ")?;
     if *terminal.ask_secret("The same again: ")? != *pin {
         return Err(Error::failed("the PINs differ; nothing was changed"));
@@ -16,8 +16,8 @@ pub fn ask(terminal: &Terminal) -> Result<Zeroizing<String>, Error> {
     Ok(pin)
 }
 
-/// What stands in field 3 for this PIN: a crypt(5) hash, by the best method that the system has.
-pub fn stored(pin: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+/// The PIN field: a crypt(5) hash of the PIN, by the best method that the system has.
+pub(crate) fn stored(pin: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     if pin.is_empty() {
         return Err(Error::failed("the PIN is empty; nothing was changed"));
     }
@@ -32,7 +32,7 @@ pub fn stored(pin: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
         .ok_or_else(|| Error::failed("the system's libcrypt cannot hash the PIN"))
 }
 
-/// So many random characters of those that crypt(5) allows in a salt.
+/// A random salt of this many characters (crypt(5)).
 fn salt(length: usize) -> Result<String, Error> {
     const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut random = vec![0; length];

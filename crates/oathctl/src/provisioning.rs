@@ -11,7 +11,7 @@ use crate::output::printable;
 use crate::qr::Qr;
 
 /// The token, its `otpauth://` URI and its secret in base32.
-pub struct Provisioning<'a> {
+pub(crate) struct Provisioning<'a> {
     token: &'a Token,
     uri: Zeroizing<String>,
     secret: Zeroizing<String>,
@@ -19,7 +19,7 @@ pub struct Provisioning<'a> {
 
 /// What `--json` says of a token that is shown.
 #[derive(Serialize)]
-pub struct Json<'a> {
+pub(crate) struct Json<'a> {
     user: String,
     line: usize,
     #[serde(rename = "type")]
@@ -30,7 +30,7 @@ pub struct Json<'a> {
 
 impl<'a> Provisioning<'a> {
     /// `issuer` is what the app shows beside the user's name, the machine's name if not given.
-    pub fn new(token: &'a Token, issuer: Option<&str>) -> Provisioning<'a> {
+    pub(crate) fn new(token: &'a Token, issuer: Option<&str>) -> Provisioning<'a> {
         let host = sys::host_name();
         Provisioning {
             token,
@@ -39,12 +39,12 @@ impl<'a> Provisioning<'a> {
         }
     }
 
-    pub fn qr(&self) -> Result<Qr, Error> {
+    pub(crate) fn qr(&self) -> Result<Qr, Error> {
         Qr::new(&self.uri)
     }
 
     /// The QR code, and the fields to type in where it cannot be scanned.
-    pub fn to_text(&self) -> Result<Zeroizing<String>, Error> {
+    pub(crate) fn to_text(&self) -> Result<Zeroizing<String>, Error> {
         let kind = match self.token.token_type.moving_factor {
             MovingFactor::Event => format!("by event (HOTP), counter {}", self.token.counter),
             MovingFactor::Time { period } => format!("by time (TOTP), {period} seconds"),
@@ -61,7 +61,7 @@ impl<'a> Provisioning<'a> {
     }
 
     /// The same as JSON; `line` is the token's in the usersfile.
-    pub fn to_json(&self, line: usize) -> Json<'_> {
+    pub(crate) fn to_json(&self, line: usize) -> Json<'_> {
         Json {
             user: printable(&self.token.user),
             line,

@@ -17,17 +17,17 @@ const MARGIN: usize = 4;
 /// The side of a module in a PNG or SVG file, in pixels.
 const SCALE: usize = 8;
 
-/// Black on white out of the 256 colours: the first 16 are whatever the terminal's theme says.
+/// Black on white of the 256-colour palette, since the first 16 colours depend on the terminal's theme.
 const BLACK_ON_WHITE: Style = Style::new()
     .fg_color(Some(Color::Ansi256(Ansi256Color(16))))
     .bg_color(Some(Color::Ansi256(Ansi256Color(231))));
 
 /// A QR code.
-pub struct Qr(QrCode);
+pub(crate) struct Qr(QrCode);
 
 impl Qr {
     /// The smallest code that holds the text.
-    pub fn new(text: &str) -> Result<Qr, Error> {
+    pub(crate) fn new(text: &str) -> Result<Qr, Error> {
         QrCode::with_error_correction_level(text, EcLevel::L)
             .map(Qr)
             .map_err(|error| Error::failed(format!("no QR code: {error}")))
@@ -47,7 +47,7 @@ impl Qr {
 
     /// The code for standard output, two modules in a character. Where colours can be shown it
     /// is black on white whatever the background; where not, as if the background were dark.
-    pub fn for_terminal(&self) -> String {
+    pub(crate) fn for_terminal(&self) -> String {
         let coloured = AutoStream::choice(&std::io::stdout()) != ColorChoice::Never;
         let is_drawn = |x, y| self.is_dark(x, y) == coloured;
         let mut text = String::new();
@@ -91,7 +91,7 @@ impl Qr {
 
 /// A PNG or SVG file of a QR code, removed on drop unless [`keep`](QrFile::keep) was called. Until
 /// then signals are held, except while a question is open.
-pub struct QrFile {
+pub(crate) struct QrFile {
     path: PathBuf,
     file: CreatedFile,
     kept: bool,
@@ -101,7 +101,7 @@ pub struct QrFile {
 impl QrFile {
     /// Writes the code of a token of `user` to a new file, mode 0600, in the format that its name
     /// ends with.
-    pub fn create(path: &Path, qr: &Qr, user: &OsStr) -> Result<QrFile, Error> {
+    pub(crate) fn create(path: &Path, qr: &Qr, user: &OsStr) -> Result<QrFile, Error> {
         let failed = || format!("write {}", path.display());
         let bytes = match path.extension().and_then(|extension| extension.to_str()) {
             Some("png") => qr.to_png().map_err(Error::io(failed()))?,
@@ -122,7 +122,7 @@ impl QrFile {
         })
     }
 
-    pub fn keep(mut self) {
+    pub(crate) fn keep(mut self) {
         self.kept = true;
     }
 }

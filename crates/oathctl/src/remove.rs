@@ -14,17 +14,17 @@ use crate::tokens::{self, TokenSelection};
 #[command(after_help = "Examples:
   oathctl remove alice
   oathctl remove alice --all")]
-pub struct Remove {
+pub(crate) struct Remove {
     #[command(flatten)]
     selection: TokenSelection,
 }
 
 impl Remove {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let usersfile = config.usersfile(Some(&self.selection.user))?;
         let lines = config.edit(&usersfile, |document| {
             let lines = self.selection.lines(document, usersfile.path(), |_| true)?;
-            // From the end, so that the numbers of those before stay right.
+            // From the last to the first: removing a line changes the numbers of those after it.
             for &line in lines.iter().rev() {
                 tokens::remove(document, line);
             }

@@ -28,7 +28,7 @@ use crate::tokens::{self, DisplayName, user_name};
 #[command(after_help = "Examples:
   oathctl resync alice
   printf '123456\\n789012\\n' | oathctl resync alice --stdin")]
-pub struct Resync {
+pub(crate) struct Resync {
     /// The user
     #[arg(value_parser = user_name())]
     user: OsString,
@@ -43,7 +43,7 @@ pub struct Resync {
 }
 
 impl Resync {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let usersfile = config.usersfile(Some(&self.user))?;
         let document = config.read(&usersfile)?;
         let token = tokens::select_one(&document, &self.user, self.line, usersfile.path())?;

@@ -11,24 +11,24 @@ use crate::files::unbuffered_stdin;
 /// In bytes: 160 bits, as RFC 4226 (section 4, R6) recommends.
 const LENGTH: usize = 20;
 /// In bytes: 128 bits, the least that RFC 4226 (section 4, R6) allows.
-pub const MIN_LENGTH: usize = 16;
+pub(crate) const MIN_LENGTH: usize = 16;
 
 /// A new secret from the kernel's random numbers.
-pub fn random() -> Result<Zeroizing<Vec<u8>>, Error> {
+pub(crate) fn random() -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut secret = Zeroizing::new(vec![0; LENGTH]);
     fill_random(&mut secret)?;
     Ok(secret)
 }
 
 /// Fills a buffer with the kernel's random numbers.
-pub fn fill_random(buffer: &mut [u8]) -> Result<(), Error> {
+pub(crate) fn fill_random(buffer: &mut [u8]) -> Result<(), Error> {
     getrandom::fill(buffer)
         .map_err(|error| Error::failed(format!("the system gives no random numbers: {error}")))
 }
 
 /// Parses a secret as people write it: hex or base32, optionally in groups separated by spaces or
 /// dashes. What could be both is hex, as in the usersfile, unless `base32:` stands before it.
-pub fn parse(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+pub(crate) fn parse(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut compact = Zeroizing::new(String::with_capacity(text.len() + 7));
     let (prefix, digits) = match text.trim().strip_prefix("base32:") {
         Some(digits) => ("base32:", digits),
@@ -44,12 +44,12 @@ pub fn parse(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
 }
 
 /// Whether a text has no characters but hexadecimal digits.
-pub fn is_hex(text: &[u8]) -> bool {
+pub(crate) fn is_hex(text: &[u8]) -> bool {
     text.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// The next line of standard input.
-pub fn line_of_stdin(what: &str) -> Result<Zeroizing<String>, Error> {
+pub(crate) fn line_of_stdin(what: &str) -> Result<Zeroizing<String>, Error> {
     const LONGEST: usize = 4096;
     let failed = |cause| Error::io("read standard input")(cause);
     let mut stdin = unbuffered_stdin().map_err(failed)?;

@@ -23,7 +23,7 @@ use crate::tokens::{self, DisplayName, user_name};
 #[command(after_help = "Examples:
   oathctl show alice
   oathctl show alice --yes --qr alice.svg")]
-pub struct Show {
+pub(crate) struct Show {
     /// The user
     #[arg(value_parser = user_name())]
     user: OsString,
@@ -50,7 +50,7 @@ pub struct Show {
 }
 
 impl Show {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let user = self.user.display_name();
         let usersfile = config.usersfile(Some(&self.user))?;
         let document = config.read(&usersfile)?;

@@ -35,7 +35,7 @@ static SIGNAL_STATE: OnceLock<Signals> = OnceLock::new();
 static HOLD_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// To be called once, before anything else.
-pub fn catch_signals() -> Result<(), Error> {
+pub(crate) fn catch_signals() -> Result<(), Error> {
     let terminates = Arc::new(AtomicBool::new(true));
     let catch = |signal| -> io::Result<(c_int, UnixStream)> {
         signal_hook::flag::register_conditional_default(signal, Arc::clone(&terminates))?;
@@ -54,7 +54,7 @@ pub fn catch_signals() -> Result<(), Error> {
 
 /// Holds signals until the returned value, and every other one, is dropped.
 #[must_use]
-pub fn hold_signals() -> HeldSignals {
+pub(crate) fn hold_signals() -> HeldSignals {
     HOLD_COUNT.fetch_add(1, Ordering::SeqCst);
     set_terminates(false);
     HeldSignals
@@ -62,7 +62,7 @@ pub fn hold_signals() -> HeldSignals {
 
 /// Discards the SIGINT and SIGQUIT that came while signals were held and that were meant for another
 /// program on this terminal. SIGTERM and SIGHUP are an error.
-pub fn forget_interrupts() -> Result<(), Error> {
+pub(crate) fn forget_interrupts() -> Result<(), Error> {
     for (signal, pipe) in SIGNAL_STATE
         .get()
         .into_iter()
@@ -80,7 +80,7 @@ pub fn forget_interrupts() -> Result<(), Error> {
 }
 
 /// Signals are held while this lives.
-pub struct HeldSignals;
+pub(crate) struct HeldSignals;
 
 impl Drop for HeldSignals {
     fn drop(&mut self) {
@@ -97,11 +97,11 @@ fn set_terminates(terminates: bool) {
 }
 
 /// The controlling terminal.
-pub struct Terminal(File);
+pub(crate) struct Terminal(File);
 
 impl Terminal {
     /// Opens it. Where there is none, `instead` says which options make it unnecessary.
-    pub fn open(instead: &str) -> Result<Terminal, Error> {
+    pub(crate) fn open(instead: &str) -> Result<Terminal, Error> {
         File::options()
             .read(true)
             .write(true)
@@ -111,18 +111,18 @@ impl Terminal {
     }
 
     /// Asks for a line and shows it as it is typed.
-    pub fn ask(&self, question: &str) -> Result<Zeroizing<String>, Error> {
+    pub(crate) fn ask(&self, question: &str) -> Result<Zeroizing<String>, Error> {
         self.ask_with_modes(question, |_| {})
     }
 
     /// Asks for a code alone, which some apps show with a space in the middle.
-    pub fn ask_code(&self, question: &str) -> Result<Zeroizing<String>, Error> {
+    pub(crate) fn ask_code(&self, question: &str) -> Result<Zeroizing<String>, Error> {
         self.ask(question)
             .map(|code| Zeroizing::new(code.replace(' ', "")))
     }
 
     /// Asks for a line that is not shown.
-    pub fn ask_secret(&self, question: &str) -> Result<Zeroizing<String>, Error> {
+    pub(crate) fn ask_secret(&self, question: &str) -> Result<Zeroizing<String>, Error> {
         self.ask_with_modes(question, |modes| {
             modes.local_modes.remove(LocalModes::ECHO);
             modes.local_modes.insert(LocalModes::ECHONL);
@@ -130,7 +130,7 @@ impl Terminal {
     }
 
     /// Asks a question that is answered with yes or no; anything but `y` or `yes` is no.
-    pub fn confirm(&self, question: &str) -> Result<bool, Error> {
+    pub(crate) fn confirm(&self, question: &str) -> Result<bool, Error> {
         let answer = self.ask(&format!("{question} [y/N] "))?;
         Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
     }

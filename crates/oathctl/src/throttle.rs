@@ -19,7 +19,7 @@ use crate::tokens::{DisplayName, user_name};
 /// Show who has to wait after failed logins, or clear the failures
 #[derive(Args)]
 #[command(after_help = "Examples:\n  oathctl throttle\n  oathctl throttle alice --clear")]
-pub struct Throttled {
+pub(crate) struct Throttled {
     /// Only this user
     #[arg(value_parser = user_name())]
     user: Option<OsString>,
@@ -49,7 +49,7 @@ struct Row {
 }
 
 impl Throttled {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let (folder, seconds) = self.configuration(config)?;
         let users = match &self.user {
             Some(user) if folder.join(throttle::file_name(user)).exists() => vec![user.clone()],
@@ -130,7 +130,7 @@ impl Row {
     }
 }
 
-/// The users who have a file in the folder, in the order of their names.
+/// The users who have a file in the folder, sorted.
 fn users_in(folder: &std::path::Path) -> Result<Vec<OsString>, Error> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -20,20 +20,20 @@ use crate::error::Error;
 const DISABLED: &[u8] = b"# disabled by oathctl: ";
 
 /// The comment line before a token that holds backup codes.
-pub const BACKUP_CODES: &[u8] = b"# backup codes, made by oathctl backup-codes:";
+pub(crate) const BACKUP_CODES: &[u8] = b"# backup codes, made by oathctl backup-codes:";
 
 /// A token's line.
-pub struct TokenLine<'a> {
+pub(crate) struct TokenLine<'a> {
     /// The line's number, counted from 1.
-    pub line: usize,
-    pub entry: Entry<'a>,
-    pub disabled: bool,
+    pub(crate) line: usize,
+    pub(crate) entry: Entry<'a>,
+    pub(crate) disabled: bool,
     /// Whether it was made by `oathctl backup-codes`.
-    pub backup_codes: bool,
+    pub(crate) backup_codes: bool,
 }
 
 /// All tokens, in file order.
-pub fn all(document: &Document) -> impl Iterator<Item = TokenLine<'_>> {
+pub(crate) fn all(document: &Document) -> impl Iterator<Item = TokenLine<'_>> {
     let mut before: &[u8] = b"";
     document.lines().filter_map(move |line| {
         let backup_codes = before == BACKUP_CODES;
@@ -49,35 +49,38 @@ pub fn all(document: &Document) -> impl Iterator<Item = TokenLine<'_>> {
 }
 
 /// The tokens of one user, in file order.
-pub fn of_user<'a>(document: &'a Document, user: &'a OsStr) -> impl Iterator<Item = TokenLine<'a>> {
+pub(crate) fn of_user<'a>(
+    document: &'a Document,
+    user: &'a OsStr,
+) -> impl Iterator<Item = TokenLine<'a>> {
     all(document).filter(move |token| token.entry.user == user.as_bytes())
 }
 
 /// The checks that a login makes before it uses a line, except of a hashed PIN.
-pub fn check(entry: &Entry) -> Result<(), Malformed> {
+pub(crate) fn check(entry: &Entry) -> Result<(), Malformed> {
     entry.secret()?;
     entry.last_used.counter()?;
     entry.last_used.time().map(drop)
 }
 
 /// Whether a line begins as a TYPE does, known or not.
-pub fn begins_as_type(line: &[u8]) -> bool {
+pub(crate) fn begins_as_type(line: &[u8]) -> bool {
     let start = line.trim_ascii_start().get(..4).unwrap_or_default();
     start.eq_ignore_ascii_case(b"HOTP") || start.eq_ignore_ascii_case(b"TOTP")
 }
 
 /// The line that disables a token.
-pub fn disabled(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn disabled(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     Some(Zeroizing::new([DISABLED, text].concat()))
 }
 
 /// The line that was disabled.
-pub fn enabled(text: &[u8]) -> Option<&[u8]> {
+pub(crate) fn enabled(text: &[u8]) -> Option<&[u8]> {
     text.strip_prefix(DISABLED)
 }
 
 /// A line without the comment mark that it begins with.
-pub fn uncommented(text: &[u8]) -> &[u8] {
+pub(crate) fn uncommented(text: &[u8]) -> &[u8] {
     let mark = |byte: &u8| *byte == b'#' || byte.is_ascii_whitespace();
     enabled(text).unwrap_or_else(|| {
         let start = text.iter().take_while(|byte| mark(byte)).count();
@@ -86,7 +89,7 @@ pub fn uncommented(text: &[u8]) -> &[u8] {
 }
 
 /// Replaces each of these lines by what `change` returns for it.
-pub fn rewrite(
+pub(crate) fn rewrite(
     document: &mut Document,
     lines: &[usize],
     change: impl Fn(&[u8]) -> Option<Zeroizing<Vec<u8>>>,
@@ -99,7 +102,7 @@ pub fn rewrite(
 }
 
 /// Removes a token's line, and the comment that marks it as backup codes.
-pub fn remove(document: &mut Document, line: usize) {
+pub(crate) fn remove(document: &mut Document, line: usize) {
     document.remove(line);
     let before = line - 1;
     if document
@@ -110,8 +113,8 @@ pub fn remove(document: &mut Document, line: usize) {
     }
 }
 
-/// USER on the command line: a name that can stand in a usersfile.
-pub fn user_name() -> impl TypedValueParser<Value = OsString> {
+/// USER on the command line: a name that can be a USER field.
+pub(crate) fn user_name() -> impl TypedValueParser<Value = OsString> {
     OsStringValueParser::new().try_map(|name| match is_user_name(name.as_bytes()) {
         true => Ok(name),
         false => Err("a user's name has no white space in it"),
@@ -120,10 +123,10 @@ pub fn user_name() -> impl TypedValueParser<Value = OsString> {
 
 /// Which token a command works on: the user, and with several tokens the line.
 #[derive(Args)]
-pub struct TokenSelection {
+pub(crate) struct TokenSelection {
     /// The user
     #[arg(value_parser = user_name())]
-    pub user: OsString,
+    pub(crate) user: OsString,
 
     /// Of several tokens, the one on this line (oathctl list shows the numbers)
     #[arg(long, value_name = "N")]
@@ -137,7 +140,7 @@ pub struct TokenSelection {
 impl TokenSelection {
     /// The selected lines, out of those of the user's tokens that `fit`: the only one, or those of
     /// `--line` or `--all`.
-    pub fn lines(
+    pub(crate) fn lines(
         &self,
         document: &Document,
         path: &Path,
@@ -159,7 +162,7 @@ impl TokenSelection {
     }
 
     /// "the token of alice on line 3"
-    pub fn tokens(&self, lines: &[usize]) -> String {
+    pub(crate) fn tokens(&self, lines: &[usize]) -> String {
         let user = self.user.display_name();
         match lines {
             [line] => format!("the token of {user} on line {line}"),
@@ -174,7 +177,7 @@ impl TokenSelection {
 
 /// The token of the user on `line` if that is given, else the only one that is neither disabled
 /// nor backup codes.
-pub fn select_one<'a>(
+pub(crate) fn select_one<'a>(
     document: &'a Document,
     user: &'a OsStr,
     line: Option<usize>,
@@ -197,7 +200,7 @@ pub fn select_one<'a>(
 }
 
 /// The error where no token of the user fits the selection.
-pub fn no_such_token(user: &OsStr, path: &Path) -> Error {
+pub(crate) fn no_such_token(user: &OsStr, path: &Path) -> Error {
     Error::failed(format!(
         "{} has no such token in {}; see oathctl list",
         user.display_name(),
@@ -219,7 +222,7 @@ fn numbers(lines: &[usize]) -> String {
 }
 
 /// A user's name in a message.
-pub trait DisplayName {
+pub(crate) trait DisplayName {
     fn display_name(&self) -> String;
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Deref;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -43,19 +44,17 @@ impl FilePath {
 
     /// Opens and locks the file that the path names at that moment.
     pub(crate) fn lock(&self, deadline: &Deadline) -> Result<LockedFile, Error> {
-        loop {
+        retried(deadline, || {
             let resolved = self.resolve()?;
             let file = open(self.path(), &resolved, deadline)?;
-            if let Some(locked) = LockedFile::lock(resolved, file, deadline)? {
-                return Ok(locked);
-            }
-        }
+            LockedFile::lock(resolved, file, deadline)
+        })
     }
 
     /// As [`lock`](FilePath::lock); where there is no file, makes an empty one,
     /// which only its owner may read. For a folder in which nobody else can make files.
     pub(crate) fn lock_or_create(&self, deadline: &Deadline) -> Result<LockedFile, Error> {
-        loop {
+        retried(deadline, || {
             let resolved = self.resolve()?;
             if let Some(found) = &resolved.found {
                 resolved.check_file(found)?;
@@ -63,48 +62,88 @@ impl FilePath {
             let flags = libc::O_RDONLY | libc::O_CREAT | libc::O_NONBLOCK | libc::O_NOCTTY;
             let file = sys::open_at(&resolved.folder, &resolved.name, flags, 0o600)
                 .map_err(Error::io("create", &resolved.path))?;
-            // Whatever umask the caller of a setuid program has chosen: a service without
-            // CAP_DAC_OVERRIDE is to open it, too.
-            let io = |action| Error::io(action, &resolved.path);
-            if file.metadata().map_err(io("look at"))?.mode() & 0o700 != 0o600 {
-                file.set_permissions(Permissions::from_mode(0o600))
-                    .map_err(io("set the mode of"))?;
+            open_to_owner(&file).map_err(Error::io("set the mode of", &resolved.path))?;
+            LockedFile::lock(resolved, file, deadline)
+        })
+    }
+}
+
+/// Locks a file again as long as what was locked had been replaced meanwhile.
+fn retried(
+    deadline: &Deadline,
+    lock: impl Fn() -> Result<Result<LockedFile, ResolvedPath>, Error>,
+) -> Result<LockedFile, Error> {
+    /// In a crowd, each of so many logins may have put a new file there.
+    const TRIES_AT_ONCE: usize = 16;
+    for tries in 0.. {
+        match lock()? {
+            Ok(locked) => return Ok(locked),
+            Err(resolved) if tries >= TRIES_AT_ONCE && !deadline.wait() => {
+                return Err(Error::Changing(resolved.path));
             }
-            if let Some(locked) = LockedFile::lock(resolved, file, deadline)? {
-                return Ok(locked);
-            }
+            Err(_) => {}
         }
+    }
+    unreachable!("the loop has no end")
+}
+
+/// Lets a new file's owner read and write it, whatever umask the caller of a setuid program has
+/// chosen: a service without CAP_DAC_OVERRIDE is to open it, too.
+pub(super) fn open_to_owner(new: &File) -> io::Result<()> {
+    match new.metadata()?.mode() & 0o700 {
+        0o600 => Ok(()),
+        _ => new.set_permissions(Permissions::from_mode(0o600)),
+    }
+}
+
+/// An open file whose lock this process has. Dropping it releases the lock, even if a process that
+/// was forked meanwhile has the file open as well.
+pub(super) struct FileLock(File);
+
+impl Deref for FileLock {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        sys::unlock(&self.0);
     }
 }
 
 /// A file that is open and locked. Dropping it releases the lock.
 pub(crate) struct LockedFile {
     pub(super) resolved: ResolvedPath,
-    pub(super) file: File,
+    pub(super) file: FileLock,
     pub(super) metadata: Metadata,
     pub(super) stamp: Stamp,
     warnings: Vec<Warning>,
 }
 
 impl LockedFile {
-    /// Locks a file that was opened at this path; `None` if the name stands for another by then:
-    /// while this login waited, the one before it has put a new file there.
+    /// Locks a file that was opened at this path. `Err` with the path if the name stands for another
+    /// by then: while this login waited, the one before it has put a new file there.
     fn lock(
         resolved: ResolvedPath,
         mut file: File,
         deadline: &Deadline,
-    ) -> Result<Option<LockedFile>, Error> {
-        while !try_lock(&resolved, &resolved.name, &mut file)? {
-            if !deadline.wait() {
-                return Err(Error::Locked(resolved.path));
+    ) -> Result<Result<LockedFile, ResolvedPath>, Error> {
+        let file = loop {
+            match try_lock(&resolved, &resolved.name, file)? {
+                Ok(locked) => break locked,
+                Err(_) if !deadline.wait() => return Err(Error::Locked(resolved.path)),
+                Err(unlocked) => file = unlocked,
             }
-        }
+        };
         deadline.restart_waits();
         let metadata = checked(&resolved, &file)?;
         if !is_named(&resolved, &resolved.name, &metadata)? {
-            return Ok(None);
+            return Ok(Err(resolved));
         }
-        Ok(Some(LockedFile {
+        Ok(Ok(LockedFile {
             warnings: resolved.warnings(&metadata),
             stamp: Stamp::from(&metadata),
             resolved,
@@ -148,7 +187,7 @@ impl LockedFile {
         text.try_reserve_exact(self.stamp.length() as usize + 1)
             .map_err(io::Error::from)
             .and_then(|()| {
-                (&self.file)
+                (&*self.file)
                     .take(self.stamp.length())
                     .read_to_end(&mut text)
             })
@@ -159,7 +198,7 @@ impl LockedFile {
 
     /// The text from this byte on; no more than was checked.
     pub(crate) fn reader(&self, from: u64) -> Result<impl Read, Error> {
-        let mut file = &self.file;
+        let mut file: &File = &self.file;
         file.seek(SeekFrom::Start(from)).map_err(self.io("read"))?;
         Ok(file.take(self.stamp.length().saturating_sub(from)))
     }
@@ -199,20 +238,46 @@ impl LockedFile {
     }
 }
 
-/// Takes the lock of a file that stands under `name`, if nobody else has it. A file server may
-/// let only those lock a file who have it open to write on (NFS); then it is opened so.
+/// Takes the lock of a file that stands under `name`; `Err` with the file if somebody else has it.
+/// A file server may let only those lock a file who have it open to write on (NFS); then it is
+/// opened so.
 pub(super) fn try_lock(
     resolved: &ResolvedPath,
     name: &OsStr,
-    file: &mut File,
-) -> Result<bool, Error> {
-    let mut locked = sys::try_lock(file);
+    mut file: File,
+) -> Result<Result<FileLock, File>, Error> {
+    let mut locked = sys::try_lock(&file);
     if matches!(&locked, Err(error) if error.raw_os_error() == Some(libc::EBADF)) {
         let flags = libc::O_RDWR | libc::O_NONBLOCK | libc::O_NOCTTY;
         locked = sys::open_at(&resolved.folder, name, flags, 0).and_then(|writable| {
-            *file = writable;
-            sys::try_lock(file)
+            file = writable;
+            sys::try_lock(&file)
         });
     }
-    locked.map_err(Error::io("lock", &resolved.path.with_file_name(name)))
+    match locked.map_err(Error::io("lock", &resolved.path.with_file_name(name)))? {
+        true => Ok(Ok(FileLock(file))),
+        false => Ok(Err(file)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_with_the_login_even_if_a_forked_process_has_the_file_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.oath");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        let path = FilePath::new(path);
+        let locked = path.lock(&Deadline::begin()).unwrap();
+        // What fork(2) leaves a child: the same open file.
+        let of_the_child = locked.file.try_clone().unwrap();
+        let other = File::open(path.path()).unwrap();
+        assert!(!sys::try_lock(&other).unwrap());
+        drop(locked);
+        assert!(sys::try_lock(&other).unwrap());
+        drop(of_the_child);
+    }
 }

@@ -87,8 +87,13 @@ pub(super) fn open(
         None => return Err(Error::Missing(resolved.path.clone())),
     }
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
-    sys::open_at(&resolved.folder, &resolved.name, flags, 0)
-        .map_err(Error::io("open", &resolved.path))
+    match sys::open_at(&resolved.folder, &resolved.name, flags, 0) {
+        // It was there a moment ago.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Error::Changing(resolved.path.clone()))
+        }
+        file => file.map_err(Error::io("open", &resolved.path)),
+    }
 }
 
 /// What is known of the file that was opened, which need not be the one that was found.

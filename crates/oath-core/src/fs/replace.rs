@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 
 use zeroize::Zeroizing;
 
-use super::lock::try_lock;
+use super::lock::{FileLock, open_to_owner, try_lock};
 use super::open::{is_same, look_at};
 use super::{Deadline, Error, LockedFile, Problem, ResolvedPath, Stamp};
 use crate::sys::{self, xattr};
@@ -66,7 +66,7 @@ impl LockedFile {
     /// Copies a part of the old file; the kernel does it, so that nobody's secrets pass through
     /// this process.
     fn copy(&self, part: Range<u64>, new: &File) -> io::Result<()> {
-        let mut old = &self.file;
+        let mut old: &File = &self.file;
         old.seek(SeekFrom::Start(part.start))?;
         let mut at = part.start;
         while at < part.end {
@@ -99,7 +99,7 @@ impl<'a> NewName<'a> {
     fn create(
         resolved: &'a ResolvedPath,
         deadline: &Deadline,
-    ) -> Result<(NewName<'a>, File), Error> {
+    ) -> Result<(NewName<'a>, FileLock), Error> {
         let name: OsString = [OsStr::new("."), &resolved.name, OsStr::new(".new")]
             .into_iter()
             .collect();
@@ -108,18 +108,15 @@ impl<'a> NewName<'a> {
         loop {
             let flags = libc::O_RDONLY | libc::O_CREAT | libc::O_EXCL;
             match sys::open_at(&resolved.folder, &name, flags, 0o600) {
-                Ok(mut file) => {
-                    let locked = try_lock(resolved, &name, &mut file);
-                    match locked.and_then(|locked| Ok(locked && is_same(resolved, &name, &file)?)) {
-                        Ok(true) => return Ok((NewName { resolved, name }, file)),
-                        // Between creation and lock somebody has taken it for a leftover.
-                        Ok(false) => {}
-                        Err(error) => {
-                            let _ = sys::unlink_at(&resolved.folder, &name);
-                            return Err(error);
-                        }
+                Ok(file) => match locked_new(resolved, &name, file) {
+                    Ok(Some(file)) => return Ok((NewName { resolved, name }, file)),
+                    // Between creation and lock somebody has taken it for a leftover.
+                    Ok(None) => {}
+                    Err(error) => {
+                        let _ = sys::unlink_at(&resolved.folder, &name);
+                        return Err(error);
                     }
-                }
+                },
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     remove_leftover(resolved, &name)?;
                 }
@@ -153,7 +150,11 @@ impl<'a> NewName<'a> {
         let ResolvedPath {
             folder, name, path, ..
         } = self.resolved;
-        if sys::exchange_at(folder, &self.name, name).is_err() {
+        if let Err(error) = sys::exchange_at(folder, &self.name, name) {
+            if error.kind() == io::ErrorKind::NotFound {
+                // Somebody has just taken the old file away.
+                return Err(Error::Changing(path.clone()));
+            }
             return sys::rename_at(folder, &self.name, name).map_err(|error| match error.kind() {
                 io::ErrorKind::ResourceBusy => Error::refused(path, Problem::MountPoint),
                 _ => Error::io("replace", path)(error),
@@ -172,6 +173,20 @@ impl Drop for NewName<'_> {
     fn drop(&mut self) {
         // If even that fails, the next login recognises it as a leftover.
         let _ = sys::unlink_at(&self.resolved.folder, &self.name);
+    }
+}
+
+/// Locks a file that has just been created under `name`, unless somebody was quicker.
+fn locked_new(
+    resolved: &ResolvedPath,
+    name: &OsStr,
+    file: File,
+) -> Result<Option<FileLock>, Error> {
+    let path = resolved.path.with_file_name(name);
+    open_to_owner(&file).map_err(Error::io("set the mode of", &path))?;
+    match try_lock(resolved, name, file)? {
+        Ok(file) if is_same(resolved, name, &file)? => Ok(Some(file)),
+        _ => Ok(None),
     }
 }
 
@@ -229,12 +244,10 @@ fn remove_leftover(resolved: &ResolvedPath, name: &OsStr) -> Result<(), Error> {
     if metadata.is_file() && !resolved.is_intruder(&metadata) {
         let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
         match sys::open_at(&resolved.folder, name, flags, 0) {
-            Ok(mut file) => {
-                if !try_lock(resolved, name, &mut file)? || !is_same(resolved, name, &file)? {
-                    return Ok(());
-                }
-                leftover = Some(file);
-            }
+            Ok(file) => match try_lock(resolved, name, file)? {
+                Ok(file) if is_same(resolved, name, &file)? => leftover = Some(file),
+                _ => return Ok(()),
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             // No login here has made it: it could open it, too.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}

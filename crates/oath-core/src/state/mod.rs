@@ -10,8 +10,9 @@ pub(crate) mod journal;
 pub mod throttle;
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{Metadata, Permissions};
+use std::fs::{self, Metadata, Permissions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -143,11 +144,15 @@ fn make_folder(folder: &Path) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         made => made.map_err(io("make the folder"))?,
     }
-    // Whatever umask the caller of a setuid program has chosen.
-    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
-    sys::open_at(&parent.folder, &parent.name, flags, 0)
-        .and_then(|made| made.set_permissions(Permissions::from_mode(0o700)))
-        .map_err(io("set the mode of"))
+    // Whatever umask the caller of a setuid program has chosen. A folder of mode 000 can be opened
+    // as a mere path alone, and its mode be set by the name that proc(5) has for that.
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let made = sys::open_at(&parent.folder, &parent.name, flags, 0).map_err(io("open"))?;
+    if made.metadata().map_err(io("look at"))?.mode() & 0o777 == 0o700 {
+        return Ok(());
+    }
+    let path = format!("/proc/self/fd/{}", made.as_raw_fd());
+    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(io("set the mode of"))
 }
 
 fn check_folder(folder: &Path, metadata: &Metadata) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use super::c_string;
+use super::{c_string, check_memory};
 
 /// An account of the system's user database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,10 +46,20 @@ pub fn account_by_uid(uid: u32) -> io::Result<Option<Account>> {
     })
 }
 
+/// Variables by which the caller of a setuid program makes SSSD and winbind say that there is no
+/// such account.
+const KEPT_FROM_ANSWERING: [&str; 2] = ["_SSS_LOOPS", "_NO_WINBINDD"];
+
+fn is_set(name: &&str) -> bool {
+    std::env::var_os(name).is_some()
+}
+
 fn account(
     lookup: impl Fn(*mut libc::passwd, *mut c_char, usize, *mut *mut libc::passwd) -> c_int,
 ) -> io::Result<Option<Account>> {
     const LARGEST_ENTRY: usize = 1 << 20;
+    // A name service whose library cannot be loaded has no account, the C library says.
+    check_memory()?;
     let mut buffer: Vec<c_char> = vec![0; 1024];
     loop {
         let mut entry = MaybeUninit::<libc::passwd>::uninit();
@@ -60,7 +70,14 @@ fn account(
             buffer.len(),
             &mut found,
         ) {
-            0 if found.is_null() => return Ok(None),
+            0 if found.is_null() => {
+                return match KEPT_FROM_ANSWERING.into_iter().find(is_set) {
+                    Some(name) => Err(io::Error::other(format!(
+                        "the environment variable {name} keeps a name service from answering"
+                    ))),
+                    None => Ok(None),
+                };
+            }
             0 => {
                 // SAFETY: getpw*_r(3) returned 0 and a pointer, so `entry` is filled in and its
                 // strings are terminated ones inside `buffer`, which outlives this block.

@@ -152,6 +152,13 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Releases the `flock(2)` of an open file.
+pub fn unlock(file: &File) {
+    // Cannot fail for a file that is locked.
+    // SAFETY: flock(2) takes a descriptor, which is open as long as `file` is borrowed, and flags.
+    let _ = uninterrupted(|| unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) });
+}
+
 /// Whether anybody has the file open for writing: a read lease (fcntl(2)) is granted only if
 /// nobody has. `false` also where the system cannot tell: a file system without leases, a file
 /// server, a file of somebody else's where this process is not privileged.

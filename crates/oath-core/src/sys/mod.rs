@@ -23,7 +23,9 @@ pub use credentials::effective_user;
 pub(crate) use credentials::{FsCredentials, StopGuard};
 pub use crypt::crypt;
 pub use file::{FileId, file_id_at, open_at, try_lock, unlink_at};
-pub(crate) use file::{exchange_at, is_open_for_writing, make_folder_at, read_link, rename_at};
+pub(crate) use file::{
+    exchange_at, is_open_for_writing, make_folder_at, read_link, rename_at, unlock,
+};
 pub(crate) use memory::check_memory;
 
 /// The value of a call that reports failure as -1 and `errno`.

@@ -15,13 +15,12 @@ use super::finding::{Finding, Severity};
 use super::lines::UsableToken;
 use crate::pam_config::ModuleLine;
 
-/// A window that leaves fewer guesses than this for an even chance is too large: one guess a
-/// second is through them within three hours.
+/// The least number of guesses for an even chance; at one guess a second they take three hours.
 const FEWEST_GUESSES: f64 = 10_000.0;
 
 /// A line of the PAM configuration that names the module.
 #[derive(Serialize)]
-pub struct ServiceArguments {
+pub(super) struct ServiceArguments {
     services: Vec<String>,
     file: PathBuf,
     line: usize,
@@ -34,7 +33,7 @@ pub struct ServiceArguments {
 }
 
 impl ServiceArguments {
-    pub fn of(line: &ModuleLine) -> ServiceArguments {
+    pub(super) fn of(line: &ModuleLine) -> ServiceArguments {
         ServiceArguments {
             services: line.services.clone(),
             file: line.place.file.clone(),
@@ -63,7 +62,7 @@ impl fmt::Display for ServiceArguments {
 }
 
 /// Checks one line of a service on its own.
-pub fn check_line(line: &ModuleLine, usersfile_exists: Option<bool>) -> Vec<Finding> {
+pub(super) fn check_line(line: &ModuleLine, usersfile_exists: Option<bool>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |severity, problem: String, advice: &str| {
         findings.push(Finding::of_line(severity, &line.place, problem, advice));
@@ -119,7 +118,7 @@ pub fn check_line(line: &ModuleLine, usersfile_exists: Option<bool>) -> Vec<Find
 }
 
 /// Checks the lines that name one usersfile against each other.
-pub fn check_together(lines: &[&ModuleLine]) -> Vec<Finding> {
+pub(super) fn check_together(lines: &[&ModuleLine]) -> Vec<Finding> {
     let Some((first, rest)) = lines.split_first() else {
         return Vec::new();
     };
@@ -186,7 +185,7 @@ pub fn check_together(lines: &[&ModuleLine]) -> Vec<Finding> {
 }
 
 /// Checks one line of a service against the tokens of its usersfile.
-pub fn check_tokens(line: &ModuleLine, tokens: &[UsableToken]) -> Vec<Finding> {
+pub(super) fn check_tokens(line: &ModuleLine, tokens: &[UsableToken]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |severity, problem: String, advice: String| {
         findings.push(Finding::of_line(severity, &line.place, problem, advice));
@@ -272,7 +271,7 @@ struct Guessing {
     digits: usize,
     /// How many codes are good at any moment.
     good: u64,
-    /// After how many guesses one of them was right as likely as not.
+    /// After how many guesses the chance that one was right is one half.
     guesses: f64,
 }
 

@@ -13,7 +13,7 @@ use super::stack::Place;
 /// How bad it is. The exit code is that of the worst finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Severity {
+pub(super) enum Severity {
     /// Good to know.
     Note,
     /// Logins work, but less safely than they could.
@@ -34,31 +34,31 @@ impl fmt::Display for Severity {
 
 /// One problem that was found. Nothing of a secret, a PIN or a code is in it.
 #[derive(Clone, Serialize)]
-pub struct Finding {
-    pub severity: Severity,
+pub(super) struct Finding {
+    pub(super) severity: Severity,
     /// The file it is about, or the part of the system: `sshd`, `clock`.
-    pub place: PathBuf,
+    pub(super) place: PathBuf,
     /// Counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<usize>,
+    pub(super) line: Option<usize>,
     /// Counted from 1.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "field_number"
     )]
-    pub field: Option<Field>,
+    pub(super) field: Option<Field>,
     /// What is wrong; continues after the field's name where there is one.
-    pub problem: String,
+    pub(super) problem: String,
     /// What to do about it.
-    pub advice: String,
+    pub(super) advice: String,
     /// The change that `--fix` makes, where there is only one correct form.
     #[serde(serialize_with = "is_some", rename = "fixable")]
-    pub fix: Option<Fix>,
+    pub(super) fix: Option<Fix>,
 }
 
 /// A change that resolves a finding.
 #[derive(Clone)]
-pub enum Fix {
+pub(super) enum Fix {
     /// Another text in place of these bytes of the line; `done` continues after the field's name.
     Replace {
         span: Range<usize>,
@@ -71,7 +71,7 @@ pub enum Fix {
 
 impl Finding {
     /// A finding about a file as a whole, or a part of the system.
-    pub fn new(
+    pub(super) fn new(
         severity: Severity,
         place: impl AsRef<Path>,
         problem: impl Into<String>,
@@ -89,7 +89,7 @@ impl Finding {
     }
 
     /// A finding about a line of the PAM configuration.
-    pub fn of_line(
+    pub(super) fn of_line(
         severity: Severity,
         place: &Place,
         problem: impl Into<String>,
@@ -98,21 +98,21 @@ impl Finding {
         Finding::new(severity, &place.file, problem, advice).at_line(place.line)
     }
 
-    pub fn at_line(self, line: usize) -> Finding {
+    pub(super) fn at_line(self, line: usize) -> Finding {
         Finding {
             line: Some(line),
             ..self
         }
     }
 
-    pub fn in_field(self, field: Field) -> Finding {
+    pub(super) fn in_field(self, field: Field) -> Finding {
         Finding {
             field: Some(field),
             ..self
         }
     }
 
-    pub fn fixed_by(self, fix: Fix) -> Finding {
+    pub(super) fn fixed_by(self, fix: Fix) -> Finding {
         Finding {
             fix: Some(fix),
             ..self

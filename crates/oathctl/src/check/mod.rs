@@ -51,7 +51,7 @@ use usersfile::UsersfileCheck;
                   2  there are errors: somebody cannot log in, or somebody can who should not\n\n\
                   Example:\n  oathctl check --quiet"
 )]
-pub struct Check {
+pub(crate) struct Check {
     /// Where each user has a file of their own: whose to check
     #[arg(value_parser = user_name())]
     user: Option<OsString>,
@@ -80,7 +80,7 @@ struct Report {
 }
 
 impl Check {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let pam_services = config.pam_services()?;
         let module_lines = pam_config::module_lines_of(&pam_services);
         let usersfiles = self.usersfiles(config, &module_lines)?;

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, CWD, StatVfsMountFlags, StatxAttributes, StatxFlags, s
 use super::finding::{Finding, Severity};
 
 /// What prevents the file that the path leads to from being replaced.
-pub fn check(path: &Path) -> Option<Finding> {
+pub(super) fn check(path: &Path) -> Option<Finding> {
     let path = fs::canonicalize(path).ok()?;
     let folder = path.parent()?;
     let error = |place: &Path, problem: &str, advice: String| {

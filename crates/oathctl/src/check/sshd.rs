@@ -8,11 +8,11 @@ use super::programs::output_of;
 const PLACE: &str = "sshd";
 
 /// The settings by name, both in lower case as `sshd -T` has them.
-pub struct Settings(HashMap<String, String>);
+pub(super) struct Settings(HashMap<String, String>);
 
 impl Settings {
     /// The effective settings; `None` if there is no sshd.
-    pub fn effective() -> Option<Result<Settings, Box<Finding>>> {
+    pub(super) fn effective() -> Option<Result<Settings, Box<Finding>>> {
         Some(match output_of(PLACE, &["-T"])? {
             Ok(text) => Ok(Settings::parse(&text)),
             Err(stderr) => Err(Box::new(refused(&stderr))),
@@ -34,7 +34,7 @@ impl Settings {
 
     /// Settings that prevent the prompt, and ways to log in without it. `asks` is whether the module
     /// prompts for the code itself instead of taking it from what was typed as the password.
-    pub fn check(&self, asks: bool) -> Vec<Finding> {
+    pub(super) fn check(&self, asks: bool) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut add = |severity, problem: String, advice: &str| {
             findings.push(Finding::new(severity, PLACE, problem, advice));
@@ -109,7 +109,7 @@ impl Settings {
 
     /// Whether everybody who is asked for a code has shown a key or a ticket as well. A password
     /// that sshd asks for is checked by the same lines of PAM.
-    pub fn requires_key(&self) -> bool {
+    pub(super) fn requires_key(&self) -> bool {
         let methods = self.methods();
         let shows_more = |list: &&str| {
             list.split(',').any(|method| {

@@ -18,7 +18,7 @@ use crate::terminal;
 
 /// A usersfile, and the lines of the PAM configuration that name it.
 pub(super) struct UsersfileCheck<'a> {
-    /// The file, or why there is none to look at.
+    /// The file, or why there is none to check.
     usersfile: Result<Usersfile, Box<Finding>>,
     pub(super) module_lines: Vec<&'a ModuleLine>,
 }

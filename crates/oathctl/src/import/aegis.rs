@@ -48,12 +48,12 @@ impl Drop for Info {
 }
 
 /// Whether a text may be such an export: it is JSON.
-pub fn recognises(text: &str) -> bool {
+pub(crate) fn recognises(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }
 
 /// Reads every entry of the export.
-pub fn read(text: &str) -> Result<Vec<ImportItem>, String> {
+pub(crate) fn read(text: &str) -> Result<Vec<ImportItem>, String> {
     // The parser's own message would quote the text, and with it perhaps a secret.
     let vault: Vault = serde_json::from_str(text).map_err(|error| {
         format!(

@@ -4,7 +4,7 @@
 use super::token::{Description, ImportItem, base32_secret};
 
 /// Whether a text has the form of such a file, which always says whether it is TOTP or HOTP.
-pub fn recognises(text: &str) -> bool {
+pub(crate) fn recognises(text: &str) -> bool {
     let mut lines = text.lines();
     let secret = lines.next().unwrap_or_default();
     let options = || lines.clone().filter_map(|line| line.strip_prefix("\" "));
@@ -18,7 +18,7 @@ fn is_scratch_code(line: &str) -> bool {
 }
 
 /// Reads the one token of the file.
-pub fn read(text: &str) -> ImportItem {
+pub(crate) fn read(text: &str) -> ImportItem {
     let mut description = Description::default();
     let mut left_behind = Vec::new();
     let mut last_used = None;

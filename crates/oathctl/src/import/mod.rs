@@ -1,28 +1,25 @@
 //! `oathctl import`: imports tokens from the files of other programs into the usersfile.
 //!
-//! One file for each format, text in, tokens out; this one reads the file and writes the tokens.
+//! One file for each format, text in, tokens out ([`token`]); [`user`] decides for whom a token is,
+//! and [`append`](mod@append) adds it to the usersfile.
 
 mod aegis;
+mod append;
 mod google_authenticator;
 mod otpauth;
 mod pskc;
 mod token;
+mod user;
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use oath_core::clock;
-use oath_core::fs::is_trusted;
-use oath_core::local_time::Zone;
-use oath_core::otp::Key;
-use oath_core::sys;
 use oath_core::usersfile::Document;
 use oath_core::usersfile::Usersfile;
-use oath_core::usersfile::format::{self, Entry, MovingFactor};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -31,7 +28,9 @@ use crate::error::Error;
 use crate::files;
 use crate::output::{self, printable};
 use crate::tokens::user_name;
-use token::{ImportItem, ImportedToken};
+use append::{Appended, Candidate, append};
+use token::ImportItem;
+use user::{FileOwner, Users};
 
 /// Import tokens from other programs
 #[derive(Args)]
@@ -48,7 +47,7 @@ use token::{ImportItem, ImportedToken};
                   2  the command line is wrong\n\n\
                   Example:\n  oathctl import --dry-run --user alice /home/alice/.google_authenticator"
 )]
-pub struct Import {
+pub(crate) struct Import {
     /// The file to read, - for standard input
     file: PathBuf,
 
@@ -94,27 +93,14 @@ enum Outcome {
     NotImported { reason: String },
 }
 
-/// The owner of the file that is read.
-struct FileOwner {
-    /// Root or the caller, whose file may hold tokens of any user. Another user's file may hold
-    /// only that user's.
-    is_trusted: bool,
-    /// The user of a token for which the file names none; none if the file is root's, who may keep
-    /// files of others.
-    name: Option<OsString>,
-}
-
-/// A token with its user, on its way into the usersfile.
-struct Candidate {
-    /// Which of the rows it is.
-    row: usize,
-    user: OsString,
-    token: ImportedToken,
-}
-
 impl Import {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let (text, owner) = self.read()?;
+        let users = Users {
+            given: self.user.as_deref(),
+            owner,
+            force: self.force,
+        };
         let found = tokens_in(&text)
             .map_err(|problem| Error::failed(format!("{} {problem}", self.name())))?;
         if found.is_empty() {
@@ -128,7 +114,7 @@ impl Import {
             let mut user = None;
             let candidate = found.token.and_then(|token| {
                 token_type = Some(token.token_type.to_string());
-                let name = self.user_of(found.account.as_deref(), &owner)?;
+                let name = users.of_token(found.account.as_deref())?;
                 user = Some(printable(name.as_bytes()));
                 let usersfile = config
                     .usersfile(Some(&name))
@@ -161,7 +147,7 @@ impl Import {
         }
         let only_one = files.len() == 1;
         for (usersfile, candidates) in files.into_values() {
-            let outcomes = match self.put(config, &usersfile, &candidates) {
+            let outcomes = match self.import(config, &usersfile, &candidates) {
                 Err(error) if only_one => return Err(error),
                 Err(error) => {
                     // The tokens of the other usersfiles may still be imported.
@@ -174,7 +160,7 @@ impl Import {
                 rows[candidate.row].outcome = outcome;
             }
         }
-        self.tell(&rows)
+        self.print(&rows)
     }
 
     /// How messages call the file.
@@ -206,151 +192,52 @@ impl Import {
             })
     }
 
-    /// The user of a token: of the command line, else the account that the other program names,
-    /// else the owner of the file.
-    fn user_of(&self, account: Option<&str>, owner: &FileOwner) -> Result<OsString, String> {
-        const SAY: &str = "say for whom with --user NAME";
-        let exists = |name: &OsStr| {
-            sys::account_by_name(name)
-                .map(|account| account.is_some())
-                .map_err(|error| format!("cannot look for an account: {error}"))
-        };
-        let names = match (&self.user, account, &owner.name) {
-            (Some(user), _, _) => vec![user.clone()],
-            (None, Some(account), name) => {
-                // Apps call an account "alice@host".
-                let local = account.split('@').next().unwrap_or(account);
-                let names: Vec<OsString> = vec![account.into(), local.into()];
-                match name {
-                    _ if owner.is_trusted => names,
-                    Some(name) if names.contains(name) => vec![name.clone()],
-                    _ => {
-                        return Err(format!(
-                            "it is for {}, and the file belongs to {}; {SAY}",
-                            printable(account.as_bytes()),
-                            name.as_ref()
-                                .map_or("nobody".into(), |name| printable(name.as_bytes()))
-                        ));
-                    }
-                }
-            }
-            (None, None, Some(name)) => vec![name.clone()],
-            (None, None, None) => return Err(format!("it does not say whose it is; {SAY}")),
-        };
-        let mut known = None;
-        for name in &names {
-            if exists(name)? {
-                known = Some(name);
-                break;
-            }
-        }
-        let name = known.unwrap_or(&names[names.len() - 1]);
-        let shown = printable(name.as_bytes());
-        if known.is_none() && !self.force {
-            return Err(match self.user {
-                Some(_) => {
-                    format!("{shown} has no account on this system; --force does it all the same")
-                }
-                None => format!("{shown} has no account on this system; {SAY}"),
-            });
-        }
-        if !format::is_user_name(name.as_bytes()) {
-            return Err(format!("\"{shown}\" cannot stand in a usersfile; {SAY}"));
-        }
-        Ok(name.clone())
-    }
-
-    fn put(
+    fn import(
         &self,
         config: &Config,
         usersfile: &Usersfile,
         candidates: &[Candidate],
     ) -> Result<Vec<Outcome>, Error> {
         if !self.dry_run {
-            return config.edit_or_create(usersfile, |document| {
-                Ok(self.append(document, usersfile.path(), candidates))
-            });
+            let appended = config.edit_or_create(usersfile, |document| {
+                Ok(append(document, candidates, self.another))
+            })?;
+            return Ok(self.outcomes(usersfile.path(), candidates, appended));
         }
         let mut document = match config.read(usersfile) {
             Err(Error::Usersfile(error)) if error.is_missing() => Document::new(b""),
             document => document?,
         };
-        Ok(self.append(&mut document, usersfile.path(), candidates))
+        let appended = append(&mut document, candidates, self.another);
+        Ok(self.outcomes(usersfile.path(), candidates, appended))
     }
 
-    /// Appends the lines of the candidates to the document; returns what became of each.
-    fn append(
+    fn outcomes(
         &self,
-        document: &mut Document,
         path: &Path,
         candidates: &[Candidate],
+        appended: Vec<Appended>,
     ) -> Vec<Outcome> {
-        // One pass over the file: it may be long, as may the list of candidates, and the lock is
-        // held meanwhile.
-        type Secret = Option<Zeroizing<Vec<u8>>>;
-        let mut there: BTreeMap<&OsStr, Vec<(usize, Secret)>> = candidates
-            .iter()
-            .map(|candidate| (candidate.user.as_os_str(), Vec::new()))
-            .collect();
-        for line in document.lines() {
-            let Some(entry) = line.entry() else { continue };
-            if let Some(tokens) = there.get_mut(OsStr::from_bytes(entry.user)) {
-                tokens.push((line.number, entry.secret().ok()));
-            }
-        }
-        let line_of_same = |tokens: &[(usize, Secret)], candidate: &Candidate| {
-            let mut same = tokens
-                .iter()
-                .filter(|(_, secret)| secret.as_ref() == Some(&candidate.token.secret));
-            same.next().map(|(line, _)| *line)
-        };
-        // Of several tokens for one user, only the administrator knows which is for logins.
-        let mut in_the_way: BTreeMap<&OsStr, &str> = BTreeMap::new();
-        for candidate in candidates {
-            let user = candidate.user.as_os_str();
-            if line_of_same(&there[user], candidate).is_none() {
-                in_the_way
-                    .entry(user)
-                    .and_modify(|problem| *problem = "has several tokens in the file")
-                    .or_insert("");
-            }
-        }
-        for (user, problem) in &mut in_the_way {
-            if !there[user].is_empty() {
-                *problem = "has a token already";
-            }
-        }
-        candidates
-            .iter()
-            .map(|candidate| {
-                let usersfile = path.to_owned();
-                let tokens = there.entry(&candidate.user).or_default();
-                if let Some(line) = line_of_same(tokens, candidate) {
-                    return Outcome::AlreadyThere { usersfile, line };
-                }
-                let problem = in_the_way
-                    .get(candidate.user.as_os_str())
-                    .filter(|problem| !problem.is_empty() && !self.another);
-                if let Some(problem) = problem {
-                    return Outcome::NotImported {
-                        reason: format!(
-                            "{} {problem}; --another imports this one as well",
-                            printable(candidate.user.as_bytes())
-                        ),
-                    };
-                }
-                let line = document.append(&line_of(candidate));
-                tokens.push((line, Some(candidate.token.secret.clone())));
-                if self.dry_run {
+        let outcome = |(candidate, appended): (&Candidate, Appended)| {
+            let usersfile = path.to_owned();
+            match appended {
+                Appended::Line(line) if self.dry_run => {
                     Outcome::WouldBeImported { usersfile, line }
-                } else {
-                    Outcome::Imported { usersfile, line }
                 }
-            })
-            .collect()
+                Appended::Line(line) => Outcome::Imported { usersfile, line },
+                Appended::AlreadyThere(line) => Outcome::AlreadyThere { usersfile, line },
+                Appended::Ambiguous(ambiguity) => Outcome::NotImported {
+                    reason: format!(
+                        "{} {ambiguity}; --another imports this one as well",
+                        printable(candidate.user.as_bytes())
+                    ),
+                },
+            }
+        };
+        candidates.iter().zip(appended).map(outcome).collect()
     }
 
-    fn tell(&self, rows: &[Row]) -> Result<ExitCode, Error> {
+    fn print(&self, rows: &[Row]) -> Result<ExitCode, Error> {
         if self.json {
             output::print_json(&rows)?;
         } else {
@@ -389,27 +276,6 @@ impl Import {
     }
 }
 
-impl FileOwner {
-    fn of(uid: u32) -> Result<FileOwner, Error> {
-        let account = match uid {
-            0 => None,
-            uid => sys::account_by_uid(uid)
-                .map_err(Error::io(format!("look for the user with uid {uid}")))?,
-        };
-        Ok(FileOwner {
-            is_trusted: is_trusted(uid),
-            name: account.map(|account| account.name),
-        })
-    }
-
-    fn of_stdin() -> FileOwner {
-        FileOwner {
-            is_trusted: true,
-            name: None,
-        }
-    }
-}
-
 /// Recognises the format by the text, and reads it.
 fn tokens_in(text: &str) -> Result<Vec<ImportItem>, String> {
     if pskc::recognises(text) {
@@ -427,38 +293,4 @@ fn tokens_in(text: &str) -> Result<Vec<ImportItem>, String> {
                 .into(),
         )
     }
-}
-
-/// The line for the usersfile, without its end.
-fn line_of(candidate: &Candidate) -> Zeroizing<Vec<u8>> {
-    let ImportedToken {
-        token_type,
-        ref secret,
-        counter,
-    } = candidate.token;
-    let is_event = token_type.moving_factor == MovingFactor::Event;
-    let line = format::Token {
-        token_type,
-        user: candidate.user.as_bytes().to_vec(),
-        pin: Zeroizing::new(b"-".to_vec()),
-        secret: secret.clone(),
-        counter: counter.filter(|_| is_event).unwrap_or(0),
-    }
-    .line();
-    let MovingFactor::Time { period } = token_type.moving_factor else {
-        return line;
-    };
-    // The module accepts a time step as last used only together with its code.
-    let used = counter.and_then(|step| {
-        // The step counts, whatever the clock on the wall showed.
-        let time = step.checked_mul(period.into())?;
-        let zone = clock::system_zone().unwrap_or_else(|_| Zone::universal());
-        let time = zone.local_time(time).ok()?;
-        let code = Key::new(token_type.algorithm, secret).code(step, token_type.digits);
-        let entry = Entry::parse(&line)?;
-        let mut line = entry.with_last_used(step, &code, time);
-        line.pop();
-        Some(line)
-    });
-    used.unwrap_or(line)
 }

@@ -11,7 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::token::{Description, ImportItem, base32_secret};
 
 /// Whether a text is a list of such URIs.
-pub fn recognises(text: &str) -> bool {
+pub(crate) fn recognises(text: &str) -> bool {
     lines(text).next().is_some_and(|(_, line)| {
         let scheme = line.split("://").next().unwrap_or_default();
         line.contains("://")
@@ -27,7 +27,7 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// Reads every line; one that is no such URI is reported as not imported.
-pub fn read(text: &str) -> Vec<ImportItem> {
+pub(crate) fn read(text: &str) -> Vec<ImportItem> {
     lines(text)
         .flat_map(|(number, line)| {
             let place = format!("line {number}");

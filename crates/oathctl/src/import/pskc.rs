@@ -12,14 +12,14 @@ const NAMESPACE: &str = "urn:ietf:params:xml:ns:keyprov:pskc";
 const SIGNATURES: &str = "http://www.w3.org/2000/09/xmldsig#";
 
 /// Whether a text may be such a container: it is XML.
-pub fn recognises(text: &str) -> bool {
+pub(crate) fn recognises(text: &str) -> bool {
     text.trim_start_matches('\u{feff}')
         .trim_start()
         .starts_with('<')
 }
 
 /// Reads every key of the container.
-pub fn read(text: &str) -> Result<Vec<ImportItem>, String> {
+pub(crate) fn read(text: &str) -> Result<Vec<ImportItem>, String> {
     let document = Document::parse(text).map_err(|error| {
         let at = error.pos();
         format!(

@@ -7,38 +7,38 @@ use oath_core::usersfile::format::{
 use zeroize::Zeroizing;
 
 /// One token of the imported file.
-pub struct ImportItem {
+pub(crate) struct ImportItem {
     /// Its place in the file: `line 3`, `key 2`.
-    pub place: String,
+    pub(crate) place: String,
     /// The account, as the other program names it.
-    pub account: Option<String>,
+    pub(crate) account: Option<String>,
     /// The token, or why the usersfile can't hold it: goes on after "not imported: ".
-    pub token: Result<ImportedToken, String>,
+    pub(crate) token: Result<ImportedToken, String>,
     /// What of it was not imported, one sentence each.
-    pub left_behind: Vec<String>,
+    pub(crate) left_behind: Vec<String>,
 }
 
 /// A token that can become a line of the usersfile.
-pub struct ImportedToken {
+pub(crate) struct ImportedToken {
     /// By event or by time, digits, hash.
-    pub token_type: Type,
+    pub(crate) token_type: Type,
     /// The secret's bytes, 1 to [`MAX_SECRET`].
-    pub secret: Zeroizing<Vec<u8>>,
+    pub(crate) secret: Zeroizing<Vec<u8>>,
     /// By event: the counter of the next code. By time: the time step last used, where the other
     /// program kept one.
-    pub counter: Option<u64>,
+    pub(crate) counter: Option<u64>,
 }
 
 /// A token as other programs describe it, with the defaults that they have in common.
-pub struct Description<'a> {
+pub(crate) struct Description<'a> {
     /// `totp` or `hotp`, in any case.
-    pub kind: &'a str,
+    pub(crate) kind: &'a str,
     /// The hash, under any of its names.
-    pub algorithm: &'a str,
-    pub digits: u64,
+    pub(crate) algorithm: &'a str,
+    pub(crate) digits: u64,
     /// Seconds a time step.
-    pub period: u64,
-    pub counter: Option<u64>,
+    pub(crate) period: u64,
+    pub(crate) counter: Option<u64>,
 }
 
 impl Default for Description<'_> {
@@ -56,7 +56,7 @@ impl Default for Description<'_> {
 impl Description<'_> {
     /// The token, if the usersfile can hold its type. An error in its secret is reported last: an
     /// unsupported type may keep it in another form.
-    pub fn token(
+    pub(crate) fn token(
         self,
         secret: Result<Zeroizing<Vec<u8>>, String>,
     ) -> Result<ImportedToken, String> {
@@ -132,7 +132,7 @@ fn algorithm(name: &str) -> Option<Algorithm> {
 }
 
 /// A secret in base32 as programs print it: in any case, grouped by spaces or dashes.
-pub fn base32_secret(text: &str) -> Result<Zeroizing<Vec<u8>>, String> {
+pub(crate) fn base32_secret(text: &str) -> Result<Zeroizing<Vec<u8>>, String> {
     const PREFIX: &str = "base32:";
     if text.is_empty() {
         return Ok(Zeroizing::new(Vec::new()));

@@ -102,7 +102,7 @@ impl Edit {
     }
 }
 
-/// A word for the shell.
+/// A word, quoted for the shell where needed.
 pub(super) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@".contains(c);
     match word.chars().all(is_plain) {

@@ -28,17 +28,17 @@ use installed::InstalledModules;
 use problem::{Cause, LineControl, StackFinding, StackProblem};
 
 /// What the services are checked against.
-pub struct Context<'a> {
-    pub root: Root,
+pub(crate) struct Context<'a> {
+    pub(crate) root: Root,
     /// Whether the services are those of this system, so that their modules must be installed here.
-    pub is_own_system: bool,
+    pub(crate) is_own_system: bool,
     /// Whether the program asks for something besides PAM, such as sshd for a key.
-    pub requires_key: &'a dyn Fn(&str) -> bool,
+    pub(crate) requires_key: &'a dyn Fn(&str) -> bool,
 }
 
 /// Who gets in by a service.
 #[derive(Serialize)]
-pub struct Access {
+pub(crate) struct Access {
     service: String,
     everything_right: bool,
     wrong_code: bool,
@@ -48,7 +48,7 @@ pub struct Access {
 }
 
 /// Checks every service that uses the module.
-pub fn check(services: &[ServiceStack], context: &Context) -> (Vec<Access>, Vec<Finding>) {
+pub(crate) fn check(services: &[ServiceStack], context: &Context) -> (Vec<Access>, Vec<Finding>) {
     let installed = InstalledModules::find(context.is_own_system);
     let mut access = Vec::new();
     // The same problem of several services is one finding.

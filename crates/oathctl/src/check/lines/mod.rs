@@ -1,9 +1,10 @@
 //! Checks the usersfile line by line.
 //!
 //! Pure: the text, the accounts and the time are arguments. What a line means is parsed by
-//! [`Entry`]; this guesses what a line that means something else was intended to be.
+//! [`Entry`]; this finds lines that mean something else than was intended.
 
-mod shape;
+mod last_used;
+mod secret;
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -11,56 +12,50 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use oath_core::otp::{self, Code, Key, MAX_DIGITS, MIN_DIGITS};
+use oath_core::otp::{MAX_DIGITS, MIN_DIGITS};
 use oath_core::pin;
 use oath_core::usersfile::Document;
-use oath_core::usersfile::format::{self, Entry, Field, Malformed, MovingFactor, Type};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use oath_core::usersfile::format::{self, Entry, Field, Type};
 use zeroize::Zeroizing;
 
 use super::finding::{Finding, Fix, Severity};
 use crate::output::printable;
-use crate::secret::{MIN_LENGTH, is_hex};
 use crate::tokens::begins_as_type;
-use shape::{is_base32, is_like_a_secret, is_number, is_published};
-
-/// A counter that no token reaches: one code a second for thirty thousand years.
-const LAST_EVENT: u64 = 1 << 40;
+use secret::is_like_a_secret;
 
 const BEFORE_SECRET: &str = "USER and PIN come before the secret; PIN is - where there is none";
 
 /// What the lines are checked against.
-pub struct Context<'a> {
-    /// Where the text comes from, for the findings.
-    pub path: &'a Path,
+pub(crate) struct Context<'a> {
+    /// The file's path, for the findings.
+    pub(crate) path: &'a Path,
     /// Looks up the account of a name; `None` if that fails.
-    pub account: &'a dyn Fn(&OsStr) -> Option<Account>,
+    pub(crate) account: &'a dyn Fn(&OsStr) -> Option<Account>,
     /// Now, in seconds since 1970.
-    pub unix_time: u64,
+    pub(crate) unix_time: u64,
     /// The widest window of the services that use the file.
-    pub window: u32,
+    pub(crate) window: u32,
 }
 
 /// The result of looking up an account.
 #[derive(Clone)]
-pub enum Account {
+pub(crate) enum Account {
     None,
     /// It exists, and this is its own name.
     Named(OsString),
 }
 
 /// A token that a login can use.
-pub struct UsableToken {
-    pub line: usize,
-    pub user: Vec<u8>,
-    pub token_type: Type,
+pub(crate) struct UsableToken {
+    pub(crate) line: usize,
+    pub(crate) user: Vec<u8>,
+    pub(crate) token_type: Type,
     /// Whether the response must begin with a PIN that this line holds.
-    pub has_pin: bool,
+    pub(crate) has_pin: bool,
 }
 
 /// Checks every line. The tokens returned are those without an error.
-pub fn check(document: &Document, context: &Context) -> (Vec<Finding>, Vec<UsableToken>) {
+pub(crate) fn check(document: &Document, context: &Context) -> (Vec<Finding>, Vec<UsableToken>) {
     let text = document.text();
     let mut linter = Linter {
         context,
@@ -142,7 +137,7 @@ impl<'a> Line<'a> {
         Finding::new(severity, context.path, problem, advice).at_line(self.number)
     }
 
-    /// Where a field stands in the line.
+    /// The bytes of a field in the line.
     fn span(&self, field: &[u8]) -> Range<usize> {
         let start = field.as_ptr() as usize - self.text.as_ptr() as usize;
         start..start + field.len()
@@ -347,234 +342,5 @@ impl<'a> Line<'a> {
                 done: "is - now",
             }),
         )
-    }
-
-    /// Whether the secret is in the PIN field, followed by nothing or by COUNTER.
-    fn lacks_a_field(&self) -> bool {
-        let pin = self.field(Field::Pin);
-        let secret = self.field(Field::Secret);
-        pin.is_some_and(is_like_a_secret) && secret.is_none_or(is_number)
-    }
-
-    /// A secret in groups, as apps show it, whose second group is read as COUNTER.
-    fn spaces_in_secret(&self, context: &Context) -> Option<Finding> {
-        let groups = &self.fields[Field::Secret as usize - 1..];
-        let [first, rest @ ..] = groups else {
-            return None;
-        };
-        if rest.is_empty() {
-            return None;
-        }
-        // The module writes a counter, a code and a time.
-        let is_last_used = match rest {
-            [counter] => is_number(counter),
-            [counter, otp] => is_number(counter) && Code::parse(otp).is_some(),
-            [counter, otp, time, ..] => {
-                is_number(counter) && (Code::parse(otp).is_some() || time.ends_with(b"L"))
-            }
-            [] => true,
-        };
-        let joined: Zeroizing<Vec<u8>> = Zeroizing::new(groups.concat());
-        let secret = joined.strip_prefix(b"base32:").unwrap_or(&joined);
-        let is_whole = is_hex(secret) && secret.len() % 2 == 0 || is_base32(secret);
-        let is_short = first.len() < 2 * MIN_LENGTH && rest.len() > 2;
-        (is_whole && (!is_last_used || is_short)).then(|| {
-            self.finding(
-                context,
-                Severity::Error,
-                format!(
-                    "has spaces in it, so that its second part is read as {}",
-                    Field::Counter
-                ),
-                "write the secret in one piece",
-            )
-            .in_field(Field::Secret)
-        })
-    }
-
-    fn malformed_secret(&self, malformed: Malformed, context: &Context) -> Finding {
-        let secret = self.field(malformed.field).unwrap_or_default();
-        if is_base32(secret) {
-            let mut text = Zeroizing::new(b"base32:".to_vec());
-            text.reserve_exact(secret.len());
-            text.extend_from_slice(secret);
-            return self
-                .finding(
-                    context,
-                    Severity::Error,
-                    "is base32, where hexadecimal is expected",
-                    "write base32: before it, without a space",
-                )
-                .in_field(malformed.field)
-                .fixed_by(Fix::Replace {
-                    span: self.span(secret),
-                    text,
-                    done: "begins with base32: now",
-                });
-        }
-        let advice = if is_hex(secret) {
-            "a digit was lost, or one is too many: copy the secret again, or enrol anew with \
-             oathctl add"
-        } else if secret
-            .get(..2)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"0x"))
-        {
-            "hexadecimal is written without 0x"
-        } else {
-            "copy the secret again, or enrol anew with oathctl add"
-        };
-        self.finding(
-            context,
-            Severity::Error,
-            malformed.problem.to_string(),
-            advice,
-        )
-        .in_field(malformed.field)
-    }
-
-    fn check_secret(&self, entry: &Entry, secret: &[u8], linter: &mut Linter) -> Option<Finding> {
-        let context = linter.context;
-        const ENROL: &str = "enrol anew with oathctl add, which makes one of 160 bits";
-        let known = if secret.iter().all(|&byte| byte == 0) {
-            Some("is all zeros, as in the examples of manuals, so anybody has the codes")
-        } else if secret.iter().all(|&byte| byte == secret[0]) {
-            Some("is one byte over and over, so anybody can guess it")
-        } else if is_published(secret) {
-            Some("is a secret from the RFCs and manuals, so anybody has the codes")
-        } else {
-            None
-        };
-        if let Some(problem) = known {
-            return Some(
-                self.finding(context, Severity::Error, problem, ENROL)
-                    .in_field(Field::Secret),
-            );
-        }
-        let digest: [u8; 32] = Sha256::digest(secret).into();
-        let (line, user) = linter
-            .secrets
-            .entry(digest)
-            .or_insert_with(|| (self.number, entry.user.to_vec()));
-        if *line != self.number {
-            let (problem, advice) = if user == entry.user {
-                (
-                    format!("is the secret of line {line} as well"),
-                    "one of the two lines can go: oathctl remove --line".to_owned(),
-                )
-            } else {
-                (
-                    format!(
-                        "is the secret of {} in line {line} as well, so each has the other's codes",
-                        printable(user)
-                    ),
-                    format!("give each user a secret: {ENROL}"),
-                )
-            };
-            return Some(
-                self.finding(context, Severity::Warning, problem, advice)
-                    .in_field(Field::Secret),
-            );
-        }
-        (secret.len() < MIN_LENGTH).then(|| {
-            self.finding(
-                context,
-                Severity::Warning,
-                format!(
-                    "has {} bits; RFC 4226 asks for 128 or more",
-                    secret.len() * 8
-                ),
-                ENROL,
-            )
-            .in_field(Field::Secret)
-        })
-    }
-
-    fn check_counter(&self, entry: &Entry, context: &Context) -> Option<Finding> {
-        let text = self.field(Field::Counter)?;
-        let error = |problem: &str, advice: &str| {
-            Some(
-                self.finding(context, Severity::Error, problem, advice)
-                    .in_field(Field::Counter),
-            )
-        };
-        const RESYNC: &str = "set it with oathctl resync, which asks for two codes in a row";
-        let counter = match entry.last_used.counter() {
-            Ok(counter) => counter,
-            Err(malformed) => {
-                return error(
-                    &malformed.problem.to_string(),
-                    "remove the fields from COUNTER on",
-                );
-            }
-        };
-        match entry.token_type.moving_factor {
-            MovingFactor::Event if text.starts_with(b"-") => {
-                error("is negative, which no counter can be", RESYNC)
-            }
-            MovingFactor::Event if counter >= LAST_EVENT => {
-                error("is larger than any token counts", RESYNC)
-            }
-            _ => None,
-        }
-    }
-
-    /// A time step last used that is in the future: the clock was once wrong.
-    fn check_time_step(&self, entry: &Entry, secret: &[u8], context: &Context) -> Option<Finding> {
-        let MovingFactor::Time { period } = entry.token_type.moving_factor else {
-            return None;
-        };
-        let (counter, last) = (entry.last_used.counter().ok()?, entry.last_used.otp()?);
-        let now = otp::time_step(context.unix_time, period);
-        let latest = now.saturating_add(context.window.into());
-        let key = Key::new(entry.token_type.algorithm, secret);
-        let is_step = counter > latest && bool::from(key.code(counter, last.digits()).ct_eq(&last));
-        is_step.then(|| {
-            self.finding(
-                context,
-                Severity::Error,
-                "is a time step in the future, and only later codes are accepted",
-                "the clock was ahead when it was used: set the clock, then remove the fields \
-                 from COUNTER on",
-            )
-            .in_field(Field::Counter)
-        })
-    }
-
-    fn check_rest(&self, entry: &Entry, context: &Context) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        if self.field(Field::LastOtp).is_some() && entry.last_used.otp().is_none() {
-            findings.push(
-                self.finding(
-                    context,
-                    Severity::Warning,
-                    format!("is no code of {MIN_DIGITS} to {MAX_DIGITS} digits"),
-                    "remove the fields from COUNTER on, or for HOTP from LAST-OTP on",
-                )
-                .in_field(Field::LastOtp),
-            );
-        }
-        if let Err(malformed) = entry.last_used.time() {
-            findings.push(
-                self.finding(
-                    context,
-                    Severity::Error,
-                    malformed.problem.to_string(),
-                    "remove the field: the next login writes it anew",
-                )
-                .in_field(malformed.field),
-            );
-        }
-        if self.fields.len() > Field::LastTime as usize {
-            findings.push(self.finding(
-                context,
-                Severity::Warning,
-                format!(
-                    "goes on after {}; the next login drops what follows",
-                    Field::LastTime
-                ),
-                "put remarks on a line of their own that begins with #",
-            ));
-        }
-        findings
     }
 }

@@ -1,37 +1,49 @@
-//! The auth stack of a PAM service: read as libpam reads it ([`parse`]), run as libpam runs it
-//! ([`walk`], libpam's `_pam_dispatch_aux`), and evaluated for who gets in ([`evaluate`], with the
-//! other modules that [`modules`] lists).
+//! The auth stack of a PAM service.
+//!
+//! - [`parse`], [`words`], [`control`]: reads it as libpam does
+//! - [`walk`]: runs it as libpam does (`_pam_dispatch_aux`)
+//! - [`explore`], [`modules`]: follows every login, by what each module may return
+//! - [`evaluate`]: who gets in, and what is wrong
 //!
 //! Pure: files are read through a function that is an argument. `tests/tool/stack.rs` compares the
 //! results with those of the real libpam.
 
+mod control;
 pub mod evaluate;
+mod explore;
 pub mod modules;
 pub mod parse;
 pub mod walk;
+mod words;
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// What a module returns. The names are those of pam.conf(5).
+pub(crate) use control::{Action, Control};
+
+/// A return code of a module. The names are those of pam.conf(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReturnCode(u8);
 
 impl ReturnCode {
+    /// The module accepts.
     pub const SUCCESS: ReturnCode = ReturnCode(0);
-    pub const SERVICE_ERR: ReturnCode = ReturnCode(3);
-    pub const SYSTEM_ERR: ReturnCode = ReturnCode(4);
-    pub const BUF_ERR: ReturnCode = ReturnCode(5);
+    pub(crate) const SERVICE_ERR: ReturnCode = ReturnCode(3);
+    pub(crate) const SYSTEM_ERR: ReturnCode = ReturnCode(4);
+    pub(crate) const BUF_ERR: ReturnCode = ReturnCode(5);
+    /// What libpam itself returns for a line or a stack that it cannot use.
     pub const PERM_DENIED: ReturnCode = ReturnCode(6);
-    pub const AUTH_ERR: ReturnCode = ReturnCode(7);
-    pub const CRED_INSUFFICIENT: ReturnCode = ReturnCode(8);
-    pub const AUTHINFO_UNAVAIL: ReturnCode = ReturnCode(9);
+    pub(crate) const AUTH_ERR: ReturnCode = ReturnCode(7);
+    pub(crate) const CRED_INSUFFICIENT: ReturnCode = ReturnCode(8);
+    pub(crate) const AUTHINFO_UNAVAIL: ReturnCode = ReturnCode(9);
+    /// The module does not know the user.
     pub const USER_UNKNOWN: ReturnCode = ReturnCode(10);
-    pub const MAXTRIES: ReturnCode = ReturnCode(11);
-    pub const CONV_ERR: ReturnCode = ReturnCode(19);
-    pub const AUTHTOK_ERR: ReturnCode = ReturnCode(20);
-    pub const IGNORE: ReturnCode = ReturnCode(25);
-    pub const ABORT: ReturnCode = ReturnCode(26);
+    pub(crate) const MAXTRIES: ReturnCode = ReturnCode(11);
+    pub(crate) const CONV_ERR: ReturnCode = ReturnCode(19);
+    pub(crate) const AUTHTOK_ERR: ReturnCode = ReturnCode(20);
+    pub(crate) const IGNORE: ReturnCode = ReturnCode(25);
+    pub(crate) const ABORT: ReturnCode = ReturnCode(26);
+    /// There is no such module, or it has no function for `auth`.
     pub const MODULE_UNKNOWN: ReturnCode = ReturnCode(28);
 
     /// In the order of their numbers.
@@ -76,9 +88,13 @@ impl ReturnCode {
         Some(ReturnCode(number as u8))
     }
 
+    fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
-        Self::NAMES[usize::from(self.0)]
+        Self::NAMES[self.index()]
     }
 }
 
@@ -88,35 +104,12 @@ impl fmt::Display for ReturnCode {
     }
 }
 
-/// What a control makes of a return code (pam.conf(5)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    Ignore,
-    Ok,
-    Done,
-    Bad,
-    Die,
-    Reset,
-    /// Jump over so many modules.
-    Jump(u32),
-}
-
-/// The control of a line: an action for each return code.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Control([Action; ReturnCode::NAMES.len()]);
-
-impl Control {
-    pub fn action(&self, code: ReturnCode) -> Action {
-        self.0[usize::from(code.0)]
-    }
-}
-
 /// The place of a line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
-    pub file: PathBuf,
+pub(crate) struct Place {
+    pub(crate) file: PathBuf,
     /// Counted from 1; of a line that is continued, its first.
-    pub line: usize,
+    pub(crate) line: usize,
 }
 
 impl fmt::Display for Place {
@@ -130,6 +123,7 @@ impl fmt::Display for Place {
 pub struct Module {
     /// The path as it is written.
     pub path: Vec<u8>,
+    /// The arguments as libpam passes them.
     pub arguments: Vec<Vec<u8>>,
 }
 
@@ -143,7 +137,7 @@ impl Module {
 
 /// What an entry of a stack calls.
 #[derive(Clone, Debug)]
-pub enum Call {
+pub(crate) enum Call {
     Module(Module),
     /// A line that libpam can't use: it returns `perm_denied`.
     Failure,
@@ -155,19 +149,20 @@ pub enum Call {
 /// One entry of a stack, included files in place.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    pub call: Call,
+    pub(crate) call: Call,
     /// How many substacks it is in.
-    pub level: usize,
-    pub control: Control,
+    pub(crate) level: usize,
+    pub(crate) control: Control,
     /// The control as it is written, with its brackets.
-    pub control_text: String,
-    pub place: Place,
+    pub(crate) control_text: String,
+    pub(crate) place: Place,
     /// Whether the type has a `-`: the module may be missing.
-    pub may_be_missing: bool,
-    pub fault: Option<Fault>,
+    pub(crate) may_be_missing: bool,
+    pub(crate) fault: Option<Fault>,
 }
 
 impl Entry {
+    /// The module, if the entry calls one.
     pub fn module(&self) -> Option<&Module> {
         match &self.call {
             Call::Module(module) => Some(module),
@@ -178,16 +173,16 @@ impl Entry {
 
 /// What libpam cannot parse.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// `auht required …` is taken for auth, and fails.
     UnknownType(String),
     /// `requierd`, `[success=okay]`: every return code is bad, that of a success too.
     UnknownControl(String),
     NoControl,
     NoModule,
-    /// An include or substack of a file that isn't there, or that can't be read as a whole.
+    /// An `include` or `substack` of a file that does not exist, or that can't be parsed to its end.
     BadInclude(String),
-    /// An `@include` of a file that isn't there.
+    /// An `@include` of a file that does not exist.
     MissingFile(String),
     /// `include`, `substack` or `@include` without a file.
     IncludeOfNothing,
@@ -200,9 +195,17 @@ pub enum Fault {
 /// The auth stack of a service.
 #[derive(Clone, Debug, Default)]
 pub struct Stack {
+    /// The entries, included files in place.
     pub entries: Vec<Entry>,
     /// The lines that include another file with `include`.
-    pub includes: Vec<Place>,
+    pub(crate) includes: Vec<Place>,
     /// Why `pam_start` fails: nobody gets in, by whatever module.
-    pub broken: Option<(Fault, Place)>,
+    pub(crate) broken: Option<(Fault, Place)>,
+}
+
+impl Stack {
+    /// Whether `pam_start` succeeds.
+    pub fn can_start(&self) -> bool {
+        self.broken.is_none()
+    }
 }

@@ -26,6 +26,7 @@ pub enum Role {
     Condition(&'static [ReturnCode]),
     /// Returns one of these in every login.
     Returns(&'static [ReturnCode]),
+    /// Not listed here.
     Unknown,
 }
 

@@ -1,20 +1,20 @@
 //! Reads the configuration of a service as libpam does.
 //!
-//! pam.conf(5) tells most of it. The rest was found by trying Debian's libpam 1.5.2, among it:
+//! Most of it is in pam.conf(5). The rest was found by testing Debian's libpam 1.5.2:
 //! `@include` (Debian's own) looks in `/etc/pam.d` alone and, where the file is missing, makes
 //! `pam_start` fail; a line of an unknown type counts as `auth` and fails; brackets around a
 //! keyword change nothing (`[required]`); what is no keyword is read as value=action pairs even
 //! without brackets; a carriage return is part of a word.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{Action, Call, Control, Entry, Fault, Module, Place, ReturnCode, Stack};
+use super::words::{Word, Words, logical_lines, text_of};
+use super::{Call, Control, Entry, Fault, Module, Place, Stack};
 
-/// As deep as libpam goes into substacks.
+/// libpam's limit on nested substacks.
 const DEEPEST_SUBSTACK: usize = 16;
-/// Deeper and longer than any configuration that ends. libpam has no bound for `include` and
-/// crashes.
+/// Limits on nested includes and on entries, past which the files include each other. libpam has no
+/// such limit and crashes.
 const DEEPEST_INCLUDE: usize = 64;
 const MOST_ENTRIES: usize = 4096;
 
@@ -29,6 +29,7 @@ pub enum Root {
 
 /// The configuration, and how to read a file of it.
 pub struct Configuration<'a> {
+    /// Where services are configured.
     pub root: Root,
     /// Reads a file; `None` if it does not exist or cannot be read.
     pub read: &'a dyn Fn(&Path) -> Option<Vec<u8>>,
@@ -99,7 +100,7 @@ impl Configuration<'_> {
     }
 
     /// Where the file of a service is.
-    pub fn file_of(&self, service: &str) -> Option<PathBuf> {
+    pub(crate) fn file_of(&self, service: &str) -> Option<PathBuf> {
         match &self.root {
             Root::Folders(folders) => self.find(folders, service).map(|(file, _)| file),
             Root::File(file) => Some(file.clone()),
@@ -107,7 +108,7 @@ impl Configuration<'_> {
     }
 
     /// The services that `pam.conf` has lines of.
-    pub fn services_in_file(&self) -> Vec<String> {
+    pub(crate) fn services_in_file(&self) -> Vec<String> {
         let Root::File(file) = &self.root else {
             return Vec::new();
         };
@@ -126,7 +127,7 @@ impl Configuration<'_> {
 
 /// Whether a file has lines for more than `auth`: what a program can use as its service, and not
 /// only a part that services include.
-pub fn is_whole_service(text: &[u8]) -> bool {
+pub(crate) fn is_whole_service(text: &[u8]) -> bool {
     let (lines, _) = logical_lines(text);
     lines.iter().any(|(_, line)| {
         Words(line).next().is_some_and(|word| {
@@ -138,8 +139,8 @@ pub fn is_whole_service(text: &[u8]) -> bool {
     })
 }
 
-/// The service whose lines stand in for those that a service lacks.
-pub const OTHER: &str = "other";
+/// The service whose lines are used where a service has none.
+pub(crate) const OTHER: &str = "other";
 
 struct Parser<'a> {
     configuration: &'a Configuration<'a>,
@@ -159,7 +160,7 @@ enum Include {
 type Broken = (Fault, Place);
 
 impl Parser<'_> {
-    /// Adds the lines of a file. In `pam.conf`, `service` is whose lines are meant.
+    /// Adds the lines of a file; of `pam.conf`, those of `service`.
     fn file(
         &mut self,
         file: &Path,
@@ -227,7 +228,7 @@ impl Parser<'_> {
         let mut entry = Entry {
             call: Call::Failure,
             level,
-            control: Control([Action::Bad; ReturnCode::NAMES.len()]),
+            control: Control::ALL_BAD,
             control_text: control.as_ref().map_or_else(String::new, Word::to_string),
             place,
             may_be_missing,
@@ -265,8 +266,8 @@ impl Parser<'_> {
         self.add(entry)
     }
 
-    /// Adds the lines of another file. `entry` is what this line becomes where that fails; what
-    /// was read before stays in the stack.
+    /// Adds the lines of another file. Where that fails, `entry` is added after the lines read so
+    /// far.
     fn include(
         &mut self,
         include: Include,
@@ -338,196 +339,12 @@ impl Parser<'_> {
 }
 
 impl Fault {
-    /// Whether the module of such a line is called all the same.
+    /// Whether libpam still calls the module of such a line.
     fn calls_module(&self) -> bool {
         matches!(self, Fault::UnknownControl(_))
     }
 }
 
-impl Control {
-    /// A control without its brackets; `None` if libpam can't read it and takes every return code
-    /// for bad.
-    pub fn parse(text: &str) -> Option<Control> {
-        let keyword = match text.to_ascii_lowercase().as_str() {
-            "required" => "success=ok new_authtok_reqd=ok ignore=ignore default=bad",
-            "requisite" => "success=ok new_authtok_reqd=ok ignore=ignore default=die",
-            "sufficient" => "success=done new_authtok_reqd=done default=ignore",
-            "optional" => "success=ok new_authtok_reqd=ok default=ignore",
-            _ => text,
-        };
-        let mut actions = [None; ReturnCode::NAMES.len()];
-        let mut rest = keyword.trim_ascii_start();
-        while !rest.is_empty() {
-            let (value, after) = prefix(rest, &VALUES)?;
-            rest = after
-                .trim_ascii_start()
-                .strip_prefix('=')?
-                .trim_ascii_start();
-            let (action, after) = action(rest)?;
-            match VALUES[value] {
-                "default" => {
-                    for unset in actions.iter_mut().filter(|action| action.is_none()) {
-                        *unset = Some(action);
-                    }
-                }
-                _ => actions[value] = Some(action),
-            }
-            rest = after.trim_ascii_start();
-        }
-        Some(Control(actions.map(|action| action.unwrap_or(Action::Bad))))
-    }
-}
-
-const VALUES: [&str; ReturnCode::NAMES.len() + 1] = {
-    let mut values = ["default"; ReturnCode::NAMES.len() + 1];
-    let mut at = 0;
-    while at < ReturnCode::NAMES.len() {
-        values[at] = ReturnCode::NAMES[at];
-        at += 1;
-    }
-    values
-};
-
-/// Which of the words a text begins with, and what follows.
-fn prefix<'a>(text: &'a str, words: &[&str]) -> Option<(usize, &'a str)> {
-    let mut rests = words.iter().map(|word| text.strip_prefix(word)).enumerate();
-    rests.find_map(|(which, rest)| Some((which, rest?)))
-}
-
-/// The action that a text begins with, and what follows. No space is needed behind it.
-fn action(text: &str) -> Option<(Action, &str)> {
-    const WORDS: [(&str, Action); 6] = [
-        ("ignore", Action::Ignore),
-        ("ok", Action::Ok),
-        ("done", Action::Done),
-        ("bad", Action::Bad),
-        ("die", Action::Die),
-        ("reset", Action::Reset),
-    ];
-    if let Some((which, rest)) = prefix(text, &WORDS.map(|(word, _)| word)) {
-        return Some((WORDS[which].1, rest));
-    }
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    // More than any stack has lines: where it is too large for libpam as well, it fails either way.
-    let number: u32 = text[..end].parse().ok()?;
-    (number > 0).then_some((Action::Jump(number), &text[end..]))
-}
-
-/// A line, and the number of its first where it is continued.
-type Line = (usize, Vec<u8>);
-
-/// Lines without comments, those that are continued joined; and one that the end of the file cuts
-/// off.
-fn logical_lines(text: &[u8]) -> (Vec<Line>, Option<Line>) {
-    let mut lines = Vec::new();
-    let mut begun: Option<Line> = None;
-    for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
-        let uncommented = line.split(|&byte| byte == b'#').next().unwrap_or_default();
-        if trimmed(uncommented).is_empty() {
-            // It does not even end a line that is continued.
-            continue;
-        }
-        let has_comment = uncommented.len() < line.len();
-        let continued = trimmed(uncommented)
-            .strip_suffix(b"\\")
-            .filter(|_| !has_comment);
-        let (_, whole) = begun.get_or_insert_with(|| (number, Vec::new()));
-        match continued {
-            Some(part) => {
-                whole.extend_from_slice(part);
-                whole.push(b' ');
-            }
-            None => {
-                whole.extend_from_slice(uncommented);
-                lines.extend(begun.take());
-            }
-        }
-    }
-    (lines, begun)
-}
-
-/// The separators of words.
-const BLANKS: &[u8] = b" \t\n";
-
-fn trimmed(text: &[u8]) -> &[u8] {
-    let is_blank = |byte: &u8| BLANKS.contains(byte);
-    let start = text
-        .iter()
-        .position(|byte| !is_blank(byte))
-        .unwrap_or(text.len());
-    let end = text
-        .iter()
-        .rposition(|byte| !is_blank(byte))
-        .map_or(start, |at| at + 1);
-    &text[start..end]
-}
-
-/// The words of a line. Brackets keep one together; in them `\]` stands for `]`.
-struct Words<'a>(&'a [u8]);
-
-struct Word {
-    text: Vec<u8>,
-    bracketed: bool,
-}
-
-impl Word {
-    fn plain(text: &[u8]) -> Word {
-        Word {
-            text: text.to_vec(),
-            bracketed: false,
-        }
-    }
-}
-
-/// As it is written.
-impl fmt::Display for Word {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let text = text_of(&self.text);
-        match self.bracketed {
-            true => write!(f, "[{text}]"),
-            false => f.write_str(&text),
-        }
-    }
-}
-
-impl Iterator for Words<'_> {
-    type Item = Word;
-
-    fn next(&mut self) -> Option<Word> {
-        let rest = trimmed(self.0);
-        let Some(inside) = rest.strip_prefix(b"[") else {
-            let end = rest.iter().position(|byte| BLANKS.contains(byte));
-            let (word, rest) = rest.split_at(end.unwrap_or(rest.len()));
-            self.0 = rest;
-            return (!word.is_empty()).then(|| Word::plain(word));
-        };
-        let mut text = Vec::new();
-        let mut at = 0;
-        while let Some(&byte) = inside.get(at) {
-            at += 1;
-            match byte {
-                b']' => break,
-                b'\\' if inside.get(at) == Some(&b']') => {
-                    text.push(b']');
-                    at += 1;
-                }
-                _ => text.push(byte),
-            }
-        }
-        self.0 = &inside[at..];
-        Some(Word {
-            text,
-            bracketed: true,
-        })
-    }
-}
-
 fn is(word: &[u8], name: &str) -> bool {
     word.eq_ignore_ascii_case(name.as_bytes())
-}
-
-fn text_of(word: &[u8]) -> String {
-    String::from_utf8_lossy(word).into_owned()
 }

@@ -38,18 +38,18 @@ impl State {
 
 /// The state of a run, between two modules.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Run {
+pub(crate) struct Run {
     /// The entry that comes next.
     at: usize,
     /// The level of the entry before it.
     level: usize,
     state: State,
-    /// The states that this level and those around it began with.
+    /// The states at the beginning of this level and of those around it.
     begun: Vec<State>,
 }
 
 impl Run {
-    pub fn start() -> Run {
+    pub(crate) fn start() -> Run {
         Run {
             at: 0,
             level: 0,
@@ -59,7 +59,7 @@ impl Run {
     }
 
     /// Goes on to the next entry that returns a code; returns its index, or `None` at the end.
-    pub fn advance(&mut self, stack: &[Entry]) -> Option<usize> {
+    pub(crate) fn advance(&mut self, stack: &[Entry]) -> Option<usize> {
         loop {
             let entry = stack.get(self.at)?;
             if self.level < entry.level {
@@ -74,8 +74,8 @@ impl Run {
         }
     }
 
-    /// The entry that [`advance`](Run::advance) came to has returned this.
-    pub fn returned(&mut self, stack: &[Entry], code: ReturnCode) {
+    /// Applies the return code of the entry that [`advance`](Run::advance) stopped at.
+    pub(crate) fn returned(&mut self, stack: &[Entry], code: ReturnCode) {
         let here = self.at;
         let level = stack[here].level;
         self.at = here + 1;
@@ -115,12 +115,12 @@ impl Run {
     }
 
     /// The entry that comes next, or the number of entries.
-    pub fn next_entry(&self) -> usize {
+    pub(crate) fn next_entry(&self) -> usize {
         self.at
     }
 
     /// What `pam_authenticate` returns when the run is at its end.
-    pub fn result(&self) -> ReturnCode {
+    pub(crate) fn result(&self) -> ReturnCode {
         match self.state {
             State {
                 impression: Impression::None | Impression::Negative,
@@ -131,14 +131,14 @@ impl Run {
     }
 
     /// Whether no later module can make it a success any more, `reset` aside.
-    pub fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.state.impression == Impression::Negative
             || self.state.impression == Impression::Positive
                 && self.state.status != ReturnCode::SUCCESS
     }
 }
 
-/// Behind the last entry of the substack that `here` is in, or of the stack.
+/// The entry after the substack that `here` is in, or the number of entries.
 fn end_of_level(stack: &[Entry], here: usize) -> usize {
     let level = stack[here].level;
     let rest = stack[here + 1..].iter();
@@ -158,7 +158,7 @@ fn over(stack: &[Entry], here: usize, count: u32) -> Option<usize> {
     Some(at)
 }
 
-/// Runs a stack to its end; `answer` is what a module returns.
+/// Runs a stack to its end; `answer` gives what a module returns.
 pub fn run(stack: &[Entry], mut answer: impl FnMut(&Module) -> ReturnCode) -> ReturnCode {
     let mut run = Run::start();
     while let Some(at) = run.advance(stack) {

@@ -1,45 +1,45 @@
-//! The lines of the PAM configuration that name the module, and what they ask of it.
+//! The PAM configuration: the lines that name the module, and the services that have them.
 
-use std::cell::RefCell;
+mod services;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use oath_core::options::Options;
 
-use crate::check::stack::parse::{self, Configuration, OTHER, Root};
-use crate::check::stack::{Action, Entry, Module, Place, ReturnCode, Stack};
+use crate::check::stack::{Action, Entry, Module, Place, ReturnCode};
 use crate::error::Error;
 use crate::output::printable;
+use services::is_name_of_part;
+pub(crate) use services::{ServiceStack, root, services};
 
 /// A line of the PAM configuration that names the module.
-pub struct ModuleLine {
+pub(crate) struct ModuleLine {
     /// The service: the name of the file, or the first field of a line in `pam.conf`.
-    pub service: String,
+    pub(crate) service: String,
     /// The services whose stack has the line, sorted: that one, or those that include its file.
-    pub services: Vec<String>,
+    pub(crate) services: Vec<String>,
     /// Its file and line.
-    pub place: Place,
+    pub(crate) place: Place,
     /// The control as it is written: `required`, `[success=1 default=ignore]`.
-    pub control: String,
+    pub(crate) control: String,
     /// What the stack does if the user has no token.
     without_token: Action,
     /// Whether an argument names the usersfile.
-    pub names_usersfile: bool,
+    pub(crate) names_usersfile: bool,
     /// The module's arguments as they are written.
-    pub arguments: String,
+    pub(crate) arguments: String,
     /// The module's arguments, parsed.
-    pub options: Options,
+    pub(crate) options: Options,
     /// What the module would warn about in them.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl ModuleLine {
     /// Whether the stack continues as if the module were not there when the user has no token.
-    pub fn lets_unknown_users_pass(&self) -> bool {
+    pub(crate) fn lets_unknown_users_pass(&self) -> bool {
         // `sufficient` continues after any refusal.
         let is_sufficient = self.control.eq_ignore_ascii_case("sufficient");
         !matches!(self.without_token, Action::Bad | Action::Die)
@@ -51,171 +51,31 @@ impl ModuleLine {
 const MODULE: &[u8] = b"pam_oath.so";
 
 /// Whether a line names the module.
-pub fn is_pam_oath(module: &Module) -> bool {
+pub(crate) fn is_pam_oath(module: &Module) -> bool {
     module.name() == MODULE
 }
 
 /// The module's arguments, parsed, and what it would warn about in them.
-pub fn options(module: &Module) -> (Options, Vec<String>) {
+pub(crate) fn options(module: &Module) -> (Options, Vec<String>) {
     let arguments = module.arguments.iter();
     Options::parse(arguments.map(|argument| OsStr::from_bytes(argument)))
 }
 
 /// What the module returns for a user without a token.
-pub fn without_token(options: &Options) -> ReturnCode {
+pub(crate) fn without_token(options: &Options) -> ReturnCode {
     match options.null_ok {
         true => ReturnCode::IGNORE,
         false => ReturnCode::USER_UNKNOWN,
     }
 }
 
-/// A service and its auth stack.
-pub struct ServiceStack {
-    pub name: String,
-    pub stack: Stack,
-    /// Whether it only exists to be included, and no program uses it as its service.
-    pub is_part: bool,
-}
-
-/// The PAM configuration: in `folder` if it is given, else where libpam looks, which is the first
-/// of these that exists: `/etc/pam.d` (with `/usr/lib/pam.d` for what it lacks) and
-/// `/etc/pam.conf`.
-pub fn root(folder: Option<&Path>) -> Root {
-    if let Some(folder) = folder {
-        return Root::Folders(vec![folder.to_owned()]);
-    }
-    let folders = ["/etc/pam.d", "/usr/lib/pam.d"].map(PathBuf::from);
-    match folders.iter().any(|folder| folder.is_dir()) {
-        true => Root::Folders(folders.into()),
-        false => Root::File("/etc/pam.conf".into()),
-    }
-}
-
-/// Every service with its stack, sorted by name.
-pub fn services(folder: Option<&Path>) -> Result<Vec<ServiceStack>, Error> {
-    let failure = RefCell::new(None);
-    let read = |file: &Path| match read(file) {
-        Ok(text) => text,
-        Err(error) => {
-            failure.borrow_mut().get_or_insert(error);
-            None
-        }
-    };
-    let configuration = Configuration {
-        root: root(folder),
-        read: &read,
-    };
-    let names = match &configuration.root {
-        Root::Folders(folders) => names_in(folders)?,
-        Root::File(_) => configuration.services_in_file(),
-    };
-    let mut services: Vec<ServiceStack> = names
-        .into_iter()
-        .map(|name| ServiceStack {
-            stack: configuration.stack(&name),
-            name,
-            is_part: false,
-        })
-        .collect();
-    if let Root::Folders(_) = configuration.root {
-        for at in 0..services.len() {
-            services[at].is_part = is_part(&services[at].name, &services, &configuration);
-        }
-    }
-    match failure.into_inner() {
-        Some(error) => Err(error),
-        None => Ok(services),
-    }
-}
-
-/// Whether a file is only there for others to include: it has nothing but `auth`, or a name that
-/// distributions give to such files.
-fn is_part(name: &str, services: &[ServiceStack], configuration: &Configuration) -> bool {
-    let Some(file) = configuration.file_of(name) else {
-        return false;
-    };
-    let is_included = services
-        .iter()
-        .filter(|other| other.name != name)
-        .any(|other| {
-            other
-                .stack
-                .entries
-                .iter()
-                .any(|entry| entry.place.file == file)
-        });
-    let has_all = || (configuration.read)(&file).is_some_and(|text| parse::is_whole_service(&text));
-    name != OTHER && (is_name_of_part(name) || is_included && !has_all())
-}
-
-/// `common-auth` and the like: no program asks for a service of such a name.
-fn is_name_of_part(name: &str) -> bool {
-    const NAMES: [&str; 9] = [
-        "system-auth",
-        "password-auth",
-        "fingerprint-auth",
-        "smartcard-auth",
-        "postlogin",
-        "system-login",
-        "system-local-login",
-        "system-remote-login",
-        "system-services",
-    ];
-    name.starts_with("common-") || NAMES.contains(&name.trim_end_matches("-ac"))
-}
-
-/// The names of the files in these folders that are services.
-fn names_in(folders: &[PathBuf]) -> Result<Vec<String>, Error> {
-    let mut names = Vec::new();
-    for folder in folders {
-        let entries = match fs::read_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            entries => entries.map_err(Error::io(format!("read {}", folder.display())))?,
-        };
-        for entry in entries {
-            let entry = entry.map_err(Error::io(format!("read {}", folder.display())))?;
-            if entry.path().is_file() {
-                names.push(entry.file_name().to_string_lossy().into_owned());
-            }
-        }
-    }
-    names.sort();
-    names.dedup();
-    let is_service = |name: &&String| !is_backup(name, &names);
-    Ok(names.iter().filter(is_service).cloned().collect())
-}
-
-/// Whether a file is a copy that packagers, editors and people leave beside a service's: NAME with a suffix where
-/// there is a NAME, and the suffixes of package managers also where there is none. `su-l` is no
-/// backup of `su`.
-fn is_backup(name: &str, names: &[String]) -> bool {
-    let marks = [
-        ".dpkg-", ".ucf-", ".rpmnew", ".rpmsave", ".rpmorig", ".pacnew", ".pacsave", ".pacorig",
-        ".bak", ".orig", ".swp",
-    ];
-    let is_suffix = |suffix: &str| {
-        let words = ["bak", "backup", "old", "orig", "save", "copy"];
-        suffix.starts_with(['.', '~', '#', ','])
-            || suffix.strip_prefix(['-', '_']).is_some_and(|rest| {
-                rest.starts_with(|first: char| first.is_ascii_digit())
-                    || words.iter().any(|word| rest.starts_with(word))
-            })
-    };
-    name.starts_with(['.', '#'])
-        || name.ends_with('~')
-        || marks.iter().any(|mark| name.contains(mark))
-        || names
-            .iter()
-            .any(|other| name.strip_prefix(other.as_str()).is_some_and(is_suffix))
-}
-
 /// Every line that names the module, sorted by its place.
-pub fn module_lines(folder: Option<&Path>) -> Result<Vec<ModuleLine>, Error> {
+pub(crate) fn module_lines(folder: Option<&Path>) -> Result<Vec<ModuleLine>, Error> {
     Ok(module_lines_of(&services(folder)?))
 }
 
 /// Every line of these services that names the module, sorted by its place.
-pub fn module_lines_of(services: &[ServiceStack]) -> Vec<ModuleLine> {
+pub(crate) fn module_lines_of(services: &[ServiceStack]) -> Vec<ModuleLine> {
     let mut module_lines: BTreeMap<Place, ModuleLine> = BTreeMap::new();
     for service in services {
         for entry in &service.stack.entries {
@@ -271,27 +131,12 @@ fn module_line(entry: &Entry, module: &Module) -> ModuleLine {
     }
 }
 
-fn read(file: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match fs::read(file) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound
-                    | io::ErrorKind::NotADirectory
-                    | io::ErrorKind::IsADirectory
-            ) =>
-        {
-            Ok(None)
-        }
-        text => text
-            .map(Some)
-            .map_err(Error::io(format!("read {}", file.display()))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::check::stack::parse::{Configuration, Root};
 
     /// A folder with these services, which goes with the first value.
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
