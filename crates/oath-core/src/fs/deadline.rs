@@ -5,10 +5,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How long one login may wait and compute, [`Deadline::LIMIT`] in all: for locks, for editors, for
-/// hashes of PINs, however often it begins anew. The time that a person takes to answer does not count.
+/// hashes of PINs, however often it begins anew. The time that a person takes to answer does not
+/// count.
 pub struct Deadline {
     end: Cell<Instant>,
-    /// Counted as well, so that no clock that stands can make a login wait for ever.
+    /// Counted as well, so that a clock that stands still cannot make a login wait for ever.
     slept: Cell<Duration>,
     /// The next wait; each is longer than the one before.
     next: Cell<Duration>,
@@ -59,7 +60,7 @@ impl Deadline {
         true
     }
 
-    /// A lock has been had: the next one is waited for from the shortest wait on.
+    /// After a lock was taken: the waits for the next one begin with the shortest.
     pub(super) fn restart_waits(&self) {
         self.next.set(Self::SHORTEST_WAIT);
     }

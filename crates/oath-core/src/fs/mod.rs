@@ -11,8 +11,8 @@
 //! one in owner, mode and attributes, made durable, and put in its place in one step: whoever
 //! opens the path sees the whole old file or the whole new one, wherever a crash comes in between.
 //!
-//! Editors do not take the lock. A file that one of them is writing is not believed, and a file
-//! that one of them has put in place is not replaced without being read.
+//! Editors do not take the lock. What was read while one of them wrote is not used, and a file that
+//! one of them has put in place is not replaced without being read.
 
 #![forbid(unsafe_code)]
 

@@ -51,7 +51,7 @@ impl LockedFile {
             .map_err(self.io("write the new file for"))?;
         drop(writable);
         self.check_unchanged()?;
-        name.change_places(self, &file)?;
+        name.exchange(self, &file)?;
         match folder.sync_all() {
             // Some file systems cannot flush a folder and say so.
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
@@ -84,8 +84,8 @@ impl LockedFile {
     }
 }
 
-/// The name beside the file under which its replacement is made. What stands there is removed
-/// when this is dropped: the new file, or the old one once the two have changed places.
+/// The name beside the file under which its replacement is made. The file of that name is removed
+/// when this is dropped: the new one, or the old one once their names are exchanged.
 struct NewName<'a> {
     resolved: &'a ResolvedPath,
     name: OsString,
@@ -143,10 +143,10 @@ impl<'a> NewName<'a> {
         }
     }
 
-    /// Lets the new file and the old one change places, in one step, and looks at what came out:
-    /// what somebody has put or begun to write there after the last look goes back to its place.
-    /// On a file system that cannot do this the new file is renamed over the old.
-    fn change_places(self, old: &LockedFile, new: &File) -> Result<(), Error> {
+    /// Exchanges the names of the new file and the old one, in one step, and checks the result: a
+    /// file that somebody has put there or begun to write after the last check gets its name back.
+    /// On a file system that cannot exchange names the new file is renamed over the old.
+    fn exchange(self, old: &LockedFile, new: &File) -> Result<(), Error> {
         let ResolvedPath {
             folder, name, path, ..
         } = self.resolved;

@@ -61,8 +61,8 @@ impl ResolvedPath {
             };
             let is_last = ahead.is_empty();
             let next = match resolver.open(&name, is_last) {
-                // Root may be held down (root_squash, no capabilities) where the user whose home
-                // it is may pass, by a group of hers.
+                // Root may lack the right to pass (root_squash, no capabilities) where the user
+                // whose home it is has it, by one of that user's groups.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => match home_of {
                     Some(uid) if resolver.credentials.is_none() => {
                         resolver.assume_credentials(uid)?;

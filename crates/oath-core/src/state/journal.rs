@@ -1,5 +1,5 @@
-//! The codes that were used while the usersfile could not be rewritten: with `readonly_ok=`, a full or
-//! read-only disk does not lock the administrator out.
+//! The codes that were used while the usersfile could not be rewritten: with `readonly_ok=`, a
+//! full or read-only disk does not lock the administrator out.
 //!
 //! A journal is one small file for one user, kept elsewhere (`/run`, say). Each line is
 //! `TOKEN LINE COUNTER LAST-OTP LAST-TIME FILE...`: two digests, so that no secret is copied, what a
@@ -11,9 +11,10 @@
 //! way, the code is as used as before. LINE stands for the first four fields as they are: a rewrite
 //! of one line brings no other up to date that has the same secret with another PIN.
 //!
-//! FILE stands for a name of the usersfile, see [`FilePath::names`](crate::fs::FilePath::names). A record is the usersfile's if
-//! they have a name in common: the path on the PAM line stays when a symbolic link on it is moved
-//! to switch to another configuration, and the path without links is the same for every way to it.
+//! FILE stands for a name of the usersfile, see [`FilePath::names`](crate::fs::FilePath::names). A
+//! record is the usersfile's if they have a name in common: the path on the PAM line stays when a
+//! symbolic link on it is moved to switch to another configuration, and the path without links is
+//! the same for every way to it.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -33,8 +33,8 @@ pub(crate) struct StateFile {
 }
 
 impl StateFile {
-    /// Locks and reads the file `name` in `folder`. Folder and file are made, for root alone, if
-    /// they are not there; the folder that `folder` is in must be.
+    /// Locks and reads the file `name` in `folder`. Folder and file are created, for root alone, if
+    /// they do not exist; the folder above must.
     pub(crate) fn lock(
         folder: &Path,
         name: &OsStr,
@@ -72,8 +72,8 @@ impl StateFile {
         &self.text
     }
 
-    /// Lets it hold something else, durably; but nothing at all, and so no file, only once this is
-    /// dropped, and a crash before that leaves what was.
+    /// Replaces the text, durably. With an empty one the file is removed, but only when this is
+    /// dropped: a crash before that leaves the old text.
     pub(crate) fn replace(
         &mut self,
         text: Zeroizing<Vec<u8>>,

@@ -178,7 +178,7 @@ fn set_capabilities(words: &Capabilities) -> io::Result<()> {
 }
 
 /// While it lives, nobody without root's rights can stop this thread or keep it from the processor:
-/// to be held with a lock that others wait for. Dropping it gives back what was.
+/// to be held with a lock that others wait for. Dropping it restores what was.
 ///
 /// A setuid program keeps the real user of its caller, who may therefore send it SIGSTOP (kill(2)),
 /// and it has the caller's terminal, where ^Z stops it. So the real and the saved user are root for
@@ -206,7 +206,7 @@ impl StopGuard {
             not_send: PhantomData,
         };
         let (real, effective, saved) = users()?;
-        // Without CAP_SETUID the users could not be given back. Such a process is no setuid
+        // Without CAP_SETUID the users could not be restored. Such a process is no setuid
         // program as it comes.
         if effective == 0 && (real, saved) != (0, 0) && may_set_users()? {
             // From here on every way out passes through the drop of `guard`.

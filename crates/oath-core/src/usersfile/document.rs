@@ -118,7 +118,7 @@ impl Document {
 }
 
 impl Usersfile {
-    /// Reads the whole file, under the lock: what an editor is half through writing is not read.
+    /// Reads the whole file, under the lock, and not while an editor is writing it.
     ///
     /// # Errors
     /// The file cannot be used.
