@@ -23,7 +23,10 @@
 )]
 
 mod add;
-#[allow(unreachable_pub)]
+#[allow(
+    unreachable_pub,
+    reason = "to be replaced by calls of the engine in oath_core"
+)]
 mod attempt;
 mod backup_codes;
 pub mod check;
@@ -52,7 +55,10 @@ mod show;
 mod terminal;
 mod throttle;
 mod tokens;
-#[allow(unreachable_pub)]
+#[allow(
+    unreachable_pub,
+    reason = "to be replaced by calls of the engine in oath_core"
+)]
 mod verify;
 
 use std::process::ExitCode;
