@@ -14,26 +14,15 @@ use oath_core::store::FileStore;
 use oath_core::sys;
 use oath_core::usersfile::{self, Template};
 
-use crate::handle::{Handle, Priority, is_plain, shortened};
+use crate::handle::{self, Handle, Priority, is_plain, shortened};
 
 /// Why a login was not accepted. Says what to do about it where something can be done; holds
 /// nothing of a secret, a PIN or a code.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A call to libpam failed.
-    #[error("cannot {action}: {}", reason(*code))]
-    Pam {
-        /// What was being done.
-        action: &'static str,
-        /// What libpam returned.
-        code: c_int,
-    },
-    /// PAM has no name for the user.
-    #[error("PAM gives no user name")]
-    NoUser,
-    /// The conversation went well but gave no answer.
-    #[error("no response to the prompt")]
-    NoResponse,
+    /// PAM did not give what was asked of it.
+    #[error(transparent)]
+    Pam(#[from] handle::Error),
     /// With `use_first_pass`: no module before this one left a token.
     #[error("use_first_pass, but no module before this one asked for a password")]
     NoStackedToken,
@@ -45,15 +34,6 @@ pub enum Error {
     Attempt(#[from] attempt::Error),
 }
 
-/// What a return code of libpam says to an administrator.
-fn reason(code: c_int) -> String {
-    match code {
-        pam_sys::PAM_CONV_ERR => "the prompt was cancelled".into(),
-        pam_sys::PAM_CONV_AGAIN => "the application has no answer yet".into(),
-        code => format!("PAM error {code}"),
-    }
-}
-
 impl Error {
     /// What PAM is told, of what pam_sm_authenticate(3) lets a module return, and how much it
     /// matters in the log. When in doubt it is a denial: only a user who certainly has no token is
@@ -62,13 +42,15 @@ impl Error {
         use pam_sys::{PAM_ABORT, PAM_AUTH_ERR, PAM_CONV_AGAIN, PAM_INCOMPLETE, PAM_USER_UNKNOWN};
         match self {
             Error::UserUnknown(_) => (PAM_USER_UNKNOWN, Priority::Info),
-            Error::Pam { code, .. } => match *code {
+            Error::Pam(handle::Error::Call { code, .. }) => match *code {
                 // The application calls again once it has the answer.
                 PAM_CONV_AGAIN => (PAM_INCOMPLETE, Priority::Notice),
                 PAM_ABORT => (PAM_ABORT, Priority::Notice),
                 _ => (PAM_AUTH_ERR, Priority::Notice),
             },
-            Error::NoResponse | Error::NoUser => (PAM_AUTH_ERR, Priority::Notice),
+            Error::Pam(handle::Error::NoUser | handle::Error::NoResponse) => {
+                (PAM_AUTH_ERR, Priority::Notice)
+            }
             Error::NoStackedToken => (PAM_AUTH_ERR, Priority::Error),
             Error::Attempt(error) => match error {
                 attempt::Error::Refused(Refusal::MalformedLine { .. }) => {

@@ -10,7 +10,33 @@ use std::ptr::{self, NonNull};
 use pam_sys::pam_handle;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::authenticate::Error;
+/// Why PAM did not give what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A call to libpam failed.
+    #[error("cannot {action}: {}", reason(*code))]
+    Call {
+        /// What was being done.
+        action: &'static str,
+        /// What libpam returned.
+        code: c_int,
+    },
+    /// PAM has no name for the user.
+    #[error("PAM gives no user name")]
+    NoUser,
+    /// The conversation went well but gave no answer.
+    #[error("no response to the prompt")]
+    NoResponse,
+}
+
+/// What a return code of libpam says to an administrator.
+fn reason(code: c_int) -> String {
+    match code {
+        pam_sys::PAM_CONV_ERR => "the prompt was cancelled".into(),
+        pam_sys::PAM_CONV_AGAIN => "the application has no answer yet".into(),
+        code => format!("PAM error {code}"),
+    }
+}
 
 /// How much a line in the log matters, as syslog(3) counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +110,7 @@ impl Handle<'_> {
             let text = text.as_ptr().cast::<c_void>();
             pam_sys::pam_set_item(self.raw.as_ptr(), pam_sys::PAM_AUTHTOK, text)
         };
-        succeeded("hand on the PIN", code)
+        succeeded("forward the PIN", code)
     }
 
     /// A string item of the transaction.
@@ -204,7 +230,7 @@ fn succeeded(action: &'static str, code: c_int) -> Result<(), Error> {
     if code == pam_sys::PAM_SUCCESS {
         Ok(())
     } else {
-        Err(Error::Pam { action, code })
+        Err(Error::Call { action, code })
     }
 }
 

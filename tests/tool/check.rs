@@ -1,4 +1,4 @@
-//! `oathctl check`: its words for each bad file, and what it says of the system around it.
+//! `oathctl check`: its findings for each bad file and for the system around it.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -17,7 +17,7 @@ fn by_time(user: &str) -> String {
     format!("HOTP/T30/6\t{user}\t-\t{SECRET}\n")
 }
 
-/// A system whose programs say what the test wants.
+/// A system whose programs print what the test wants.
 struct System {
     tool: Tool,
     programs: TempDir,
@@ -150,7 +150,7 @@ fn every_mistake_in_a_file_is_named_with_line_and_field_and_what_was_meant() {
 
 /// Each file below `check/stacks` has the services of one system, apart by `=== NAME`.
 #[test]
-fn every_broken_stack_is_named_with_what_mends_it_and_a_sound_one_is_not() {
+fn every_broken_stack_is_named_with_its_fix_and_a_sound_one_is_not() {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("check/stacks");
     settings.set_prepend_module_to_snapshot(false);
@@ -203,7 +203,7 @@ fn a_sound_configuration_has_nothing_but_its_services_to_tell() {
 }
 
 #[test]
-fn fix_mends_what_takes_no_guessing_and_then_the_user_can_log_in() {
+fn fix_corrects_what_has_one_correct_form_and_then_the_user_can_log_in() {
     let broken = "# kept\r\nHOTP/T30/6  root  –  HJ55HYRWBI6ST3VEG36PW7SEY425CF6E\n\
                   HOTP/T30/6 bin - 44a05e2c1f8b1b1ca8b1f0b3a85e3d1f0c2d9e7\n";
     let system = System::new().usersfile(broken);
@@ -404,11 +404,11 @@ fn a_window_so_large_that_guessing_pays_comes_with_the_number_of_guesses() {
             && output.stdout.contains("for line 1: 347 guesses"),
         "{output:?}"
     );
-    // A counter's window lies ahead alone.
+    // A counter's window has only later counters.
     let output = check(&format!("HOTP/E/6 root - {SECRET}\n"), "window=1000");
     assert!(output.stdout.contains("1001 of 1000000"), "{output:?}");
     assert_eq!(check(&by_time("root"), "window=30").ok(), "");
-    // A guesser who has to wait longer and longer gains nothing by it.
+    // With a throttle, guessing takes too long at any window.
     assert_eq!(check(&by_time("root"), "window=1000 throttle=1").ok(), "");
     let eight = format!("HOTP/T30/8 root - {SECRET}\n");
     assert_eq!(check(&eight, "window=1000").ok(), "");
@@ -437,7 +437,7 @@ fn a_pin_that_no_service_splits_off_is_named() {
 }
 
 #[test]
-fn settings_of_sshd_that_keep_the_prompt_away_or_lead_around_it_are_named() {
+fn settings_of_sshd_that_prevent_or_bypass_the_prompt_are_named() {
     for (settings, code, said) in [
         (&[][..], 0, ""),
         (&[("usepam", "no")], 2, "sshd: error: UsePAM is no"),
@@ -474,7 +474,7 @@ fn settings_of_sshd_that_keep_the_prompt_away_or_lead_around_it_are_named() {
             "{output:?}"
         );
     }
-    // Where sshd does not use the module, its settings are nobody's business here.
+    // Where sshd does not use the module, its settings do not matter.
     let system = System::new()
         .usersfile(by_time("root"))
         .service("login", "")
@@ -690,7 +690,7 @@ fn the_settings_are_those_that_the_real_sshd_has_in_force() {
 }
 
 #[test]
-fn a_clock_that_nothing_keeps_right_is_a_warning_and_one_that_nobody_knows_of_a_note() {
+fn a_clock_that_is_not_synchronised_is_a_warning_and_an_unknown_one_a_note() {
     let check = |programs: &[(&str, &str)]| {
         let mut system = System::new().usersfile(by_time("root"));
         for (name, script) in programs {
@@ -765,7 +765,7 @@ fn json_has_every_finding_with_its_place() {
 
 #[test]
 #[ignore = "needs root, to be somebody else: run make test"]
-fn who_may_not_read_the_file_is_told_so() {
+fn a_user_who_may_not_read_the_file_is_told_so() {
     let system = System::new().usersfile(by_time("root"));
     let path = system.tool.scene.path();
     let tool = system.tool.run_by(65534, 65534);

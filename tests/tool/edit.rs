@@ -1,4 +1,5 @@
-//! `oathctl edit`: with an editor that a test drives, alone, beside another, and under fire.
+//! `oathctl edit`: with an editor that a test controls: alone, beside another, and while users log
+//! in.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -18,7 +19,7 @@ fn by_event(user: &str) -> String {
     format!("HOTP/E/6\t{user}\t-\t{SECRET}\n")
 }
 
-/// An editor that says when it is open, waits until it may go on, and runs a line of shell on the
+/// An editor that signals when it is open, waits until it may go on, and runs a line of shell on the
 /// file, `$1`.
 struct Editor {
     folder: tempfile::TempDir,
@@ -167,7 +168,7 @@ fn an_edit_that_is_given_up_or_whose_editor_fails_changes_nothing() {
 }
 
 #[test]
-fn under_fire_no_counter_goes_back_no_login_and_no_edit_is_lost() {
+fn while_users_log_in_no_counter_goes_back_and_no_login_and_no_edit_is_lost() {
     const ROUNDS: u64 = 12;
     const LOGINS_WHILE_OPEN: u64 = 8;
     let tool = Tool::new().usersfile(format!("# round 0\n{}", by_event("alice")));

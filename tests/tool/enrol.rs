@@ -1,5 +1,5 @@
-//! From `oathctl add` to a login, with programs on the way that share nothing with it: `pyotp`
-//! and `oathtool` for the codes, `zbarimg` for the pictures.
+//! From `oathctl add` to a login, with programs that share no code with it: `pyotp`
+//! and `oathtool` for the codes, `zbarimg` for the QR codes.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::Command;
 use test_support::oathctl::Tool;
 use test_support::{NOON, program};
 
-/// What an app is told by a token's URI, and by which options of `oathctl add` it comes about.
+/// The parameters in a token's URI, and the options of `oathctl add` that set them.
 struct Case {
     options: &'static [&'static str],
     /// For `oathtool`.
@@ -65,7 +65,7 @@ fn an_enrolled_secret_gives_codes_that_log_in_by_oathtool_and_by_pyotp() {
 
 #[test]
 #[ignore = "needs zbar-tools: run make test"]
-fn every_picture_and_the_terminal_s_are_read_back_as_the_uri() {
+fn every_qr_code_on_the_terminal_and_in_a_file_is_read_back_as_the_uri() {
     for case in &CASES {
         let tool = Tool::new();
         let uri = tool.run([&ADD, case.options, &["--json"]].concat()).json()["uri"].clone();
@@ -90,7 +90,7 @@ fn every_picture_and_the_terminal_s_are_read_back_as_the_uri() {
 
 #[test]
 #[ignore = "needs zbar-tools: run make test"]
-fn in_colour_the_terminal_s_picture_is_black_on_white() {
+fn in_colour_the_terminals_qr_code_is_black_on_white() {
     let tool = Tool::new().in_colour();
     let uri = tool.run([&ADD[..], &["--json"]].concat()).json()["uri"].clone();
     let mut terminal = tool.on_terminal(["show", "alice", "--yes"]);

@@ -509,7 +509,7 @@ fn json_tells_what_became_of_each_token() {
 
 #[test]
 #[ignore = "needs root, to be somebody else: run make test"]
-fn who_may_not_write_the_file_is_told_so() {
+fn a_user_who_may_not_write_the_file_is_told_so() {
     let import = Import::of(&format!("otpauth://totp/bin?secret={BASE32}\n"));
     let tool = Tool::new().run_by(65534, 65534);
     let text = fs::read_to_string(import.file()).unwrap();

@@ -1,4 +1,4 @@
-//! `oathctl` as a script runs it: options in, exit codes, words and the usersfile out.
+//! `oathctl` as a script runs it: its options, exit codes, output and the usersfile afterwards.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -536,7 +536,7 @@ fn without_a_terminal_it_says_what_option_to_use_and_changes_nothing() {
 }
 
 #[test]
-fn a_picture_is_never_left_of_a_token_that_was_not_written() {
+fn no_qr_code_file_is_left_of_a_token_that_was_not_written() {
     let tool = Tool::new().usersfile(alice());
     let picture = tool.scene.folder().join("alice.png");
     let file = picture.to_str().unwrap();
@@ -566,7 +566,7 @@ fn nothing_is_written_to_a_file_that_everybody_can_write() {
 
 #[test]
 #[ignore = "needs root: run make test"]
-fn who_may_not_is_told_so() {
+fn a_user_who_lacks_the_rights_is_told_so() {
     let tool = Tool::new().usersfile(alice()).run_by(65534, 65534);
     for args in [
         &["list"][..],
@@ -607,7 +607,7 @@ fn completions_name_every_command() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error_to_talk_of() {
+fn a_reader_that_closes_standard_output_gets_no_error_message() {
     let many: String = (0..20_000)
         .map(|number| format!("HOTP\tuser{number}\t-\t00\n"))
         .collect();

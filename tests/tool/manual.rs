@@ -1,4 +1,4 @@
-//! What is written for administrators, held against the code: the manual pages, README.md, docs/.
+//! Compares what is written for administrators with the code: the manual pages, README.md, docs/.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

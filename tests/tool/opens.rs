@@ -1,5 +1,5 @@
 //! What `oathctl` opens, writes and executes as root, while a user who controls a folder on the
-//! way, or the environment, wants something of root's read, changed or held up.
+//! path, or the environment, tries to have something of root's read, changed or blocked.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -123,7 +123,7 @@ fn a_link_to_roots_secret_does_not_give_it_to_her() {
 
 #[test]
 #[ignore = "needs root: run make test"]
-fn a_link_in_place_of_a_folder_of_hers_does_not_either() {
+fn a_link_in_place_of_a_folder_does_not_give_her_roots_secret() {
     let attack = Attack::new();
     let folder = attack.roots().parent().unwrap().to_owned();
     let link = attack.home.link("sub", &folder);
@@ -133,7 +133,7 @@ fn a_link_in_place_of_a_folder_of_hers_does_not_either() {
 
 #[test]
 #[ignore = "needs root: run make test"]
-fn a_hard_link_to_roots_secret_does_not_either() {
+fn a_hard_link_to_roots_secret_does_not_give_it_to_her() {
     let attack = Attack::new();
     fs::hard_link(attack.roots(), attack.hers()).unwrap();
     attack.assert_refused(&attack.hers(), "belongs to uid 0");
@@ -141,7 +141,7 @@ fn a_hard_link_to_roots_secret_does_not_either() {
 
 #[test]
 #[ignore = "needs root: run make test"]
-fn a_hard_link_in_a_folder_that_everybody_can_write_does_not_either() {
+fn a_hard_link_in_a_folder_that_everybody_can_write_does_not_give_her_roots_secret() {
     let attack = Attack::new();
     let shared = attack.home.roots("tmp");
     fs::create_dir(&shared).unwrap();
@@ -401,7 +401,7 @@ fn a_file_of_hers_gives_nobody_else_a_token() {
 
 #[test]
 #[ignore = "needs root: run make test"]
-fn nor_does_one_that_root_has_but_that_is_hers() {
+fn a_file_of_hers_in_a_folder_of_roots_does_not_either() {
     let attack = Attack::new();
     for uid in [attack.home.owner.uid, 1_234_567] {
         let file = attack.home.roots("export");
@@ -438,7 +438,7 @@ fn the_command_line_says_otherwise_and_a_file_of_roots_names_whom_it_likes() {
 
 #[test]
 #[ignore = "needs root: run make test"]
-fn a_picture_is_not_written_through_her_link() {
+fn a_qr_code_is_not_written_through_her_link() {
     let attack = Attack::new();
     let roots_folder = attack.roots().parent().unwrap().to_owned();
     attack.home.link("cards", &roots_folder);
@@ -458,7 +458,7 @@ fn a_picture_is_not_written_through_her_link() {
 
 #[test]
 #[ignore = "needs root: run make test"]
-fn no_picture_of_roots_is_removed_when_she_swaps_the_folder_meanwhile() {
+fn no_file_of_roots_is_removed_when_she_swaps_the_folder_meanwhile() {
     let attack = Attack::new();
     let roots_folder = attack.roots().parent().unwrap().to_owned();
     let [cards, away] = ["cards", "away"].map(|name| attack.home.join(name));
@@ -492,7 +492,7 @@ fn no_picture_of_roots_is_removed_when_she_swaps_the_folder_meanwhile() {
 
 #[test]
 #[ignore = "needs root: run make test"]
-fn a_picture_in_her_folder_is_hers_and_nobody_elses_is_put_there() {
+fn a_qr_code_in_her_folder_is_hers_and_nobody_elses_is_put_there() {
     let attack = Attack::new();
     let picture = attack.home.join("token.png");
     let add = |user: &str| {
@@ -580,7 +580,7 @@ fn no_folder_on_path_gives_root_another_shell_or_editor() {
 
 #[test]
 #[ignore = "needs root: run make test"]
-fn no_name_of_a_file_speaks_to_roots_terminal() {
+fn no_control_character_in_a_file_name_reaches_roots_terminal() {
     let mut attack = Attack::new();
     attack.tool = attack.tool.in_colour();
     let name = "\x1b]0;title\x07\x1b[2Jexport";

@@ -202,7 +202,7 @@ fn ctrl_c_ends_the_wait_for_a_lock() {
 }
 
 #[test]
-fn show_asks_whether_anybody_is_looking() {
+fn show_asks_for_confirmation() {
     let tool = Tool::new().usersfile(alice());
     let mut terminal = tool.on_terminal(["show", "alice"]);
     terminal

@@ -52,12 +52,12 @@ pub(crate) struct Add {
           value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PERIOD)))]
     period: u32,
 
-    /// How long a code is, 6 to 8
+    /// The number of digits of a code, 6 to 8
     #[arg(long, value_name = "NUMBER", default_value_t = 6,
           value_parser = clap::value_parser!(u8).range(6..=8))]
     digits: u8,
 
-    /// The hash below the codes
+    /// The hash function of the codes
     #[arg(long, value_enum, default_value_t = Algorithm::Sha1)]
     algorithm: Algorithm,
 

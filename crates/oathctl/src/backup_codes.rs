@@ -20,8 +20,8 @@ use crate::tokens::{self, DisplayName, user_name};
 /// Give a user backup codes, for when the phone is lost
 ///
 /// They are a second token, by counter (HOTP), and its first codes, shown this once.
-/// They are used in the order they are listed; one that is left out is lost. With a PIN on the
-/// user's token, the same PIN goes before them.
+/// They are used in the order in which they are listed; one that is skipped is lost. With a PIN on
+/// the user's token, the same PIN is typed before them.
 #[derive(Args)]
 #[command(after_help = "Examples:
   oathctl backup-codes alice
@@ -36,7 +36,7 @@ pub(crate) struct BackupCodes {
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     number: u16,
 
-    /// How long a code is, 6 to 8; a PAM service with digits= asks for as many
+    /// The number of digits of a code, 6 to 8; a PAM service with digits= needs the same
     #[arg(long, value_name = "NUMBER", default_value_t = 8,
           value_parser = clap::value_parser!(u8).range(6..=8))]
     digits: u8,
@@ -45,7 +45,7 @@ pub(crate) struct BackupCodes {
     #[arg(long, conflicts_with_all = ["number", "digits"])]
     revoke: bool,
 
-    /// The line of the backup codes, if the comment above it is gone
+    /// The line of the backup codes, if the comment above it was removed
     #[arg(long, value_name = "N", requires = "revoke")]
     line: Option<usize>,
 

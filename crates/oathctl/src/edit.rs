@@ -25,14 +25,14 @@ use crate::terminal::{self, Terminal};
 use crate::tokens::user_name;
 use crate::{secret, tokens};
 
-/// Edit the usersfile as visudo does: one at a time, on a private copy, checked before it counts
+/// Edit the usersfile as visudo does: one at a time, on a private copy, checked before it is saved
 ///
 /// The editor is $VISUAL or $EDITOR, else `editor` or `vi`. Logins go on meanwhile: what they
-/// record is kept, whatever is edited.
+/// record is kept.
 #[derive(Args)]
 #[command(after_help = "Example:\n  EDITOR=nano oathctl edit")]
 pub(crate) struct Edit {
-    /// Where each user has a file: whose
+    /// The user whose file to edit, where each user has one
     #[arg(value_parser = user_name())]
     user: Option<OsString>,
 }

@@ -23,7 +23,6 @@
 )]
 
 mod add;
-#[allow(unreachable_pub)]
 mod backup_codes;
 pub mod check;
 mod completions;
@@ -51,7 +50,6 @@ mod show;
 mod terminal;
 mod throttle;
 mod tokens;
-#[allow(unreachable_pub)]
 mod verify;
 
 use std::process::ExitCode;

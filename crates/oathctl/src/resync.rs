@@ -20,10 +20,10 @@ use crate::secret;
 use crate::terminal::Terminal;
 use crate::tokens::{self, DisplayName, user_name};
 
-/// Set the counter of a token by counter (HOTP); tell how far a phone's clock is off
+/// Resynchronise a token: set the counter (HOTP), or show how far the phone's clock is off (TOTP)
 ///
 /// HOTP: two codes in a row, found within 1,000 of the counter, set the counter (RFC 4226,
-/// section 7.4). TOTP: one code tells the offset of the phone's clock; nothing is changed.
+/// section 7.4). TOTP: one code gives the offset of the phone's clock; nothing is changed.
 #[derive(Args)]
 #[command(after_help = "Examples:
   oathctl resync alice

@@ -24,11 +24,11 @@ pub(crate) struct Throttled {
     #[arg(value_parser = user_name())]
     user: Option<OsString>,
 
-    /// Forget the failures
+    /// Clear the failures
     #[arg(long)]
     clear: bool,
 
-    /// Where they are remembered, if not where the PAM configuration says (throttle_dir=)
+    /// The folder of the failure records, if not that of the PAM configuration (throttle_dir=)
     #[arg(long, value_name = "FOLDER")]
     throttle_dir: Option<PathBuf>,
 

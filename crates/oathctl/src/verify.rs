@@ -33,7 +33,7 @@ use crate::tokens::{DisplayName, user_name};
 Examples:
   oathctl verify alice
   echo 123456 | oathctl verify alice --stdin --json")]
-pub struct Verify {
+pub(crate) struct Verify {
     /// The user
     #[arg(value_parser = user_name())]
     user: OsString,
@@ -72,7 +72,7 @@ struct Answer {
 }
 
 impl Verify {
-    pub fn run(self, config: &Config) -> Result<ExitCode, Error> {
+    pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let mut service = config.service(self.service.as_deref())?;
         service.options.window = self.window.unwrap_or(service.options.window);
         let response = self.response(&service)?;

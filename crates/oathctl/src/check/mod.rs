@@ -52,7 +52,7 @@ use usersfile::UsersfileCheck;
                   Example:\n  oathctl check --quiet"
 )]
 pub(crate) struct Check {
-    /// Where each user has a file of their own: whose to check
+    /// The user whose file to check, where each user has one
     #[arg(value_parser = user_name())]
     user: Option<OsString>,
 

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_keep_the_prompt_away_are_errors() {
+    fn settings_that_prevent_the_prompt_are_errors() {
         for (name, value) in [
             ("usepam", "no"),
             ("kbdinteractiveauthentication", "no"),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn ways_around_the_prompt_are_warnings() {
+    fn settings_that_bypass_the_prompt_are_warnings() {
         for (name, value) in [
             ("passwordauthentication", "yes"),
             (

@@ -51,11 +51,11 @@ pub(crate) struct Import {
     /// The file to read, - for standard input
     file: PathBuf,
 
-    /// For whom all the tokens are, whoever's the file is and whomever it names
+    /// The user of all the tokens, whoever owns the file and whichever users it names
     #[arg(long, value_name = "NAME", value_parser = user_name())]
     user: Option<OsString>,
 
-    /// Only say what would be done
+    /// Only print what would be done
     #[arg(short = 'n', long)]
     dry_run: bool,
 

@@ -269,13 +269,10 @@ unsafe extern "C" fn converse(
 extern "C" fn clock_gettime(clock: clockid_t, now: *mut timespec) -> c_int {
     match (CLOCK.get(), clock) {
         (Clock::Held(moment), libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE) => {
+            #[allow(clippy::unnecessary_cast)] // narrower on some architectures
+            let tv_sec = moment as time_t;
             // SAFETY: clock_gettime's caller passes room for a timespec.
-            unsafe {
-                *now = timespec {
-                    tv_sec: moment,
-                    tv_nsec: 0,
-                }
-            };
+            unsafe { *now = timespec { tv_sec, tv_nsec: 0 } };
             0
         }
         (Clock::Broken, libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE) => {
