@@ -8,7 +8,6 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::path::Path;
 
-use crate::clock;
 use crate::fs::Deadline;
 use crate::local_time::{OutOfRange, Zone};
 use crate::login::{self, Accepted, Compared, Decision, Known, MAX_HASHES, Refusal, Undecided};
@@ -16,6 +15,7 @@ use crate::options::Options;
 use crate::pin::CheckedHashes;
 use crate::state::throttle::{self, Failures, Throttle};
 use crate::store::{self, Record, Store};
+use crate::sys::clock;
 use crate::sys::{self, StopGuard};
 use crate::usersfile;
 

@@ -1,7 +1,8 @@
 //! What a login with a one-time password is (HOTP, RFC 4226; TOTP, RFC 6238), without PAM: with the
 //! usersfile and the arguments of OATH Toolkit's `pam_oath`.
 //!
-//! The modules in the order in which a login meets them; each uses only what stands below it:
+//! The modules in the order in which a login meets them; but for the arguments, which all may ask
+//! for, each uses only what stands below it:
 //!
 //! - [`options`]: the arguments of an auth line.
 //! - [`lookup`]: under which name the user has a token.
@@ -15,15 +16,13 @@
 //! - [`fs`]: a file replaced safely, whoever it belongs to.
 //! - [`otp`]: the codes, and the search of a window in constant time.
 //! - [`local_time`]: the local time of LAST-TIME.
-//! - [`clock`]: the time, and the system's time zone.
 //! - [`hex`]: bytes as hexadecimal digits.
-//! - [`sys`]: system calls behind safe signatures.
+//! - [`sys`]: system calls behind safe signatures, the clock and the system's time zone.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod attempt;
-pub mod clock;
 pub mod fs;
 pub mod hex;
 pub mod local_time;

@@ -1,5 +1,5 @@
 //! Local time: what LAST-TIME means in a time zone. Pure; the system's zone is read by
-//! [`clock`](crate::clock).
+//! [`clock`](crate::sys::clock).
 
 #![forbid(unsafe_code)]
 

@@ -3,11 +3,11 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use oath_core::clock;
 use oath_core::login::{self, Candidate, Known};
 use oath_core::options::Options;
 use oath_core::otp::Code;
 use oath_core::pin::CheckedHashes;
+use oath_core::sys::clock;
 use oath_core::usersfile::format::{Entry, MovingFactor, Token};
 use zeroize::Zeroizing;
 

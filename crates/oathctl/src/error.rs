@@ -5,7 +5,8 @@ use std::io;
 use std::process::ExitCode;
 
 use oath_core::state::throttle;
-use oath_core::{attempt, clock, fs, sys, usersfile};
+use oath_core::sys::{self, clock};
+use oath_core::{attempt, fs, usersfile};
 
 use crate::output;
 

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Args;
-use oath_core::clock;
 use oath_core::login::MAX_WINDOW;
 use oath_core::otp::{Code, Key};
+use oath_core::sys::clock;
 use oath_core::usersfile::Usersfile;
 use oath_core::usersfile::format::{Entry, Malformed, MovingFactor};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};

@@ -420,9 +420,10 @@ enum Outcome {
 
 /// What is recorded of a code that is good.
 struct Used {
-    /// What our COUNTER holds: the counter, or the time step.
+    /// What COUNTER holds here: the counter, or the time step.
     counter: u64,
-    /// What OATH Toolkit's COUNTER holds: for a time step the sum of the distances from now.
+    /// What COUNTER holds with OATH Toolkit's module: for a time step the sum of the distances from
+    /// now.
     relative: u64,
     otp: Code,
 }

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod account;
+pub mod clock;
 mod credentials;
 mod crypt;
 mod file;

@@ -5,9 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
-use oath_core::clock;
 use oath_core::local_time::Zone;
 use oath_core::otp::Key;
+use oath_core::sys::clock;
 use oath_core::usersfile::Document;
 use oath_core::usersfile::format::{self, Entry, MovingFactor};
 use zeroize::Zeroizing;
