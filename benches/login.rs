@@ -28,7 +28,7 @@ use serde::Serialize;
 use support::pam::{self, Clock};
 use support::scene::{Module, Outcome, Person, Scene};
 
-const ORIGINAL_AND_OURS: [Module; 2] = [Module::Original, Module::Ours];
+const OATH_TOOLKIT_AND_THIS: [Module; 2] = [Module::OathToolkit, Module::This];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -111,12 +111,12 @@ fn memory_folder() -> &'static Path {
 
 /// What would make the comparison unfair to somebody.
 fn check_fairness() {
-    for module in ORIGINAL_AND_OURS {
+    for module in OATH_TOOLKIT_AND_THIS {
         let what = "run `make build` and install the package libpam-oath";
         assert!(module.path().is_some(), "{what}");
     }
     let scene = Scene::new(memory_folder(), 1);
-    for module in ORIGINAL_AND_OURS {
+    for module in OATH_TOOLKIT_AND_THIS {
         scene.enter(module);
         let login = scene.login(module, &scene.people[0], Outcome::Accepted);
         login.run(Clock::Wall).expect("a good code is accepted");
@@ -211,7 +211,7 @@ fn compare(
 ) -> Comparison {
     const MOST_ROUNDS: usize = 1000;
     const FEWEST_ROUNDS: usize = 11;
-    let mut modules = vec![Module::Ours, Module::Original];
+    let mut modules = vec![Module::This, Module::OathToolkit];
     if scene.people.len() == 1 && matches!(outcome, Outcome::Accepted | Outcome::Refused) {
         modules.push(Module::Google);
         modules.push(Module::Floor);
@@ -278,7 +278,7 @@ fn log_in_at_once(options: &Options) -> Vec<AtOnce> {
     const USERS: usize = 64;
     let rounds = if options.quick { 5 } else { 40 };
     let scene = Scene::new(memory_folder(), USERS);
-    ORIGINAL_AND_OURS
+    OATH_TOOLKIT_AND_THIS
         .map(|module| {
             scene.enter(module);
             let (mut accepted, mut together, mut alone) = (Vec::new(), Vec::new(), Vec::new());
@@ -354,7 +354,7 @@ fn measure_memory(options: &Options) -> Vec<Memory> {
     let mut result = Vec::new();
     for users in [1, if options.million { 1_000_000 } else { 100_000 }] {
         let scene = Scene::new(memory_folder(), users);
-        for module in ORIGINAL_AND_OURS {
+        for module in OATH_TOOLKIT_AND_THIS {
             scene.enter(module);
             let program = std::env::current_exe().unwrap();
             let answer = run_first_login(&scene, module, Command::new(program));
@@ -390,7 +390,7 @@ fn count_instructions() -> Vec<Instructions> {
     }
     for users in [1, 1000, 100_000] {
         let scene = Scene::new(memory_folder(), users);
-        for module in ORIGINAL_AND_OURS {
+        for module in OATH_TOOLKIT_AND_THIS {
             scene.enter(module);
             let counts = scene.confdir().join("callgrind.out");
             let mut valgrind = Command::new("valgrind");

@@ -20,9 +20,9 @@ const PERIOD: u32 = 30;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
     /// The module that `make build` leaves, or the one that PAM_OATH_SO names.
-    Ours,
+    This,
     /// OATH Toolkit's.
-    Original,
+    OathToolkit,
     /// pam_google_authenticator, which has a file for each user.
     Google,
     /// Linux-PAM's pam_permit, which does nothing: what libpam itself costs.
@@ -32,8 +32,8 @@ pub enum Module {
 impl Module {
     pub fn name(self) -> &'static str {
         match self {
-            Module::Ours => "ours",
-            Module::Original => "OATH Toolkit",
+            Module::This => "ours",
+            Module::OathToolkit => "OATH Toolkit",
             Module::Google => "google-authenticator",
             Module::Floor => "pam_permit",
         }
@@ -47,7 +47,7 @@ impl Module {
     /// Where it is; `None` if it is not installed.
     pub fn path(self) -> Option<PathBuf> {
         let installed = match self {
-            Module::Ours => {
+            Module::This => {
                 let named = std::env::var_os("PAM_OATH_SO").map(PathBuf::from);
                 let path = named.unwrap_or_else(|| {
                     let program = std::env::current_exe().expect("this program's path");
@@ -56,7 +56,7 @@ impl Module {
                 });
                 return path.exists().then_some(path);
             }
-            Module::Original => "pam_oath.so",
+            Module::OathToolkit => "pam_oath.so",
             Module::Google => "pam_google_authenticator.so",
             Module::Floor => "pam_permit.so",
         };
@@ -74,7 +74,7 @@ pub enum Outcome {
     Accepted,
     /// A code of no moment near, nor the one used last.
     Refused,
-    /// The code used last, at which the original's search ends.
+    /// The code used last, at which OATH Toolkit's search ends.
     Replayed,
     /// A user who has no line, as they pass by where `[user_unknown=ignore]` stands.
     Unknown,
@@ -224,7 +224,7 @@ impl Scene {
         fs::copy(path, &copy).expect("a copy of the module");
         let file = self.file(module);
         let arguments = match module {
-            Module::Ours | Module::Original => {
+            Module::This | Module::OathToolkit => {
                 format!("usersfile={} window={WINDOW}", file.display())
             }
             Module::Google => {
@@ -243,7 +243,7 @@ impl Scene {
     pub fn reset(&self, module: Module) {
         let file = self.file(module);
         match module {
-            Module::Ours | Module::Original => write_private(&file, &self.usersfile),
+            Module::This | Module::OathToolkit => write_private(&file, &self.usersfile),
             Module::Google => write_private(&file, &self.people[0].google_file()),
             Module::Floor => {}
         }

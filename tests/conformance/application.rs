@@ -4,13 +4,13 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use rustix::fs::{FlockOperation, flock};
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::{NOON, Scene};
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
 
 fn code() -> String {
-    Token::new(SECRET).code_at(NOON, 30, 0)
+    Generator::new(SECRET).code_at(NOON, 30, 0)
 }
 
 fn scene() -> Scene {

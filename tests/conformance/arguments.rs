@@ -1,17 +1,17 @@
-//! The arguments that the original's release lacks: those of its development version, and those
+//! The arguments that OATH Toolkit's release lacks: those of its development version, and those
 //! that people know from pam_google_authenticator.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::{NOON, Outcome, Scene};
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
 const NOW: u64 = NOON as u64 / 30;
 
-fn token() -> Token {
-    Token::new(SECRET)
+fn token() -> Generator {
+    Generator::new(SECRET)
 }
 
 /// Alice has a token that counts events, with this PIN in the file.
@@ -28,7 +28,7 @@ fn assert_rc(outcome: &Outcome, rc: &str) {
     assert_eq!(outcome.rc, rc, "{}", outcome.log_text());
 }
 
-/// The control that puts another module before ours on the stack.
+/// The control that puts another module before this module on the stack.
 fn beside(module: &str) -> String {
     format!("required {module}\nauth required")
 }
@@ -475,9 +475,9 @@ mod forward_pass {
             .args(args)
     }
 
-    fn other_token() -> (&'static str, Token) {
+    fn other_token() -> (&'static str, Generator) {
         const OTHER: &str = "00112233445566778899";
-        (OTHER, Token::new(OTHER).digits(8))
+        (OTHER, Generator::new(OTHER).digits(8))
     }
 
     #[test]

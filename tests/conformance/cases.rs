@@ -18,13 +18,13 @@ struct Case {
     expect: Answer,
 }
 
-/// OATH Toolkit's module accepts these, and ours refuses them on purpose: the code of a counter
-/// that is used up, typed in another length.
+/// OATH Toolkit's module accepts these, and this module refuses them on purpose: the code of a
+/// counter that is used up, typed in another length.
 const USED_IN_ANOTHER_LENGTH: [&str; 1] = ["1-816"];
 
 #[test]
 fn ours_gives_the_expected_answer_to_every_case() {
-    ask_every_case(Module::Ours, |case| {
+    ask_every_case(Module::This, |case| {
         let mut expect = case.expect.clone();
         if USED_IN_ANOTHER_LENGTH.contains(&case.id.as_str()) {
             assert_eq!(expect.rc, "SUCCESS");
@@ -37,8 +37,8 @@ fn ours_gives_the_expected_answer_to_every_case() {
 
 #[test]
 #[ignore = "needs the package libpam-oath: run `make test`"]
-fn the_original_gives_its_recorded_answer_to_every_case() {
-    ask_every_case(Module::Original, |case| case.reference.clone());
+fn oath_toolkits_module_gives_its_recorded_answer_to_every_case() {
+    ask_every_case(Module::OathToolkit, |case| case.reference.clone());
 }
 
 fn ask_every_case(module: Module, recorded: impl Fn(&Case) -> Answer) {

@@ -1,12 +1,13 @@
-//! Where ours differs from OATH Toolkit's module, on purpose: for every row of the table in
-//! README.md one test that shows what ours does, and one that the original does otherwise.
+//! Where this module differs from OATH Toolkit's module, on purpose: for every row of the table in
+//! README.md one test that shows what this module does, and one that OATH Toolkit's module does
+//! otherwise.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::{Module, NOON, Scene, program};
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
@@ -14,7 +15,7 @@ const NOW: u64 = NOON as u64 / 30;
 
 /// The code that alice's token shows this many time steps from now.
 fn code(offset: i64) -> String {
-    Token::new(SECRET).code_at(NOON, 30, offset)
+    Generator::new(SECRET).code_at(NOON, 30, offset)
 }
 
 fn totp_line() -> String {
@@ -35,7 +36,7 @@ mod field_5_of_a_totp_line {
 
     #[test]
     fn is_the_time_step_last_used() {
-        let scene = scene(Module::Ours);
+        let scene = scene(Module::This);
         assert_eq!(scene.login("alice").types(code(-2)).rc, "SUCCESS");
         assert_eq!(
             scene.usersfile_now().unwrap(),
@@ -45,8 +46,8 @@ mod field_5_of_a_totp_line {
 
     #[test]
     #[ignore = "needs the package libpam-oath: run `make test`"]
-    fn is_a_window_offset_in_the_original() {
-        let scene = scene(Module::Original);
+    fn is_a_window_offset_in_oath_toolkits_module() {
+        let scene = scene(Module::OathToolkit);
         assert_eq!(scene.login("alice").types(code(-2)).rc, "SUCCESS");
         assert_eq!(scene.usersfile_now().unwrap(), used_line(2, &code(-2)));
     }
@@ -65,13 +66,13 @@ mod a_lock_file_left_behind {
 
     #[test]
     fn keeps_nobody_out() {
-        assert_eq!(login_beside_a_lock_file(Module::Ours), "SUCCESS");
+        assert_eq!(login_beside_a_lock_file(Module::This), "SUCCESS");
     }
 
     #[test]
     #[ignore = "needs the package libpam-oath: run `make test`"]
-    fn keeps_everybody_out_in_the_original() {
-        assert_eq!(login_beside_a_lock_file(Module::Original), "AUTH_ERR");
+    fn keeps_everybody_out_in_oath_toolkits_module() {
+        assert_eq!(login_beside_a_lock_file(Module::OathToolkit), "AUTH_ERR");
     }
 }
 
@@ -88,8 +89,10 @@ mod without_the_argument_usersfile {
 
     #[test]
     #[ignore = "needs the package libpam-oath: run `make test`"]
-    fn the_original_crashes() {
-        let scene = Scene::new().module(Module::Original).usersfile_option("");
+    fn oath_toolkits_module_crashes() {
+        let scene = Scene::new()
+            .module(Module::OathToolkit)
+            .usersfile_option("");
         let death = scene.login("alice").typing("000000").dies();
         assert_eq!(death.status.signal(), Some(libc::SIGSEGV), "{death:?}");
     }
@@ -132,25 +135,25 @@ mod a_usersfile_that_cannot_be_read {
 
     #[test]
     fn being_a_folder_denies_and_the_log_says_why() {
-        denies_and_the_log_says_why(a_folder_in_its_place(Module::Ours));
+        denies_and_the_log_says_why(a_folder_in_its_place(Module::This));
     }
 
     #[test]
     fn being_a_link_to_itself_denies_and_the_log_says_why() {
-        denies_and_the_log_says_why(a_link_to_itself_in_its_place(Module::Ours));
+        denies_and_the_log_says_why(a_link_to_itself_in_its_place(Module::This));
     }
 
     #[test]
     #[ignore = "needs root: run `make test`"]
     fn for_lack_of_permission_denies_and_the_log_says_why() {
-        denies_and_the_log_says_why(a_file_of_somebody_else(Module::Ours));
+        denies_and_the_log_says_why(a_file_of_somebody_else(Module::This));
     }
 
     #[test]
     #[ignore = "needs the package libpam-oath: run `make test`"]
-    fn being_a_folder_makes_the_user_unknown_to_the_original() {
+    fn being_a_folder_makes_the_user_unknown_to_oath_toolkits_module() {
         assert_eq!(
-            login(a_folder_in_its_place(Module::Original)).0,
+            login(a_folder_in_its_place(Module::OathToolkit)).0,
             "USER_UNKNOWN"
         );
     }
@@ -167,13 +170,13 @@ mod try_first_pass_with_a_stacked_token_that_does_not_satisfy {
 
     #[test]
     fn prompts() {
-        assert_eq!(login(Module::Ours), ("SUCCESS", 1));
+        assert_eq!(login(Module::This), ("SUCCESS", 1));
     }
 
     #[test]
     #[ignore = "needs the package libpam-oath: run `make test`"]
-    fn is_denied_by_the_original() {
-        assert_eq!(login(Module::Original), ("AUTH_ERR", 0));
+    fn is_denied_by_oath_toolkits_module() {
+        assert_eq!(login(Module::OathToolkit), ("AUTH_ERR", 0));
     }
 }
 
@@ -197,13 +200,13 @@ mod a_usersfile_that_is_a_symbolic_link {
 
     #[test]
     fn stays_one_and_leads_to_what_was_recorded() {
-        assert_eq!(login(Module::Ours), (true, used_line(NOW, &code(0))));
+        assert_eq!(login(Module::This), (true, used_line(NOW, &code(0))));
     }
 
     #[test]
     #[ignore = "needs the package libpam-oath: run `make test`"]
-    fn becomes_a_file_in_the_original() {
-        assert_eq!(login(Module::Original), (false, totp_line()));
+    fn becomes_a_file_in_oath_toolkits_module() {
+        assert_eq!(login(Module::OathToolkit), (false, totp_line()));
     }
 }
 
@@ -221,14 +224,14 @@ mod the_mode_of_the_usersfile {
     fn is_kept() {
         // Also the bits that some give a file for its backup or its audit.
         for mode in [0o640, 0o1640, 0o2640] {
-            assert_eq!(mode_after_a_login(Module::Ours, mode), mode);
+            assert_eq!(mode_after_a_login(Module::This, mode), mode);
         }
     }
 
     #[test]
     #[ignore = "needs the package libpam-oath: run `make test`"]
-    fn is_reset_by_the_original() {
-        assert_eq!(mode_after_a_login(Module::Original, 0o640), 0o600);
+    fn is_reset_by_oath_toolkits_module() {
+        assert_eq!(mode_after_a_login(Module::OathToolkit, 0o640), 0o600);
     }
 }
 
@@ -258,14 +261,14 @@ mod the_access_control_list_of_the_usersfile {
     #[test]
     #[ignore = "needs the package acl: run `make test`"]
     fn is_kept() {
-        let readers = readers_after_a_login(Module::Ours);
+        let readers = readers_after_a_login(Module::This);
         assert!(readers.contains("user:12345:r--"), "{readers}");
     }
 
     #[test]
     #[ignore = "needs the package acl: run `make test`"]
     fn is_not_what_the_folder_gives_new_files() {
-        let scene = scene(Module::Ours);
+        let scene = scene(Module::This);
         let setfacl = Command::new(program("setfacl", "acl"))
             .args(["--default", "--modify", "user:12345:r"])
             .arg(scene.folder())
@@ -278,8 +281,8 @@ mod the_access_control_list_of_the_usersfile {
 
     #[test]
     #[ignore = "needs the packages libpam-oath and acl: run `make test`"]
-    fn is_lost_by_the_original() {
-        let readers = readers_after_a_login(Module::Original);
+    fn is_lost_by_oath_toolkits_module() {
+        let readers = readers_after_a_login(Module::OathToolkit);
         assert!(!readers.contains("12345"), "{readers}");
     }
 }
@@ -290,7 +293,7 @@ mod the_owner_of_the_usersfile {
     use super::*;
 
     fn owner_after_a_login() -> (u32, u32) {
-        let scene = scene(Module::Ours);
+        let scene = scene(Module::This);
         chown(scene.path(), Some(12345), Some(54321))
             .expect("only root gives a file away: run `make test` as root");
         assert_eq!(scene.login("alice").types(code(0)).rc, "SUCCESS");
@@ -319,14 +322,14 @@ mod a_nul_byte_in_the_usersfile {
     #[test]
     fn is_kept_like_every_other_byte() {
         let expected = format!("# a\0b\n# next line\n{}", used_line(NOW, &code(0)));
-        assert_eq!(after_a_login(Module::Ours), expected);
+        assert_eq!(after_a_login(Module::This), expected);
     }
 
     #[test]
     #[ignore = "needs the package libpam-oath: run `make test`"]
-    fn joins_two_lines_in_the_original() {
+    fn joins_two_lines_in_oath_toolkits_module() {
         let expected = format!("# a# next line\n{}", used_line(0, &code(0)));
-        assert_eq!(after_a_login(Module::Original), expected);
+        assert_eq!(after_a_login(Module::OathToolkit), expected);
     }
 }
 
@@ -357,7 +360,7 @@ mod the_argument_debug {
     #[test]
     fn logs_more_and_never_a_secret_a_pin_or_a_code() {
         for (code, rc) in [(code(0), "SUCCESS"), ("135790".to_owned(), "AUTH_ERR")] {
-            let outcome = login(Module::Ours, &code);
+            let outcome = login(Module::This, &code);
             assert_eq!(outcome.rc, rc);
             let log = outcome.log_text();
             assert!(log.contains("debug: "), "nothing about debugging in: {log}");
@@ -367,8 +370,8 @@ mod the_argument_debug {
 
     #[test]
     #[ignore = "needs the package libpam-oath: run `make test`"]
-    fn prints_pin_and_code_in_the_original() {
-        let outcome = login(Module::Original, &code(0));
+    fn prints_pin_and_code_in_oath_toolkits_module() {
+        let outcome = login(Module::OathToolkit, &code(0));
         assert_eq!(outcome.rc, "SUCCESS");
         assert_eq!(given_away(&outcome.printed, &code(0)), [PIN, &code(0)]);
     }
@@ -388,12 +391,12 @@ mod an_older_code_through_a_service_with_a_smaller_window {
 
     #[test]
     fn is_refused() {
-        assert_eq!(logins(Module::Ours), ["SUCCESS", "AUTH_ERR"]);
+        assert_eq!(logins(Module::This), ["SUCCESS", "AUTH_ERR"]);
     }
 
     #[test]
     #[ignore = "needs the package libpam-oath: run `make test`"]
-    fn is_accepted_by_the_original() {
-        assert_eq!(logins(Module::Original), ["SUCCESS", "SUCCESS"]);
+    fn is_accepted_by_oath_toolkits_module() {
+        assert_eq!(logins(Module::OathToolkit), ["SUCCESS", "SUCCESS"]);
     }
 }

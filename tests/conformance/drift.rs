@@ -1,6 +1,6 @@
 //! `drift`: the window follows the clock of a phone that is fast or slow.
 
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::{NOON, Outcome, Scene};
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
@@ -17,7 +17,7 @@ fn scene(args: &str) -> Scene {
 
 /// What a phone shows whose clock stands at this moment.
 fn code(moment: i64) -> String {
-    Token::new(SECRET).code_at(moment, 30, 0)
+    Generator::new(SECRET).code_at(moment, 30, 0)
 }
 
 #[track_caller]
@@ -126,7 +126,7 @@ fn of_a_phone_far_off_what_another_time_zone_would_make_of_it_is_open_too() {
 #[test]
 fn a_changed_time_zone_opens_the_nearest_step_where_an_hour_is_no_whole_number_of_steps() {
     const STEP: u64 = 7;
-    let code = |moment, offset| Token::new(SECRET).code_at(moment, STEP, offset);
+    let code = |moment, offset| Generator::new(SECRET).code_at(moment, STEP, offset);
     for ahead in [5, 1, -1, -5] {
         let (step, last) = (NOON / STEP as i64 + ahead, code(NOON, ahead));
         // Noon, by the clock of a zone an hour further east.
@@ -144,7 +144,7 @@ fn a_changed_time_zone_opens_the_nearest_step_where_an_hour_is_no_whole_number_o
 fn the_clock_is_learned_only_from_a_step_that_the_secret_proves() {
     let lines = [
         format!("HOTP/T30\talice\t-\t{SECRET}\n"),
-        // As the original writes it.
+        // As OATH Toolkit's module writes it.
         after_a_login(600, "2026-01-15T12:00:00L").replace(&((NOON + 600) / 30).to_string(), "20"),
         after_a_login(600, "2026-01-15T12:00:00L").replace(&code(NOON + 600), "000000"),
     ];
@@ -156,7 +156,7 @@ fn the_clock_is_learned_only_from_a_step_that_the_secret_proves() {
 #[test]
 fn the_clock_is_known_after_a_code_of_another_length_too() {
     let ahead = 600;
-    let token = |digits| Token::new(SECRET).digits(digits);
+    let token = |digits| Generator::new(SECRET).digits(digits);
     let code = |digits, step: i64| token(digits).code_at(NOON + ahead, 30, step);
     let line = format!(
         "HOTP/T30/8\talice\t-\t{SECRET}\t{}\t{}\t2026-01-15T12:00:00L\n",
@@ -178,7 +178,7 @@ fn the_clock_is_known_after_a_code_of_another_length_too() {
 #[test]
 fn a_code_of_another_length_too_far_off_to_be_found_again_is_refused() {
     let ahead = 1990 * 30;
-    let token = |digits| Token::new(SECRET).digits(digits);
+    let token = |digits| Generator::new(SECRET).digits(digits);
     let code = |digits, step: i64| token(digits).code_at(NOON + ahead, 30, step);
     let line = format!(
         "HOTP/T30/8\talice\t-\t{SECRET}\t{}\t{}\t2026-01-15T12:00:00L\n",

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::small_disk::SmallDisk;
 use test_support::strace::{Call, Traced};
 use test_support::{NOON, Outcome, Scene, released_together_while};
@@ -17,7 +17,7 @@ const SECRET: &str = "3132333435363738393031323334353637383930";
 const WINDOW: u64 = 10;
 
 fn code(n: u64) -> String {
-    Token::new(SECRET).code(n)
+    Generator::new(SECRET).code(n)
 }
 
 fn line() -> String {
@@ -231,7 +231,7 @@ fn a_rewrite_of_one_line_clears_no_entry_of_another_whose_pin_and_secret_read_th
     let other_pin = "1122";
     let usersfile = format!("HOTP\talice\t{pin}\t{secret}\nHOTP\talice\t{other_pin}\t{SECRET}\n");
     let disk = disk_under(&scene, &usersfile);
-    let typed = |n| format!("{pin}{}", Token::new(&secret).code(n));
+    let typed = |n| format!("{pin}{}", Generator::new(&secret).code(n));
     disk.make_read_only();
     assert_rc(&scene.login("alice").types(typed(0)), "SUCCESS");
     disk.make_writable();
@@ -290,7 +290,7 @@ fn an_earlier_time_step_is_not_good_after_a_later_one_that_the_journal_holds_in_
     let disk = disk_under(&scene, &format!("HOTP/T30\talice\t-\t{SECRET}\n"));
     disk.make_read_only();
     let types = |offset| {
-        let token = Token::new(SECRET).digits(8);
+        let token = Generator::new(SECRET).digits(8);
         scene.login("alice").types(token.code_at(NOON, 30, offset))
     };
     assert_rc(&types(2), "SUCCESS");
@@ -649,7 +649,7 @@ impl World {
             return Ok(());
         };
         let scene = self.scene.take().unwrap().at(self.now);
-        let code = Token::new(secret).digits(8).code(factor);
+        let code = Generator::new(secret).digits(8).code(factor);
         let outcome = scene.login("alice").types(code);
         self.scene = Some(scene);
         let expected = self.model.accepts(by_time, factor, self.now);

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::small_disk::SmallDisk;
 use test_support::{Outcome, Scene};
 
@@ -19,7 +19,7 @@ fn line() -> String {
 }
 
 fn code(n: u64) -> String {
-    Token::new(SECRET).code(n)
+    Generator::new(SECRET).code(n)
 }
 
 fn scene() -> Scene {
@@ -139,7 +139,7 @@ fn one_usersfile_by_two_paths_shares_what_is_used() {
     let link = scene.folder().with_file_name("link.oath");
     symlink(scene.path(), &link).unwrap();
     let dots = scene.folder().join("../users/users.oath");
-    let code = Token::new(SECRET).code(0);
+    let code = Generator::new(SECRET).code(0);
     assert_rc(&scene.login("alice").types(&code), "SUCCESS");
     for (name, path) in [("link", link), ("dots", dots)] {
         let option = format!("usersfile={}", path.display());

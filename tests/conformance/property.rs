@@ -1,5 +1,5 @@
-//! Random logins, asked of OATH Toolkit's module and of ours: the same answer to each, but for
-//! what the table of deliberate differences in README.md says.
+//! Random logins, asked of OATH Toolkit's module and of this module: the same answer to each, but
+//! for what the table of deliberate differences in README.md says.
 //!
 //! PAM_OATH_PROPERTY_TRIES sets how many, 2,000 if it is not set.
 
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestError, TestRunner};
 use test_support::answer::Answer;
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::{Module, NOON, Scene};
 
 #[derive(Clone, Debug)]
@@ -26,9 +26,9 @@ struct Attempt {
 
 #[test]
 #[ignore = "needs the package libpam-oath: run `make test`"]
-fn random_logins_get_the_same_answer_from_the_original_and_from_ours() {
+fn random_logins_get_the_same_answer_from_oath_toolkits_module_and_from_this_one() {
     let tries = std::env::var("PAM_OATH_PROPERTY_TRIES").map_or(2_000, |n| n.parse().unwrap());
-    let original = Cell::new(Some(Scene::new().module(Module::Original)));
+    let original = Cell::new(Some(Scene::new().module(Module::OathToolkit)));
     let ours = Cell::new(Some(Scene::new()));
     let seen = RefCell::new(BTreeMap::new());
     let config = Config {
@@ -56,7 +56,7 @@ fn random_logins_get_the_same_answer_from_the_original_and_from_ours() {
         let difference = got.difference(&expected);
         prop_assert!(
             difference.is_empty(),
-            "expected is the original's:\n{difference}"
+            "expected is OATH Toolkit's:\n{difference}"
         );
         Ok(())
     });
@@ -105,8 +105,9 @@ impl Attempt {
     fn is_comparable(&self) -> bool {
         let lines: Vec<_> = self.lines().collect();
         let whole = |fields: &Vec<&str>| fields.len() >= 4;
-        // Where a line of the user lacks its SECRET, the original loses count and records on a line
-        // that may be another than the one that matched. Ours follows it as far as here.
+        // Where a line of the user lacks its SECRET, OATH Toolkit's module loses count and records
+        // on a line that may be another than the one that matched. This module follows it as far as
+        // here.
         let same_pin = |fields: &Vec<&str>| {
             let of_all = |pin| lines.iter().all(|other| other.get(2) == Some(pin));
             fields.get(2).is_some_and(|pin| pin == &"+" || of_all(pin))
@@ -137,7 +138,7 @@ impl Attempt {
             && ends.any(|code| shows(secret, counter, code))
     }
 
-    /// A time step noted by us that the window does not reach: only ours knows it was used.
+    /// A time step noted by us that the window does not reach: only this module knows it was used.
     fn was_used_beyond_the_window(&self, fields: &[&str]) -> bool {
         let [type_, _, _, secret, counter, last_otp, ..] = fields else {
             return false;
@@ -146,7 +147,7 @@ impl Attempt {
             return false;
         };
         let now = NOON as u64 / step;
-        // Of a code of another length only ours knows the step, by COUNTER and LAST-TIME.
+        // Of a code of another length only this module knows the step, by COUNTER and LAST-TIME.
         let is_of_another_length = (6..=8).contains(&last_otp.len()) && last_otp.len() != digits;
         let is_known_by_time =
             is_of_another_length && (now - 1000..=now + 1000).any(|at| shows(secret, at, last_otp));
@@ -172,8 +173,8 @@ impl Attempt {
         }
     }
 
-    /// With `try_first_pass` ours prompts where the original denies because of the stacked token:
-    /// the same as if there had been no such token to try.
+    /// With `try_first_pass` this module prompts where OATH Toolkit's module denies because of the
+    /// stacked token: the same as if there had been no such token to try.
     fn after_a_stacked_token_that_fails(&self, theirs: &Answer) -> Option<Attempt> {
         let prompts_again = self.stacked.is_some()
             && self.has("try_first_pass")
@@ -187,7 +188,7 @@ impl Attempt {
     }
 
     /// Field 5 of a line just written for a TOTP code that has the token's own number of digits is
-    /// a sum of window offsets in the original, the code's time step in ours.
+    /// a sum of window offsets in OATH Toolkit's module, the code's time step in this module.
     fn translate_time_step(&self, expected: &mut Answer, got: &Answer) {
         let (Some(theirs), Some(ours)) = (&mut expected.after, &got.after) else {
             return;
@@ -267,7 +268,7 @@ fn time_token(type_: &str) -> Option<(u64, usize)> {
 fn shows(secret: &str, step: u64, code: &str) -> bool {
     is_hex(secret)
         && (6..=8).contains(&code.len())
-        && Token::new(secret).digits(code.len()).code(step) == code
+        && Generator::new(secret).digits(code.len()).code(step) == code
 }
 
 fn is_hex(secret: &str) -> bool {
@@ -483,7 +484,8 @@ fn aim(fields: &[&str], offset: i64, digits: Option<usize>) -> Option<String> {
         }
     };
     let pin = if ["-", "+"].contains(pin) { "" } else { pin };
-    let token = is_hex(secret).then(|| Token::new(secret).digits(digits.unwrap_or(own_digits)))?;
+    let token =
+        is_hex(secret).then(|| Generator::new(secret).digits(digits.unwrap_or(own_digits)))?;
     Some(format!(
         "{pin}{}",
         token.code(now.wrapping_add_signed(offset))
@@ -511,8 +513,8 @@ fn attempt() -> impl Strategy<Value = Attempt> {
                 stacked,
             }
         })
-        // What alwaysok makes of a stacked token that fails, where ours would prompt, is not the
-        // original's to tell.
+        // What alwaysok makes of a stacked token that fails, where this module would prompt, is not
+        // the original's to tell.
         .prop_filter("alwaysok with try_first_pass", |attempt| {
             !(attempt.has("alwaysok") && attempt.has("try_first_pass"))
         })
@@ -614,7 +616,7 @@ fn code() -> impl Strategy<Value = String> {
         1 => (0..3_u64).prop_map(|less| u64::MAX - less),
     ];
     (common(SECRETS), digits, moving_factor)
-        .prop_map(|(secret, digits, factor)| Token::new(secret).digits(digits).code(factor))
+        .prop_map(|(secret, digits, factor)| Generator::new(secret).digits(digits).code(factor))
 }
 
 /// One of these, the first one every other time.

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::PathBuf;
 
 use test_support::bind::bind;
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::{NOON, Outcome, Scene, library};
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
@@ -15,7 +15,7 @@ const NAME_SERVICES: &str = "passwd: files spelling\ngroup: files\n";
 const SPELLINGS: [&str; 5] = ["ALICE", "Alice", "alice@corp", "CORP\\alice", "alice"];
 
 fn code(steps: i64) -> String {
-    Token::new(SECRET).code_at(NOON, 30, steps)
+    Generator::new(SECRET).code_at(NOON, 30, steps)
 }
 
 fn line(user: &str) -> String {
@@ -196,7 +196,7 @@ fn a_user_s_failures_count_together_whatever_the_spelling() {
         }
         let soon = machine.scene.twin("sudo").at(NOON + 3600 * 3);
         for name in SPELLINGS {
-            let good = Token::new(SECRET).code_at(NOON + 3600 * 3, 30, 0);
+            let good = Generator::new(SECRET).code_at(NOON + 3600 * 3, 30, 0);
             let outcome = soon.login(name).types(good);
             assert_eq!(outcome.rc, "AUTH_ERR", "{name}: {outcome:#?}");
             let log = outcome.log_text();
@@ -442,7 +442,7 @@ fn a_line_of_the_log_has_its_end_whole_whatever_the_name_in_the_usersfile() {
             let log_in =
                 |scene: &Scene, typed: &str| scene.login(&name).rhost("192.0.2.7").types(typed);
             let later = scene.twin("sudo").at(NOON + 30);
-            let next = Token::new(SECRET).code_at(NOON + 30, 30, 0);
+            let next = Generator::new(SECRET).code_at(NOON + 30, 30, 0);
             let open = scene.twin("su");
             let outcomes = [
                 log_in(&scene, "000000"),

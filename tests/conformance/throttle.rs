@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::small_disk::SmallDisk;
 use test_support::strace::Traced;
 use test_support::{NOON, Outcome, Scene, released_together};
@@ -16,7 +16,7 @@ const SECRET: &str = "3132333435363738393031323334353637383930";
 const SECONDS: i64 = 5;
 
 fn code(n: u64) -> String {
-    Token::new(SECRET).code(n)
+    Generator::new(SECRET).code(n)
 }
 
 fn wrong() -> String {

@@ -1,10 +1,10 @@
-//! The tokens that only ours knows: any time step, SHA-256 and SHA-512, long secrets, base32, and
-//! PINs as hashes.
+//! The tokens that only this module knows: any time step, SHA-256 and SHA-512, long secrets,
+//! base32, and PINs as hashes.
 
 use std::fs;
 use std::process::Command;
 
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::{Module, NOON, Outcome, Scene, program};
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
@@ -20,7 +20,7 @@ fn alice(token_type: &str, pin: &str, secret: &str) -> Scene {
 
 /// The code of this moving factor opens once, and is recorded behind the line as it stands.
 #[track_caller]
-fn opens_once(token_type: &str, secret: &str, token: &Token, factor: u64) {
+fn opens_once(token_type: &str, secret: &str, token: &Generator, factor: u64) {
     let scene = alice(token_type, "-", secret);
     let code = token.code(factor);
     assert_rc(&scene.login("alice").types(&code), "SUCCESS");
@@ -36,8 +36,13 @@ fn opens_once(token_type: &str, secret: &str, token: &Token, factor: u64) {
 fn a_time_step_has_any_length_from_a_second_to_a_day() {
     for period in [1, 7, 29, 30, 45, 60, 300, 3600, 86_399, 86_400] {
         let now = NOON as u64 / period;
-        opens_once(&format!("HOTP/T{period}"), SECRET, &Token::new(SECRET), now);
-        let eight = Token::new(SECRET).digits(8);
+        opens_once(
+            &format!("HOTP/T{period}"),
+            SECRET,
+            &Generator::new(SECRET),
+            now,
+        );
+        let eight = Generator::new(SECRET).digits(8);
         opens_once(&format!("HOTP/T{period}/8"), SECRET, &eight, now);
     }
 }
@@ -46,7 +51,7 @@ fn a_time_step_has_any_length_from_a_second_to_a_day() {
 fn a_time_step_of_another_length_is_no_token() {
     for period in ["0", "86401", "030", "+30", "-30", "30.5", "", "99999999999"] {
         let scene = alice(&format!("HOTP/T{period}"), "-", SECRET);
-        let code = Token::new(SECRET).code_at(NOON, 30, 0);
+        let code = Generator::new(SECRET).code_at(NOON, 30, 0);
         assert_rc(&scene.login("alice").types(code), "USER_UNKNOWN");
     }
 }
@@ -55,7 +60,7 @@ fn a_time_step_of_another_length_is_no_token() {
 fn the_hash_below_the_hmac_is_named_by_the_fourth_part() {
     let now = NOON as u64 / 30;
     for digits in 6..=8 {
-        let token = Token::new(SECRET).digits(digits);
+        let token = Generator::new(SECRET).digits(digits);
         for (hash, token) in [
             ("SHA1", token.clone()),
             ("SHA256", token.clone().sha256()),
@@ -67,7 +72,7 @@ fn the_hash_below_the_hmac_is_named_by_the_fourth_part() {
     }
     for hash in ["SHA224", "sha256", "", "SHA256/"] {
         let scene = alice(&format!("HOTP/E/6/{hash}"), "-", SECRET);
-        let code = Token::new(SECRET).code(0);
+        let code = Generator::new(SECRET).code(0);
         assert_rc(&scene.login("alice").types(code), "USER_UNKNOWN");
     }
 }
@@ -76,7 +81,7 @@ fn the_hash_below_the_hmac_is_named_by_the_fourth_part() {
 fn a_secret_has_up_to_128_bytes() {
     for length in [1, 20, 63, 64, 65, 127, 128] {
         let secret = "a7".repeat(length);
-        let token = Token::new(&secret);
+        let token = Generator::new(&secret);
         opens_once("HOTP", &secret, &token, 0);
         opens_once("HOTP/E/6/SHA256", &secret, &token.clone().sha256(), 0);
         opens_once("HOTP/E/6/SHA512", &secret, &token.sha512(), 0);
@@ -84,7 +89,7 @@ fn a_secret_has_up_to_128_bytes() {
     let secret = "a7".repeat(129);
     let outcome = alice("HOTP", "-", &secret)
         .login("alice")
-        .types(Token::new(&secret).code(0));
+        .types(Generator::new(&secret).code(0));
     assert_rc(&outcome, "AUTH_ERR");
     let log = outcome.log_text();
     assert!(
@@ -95,7 +100,7 @@ fn a_secret_has_up_to_128_bytes() {
 
 #[test]
 fn a_secret_may_be_base32_in_either_case_with_or_without_padding() {
-    let token = Token::new(SECRET);
+    let token = Generator::new(SECRET);
     for secret in [
         "base32:GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
         "base32:gezdgnbvgy3tqojqgezdgnbvgy3tqojq",
@@ -103,8 +108,8 @@ fn a_secret_may_be_base32_in_either_case_with_or_without_padding() {
     ] {
         opens_once("HOTP", secret, &token, 0);
     }
-    opens_once("HOTP", "base32:JBSWY3DP", &Token::new("48656c6c6f"), 0);
-    opens_once("HOTP", "base32:JBSWY===", &Token::new("48656c"), 0);
+    opens_once("HOTP", "base32:JBSWY3DP", &Generator::new("48656c6c6f"), 0);
+    opens_once("HOTP", "base32:JBSWY===", &Generator::new("48656c"), 0);
     for secret in ["base32:", "base32:GEZD1", "base32:====", "GEZDGNBVGY3TQOJQ"] {
         let outcome = alice("HOTP", "-", secret)
             .login("alice")
@@ -143,7 +148,7 @@ fn a_pin_may_be_a_hash_made_by_mkpasswd() {
             let hash = mkpasswd(method, pin);
             let scene = alice("HOTP", &hash, SECRET).args("digits=6");
             let types = |pin: &str, n| {
-                let code = Token::new(SECRET).code(n);
+                let code = Generator::new(SECRET).code(n);
                 scene.login("alice").types(format!("{pin}{code}"))
             };
             for wrong in ["4712", "", "471", "47111", &hash, &hash[..3]] {
@@ -166,7 +171,7 @@ fn a_pin_longer_than_a_hash_can_be_of_is_wrong_and_the_next_line_is_tried() {
     let of_another_module = format!("HOTP\talice\t+\t{SECRET}\n");
     let scene = Scene::new().usersfile(&hashed).args("digits=6");
     let types = |length| {
-        let code = Token::new(SECRET).code(0);
+        let code = Generator::new(SECRET).code(0);
         scene.login("alice").types("x".repeat(length) + &code)
     };
     for length in [511, 512, 600] {
@@ -184,7 +189,7 @@ fn a_hash_may_be_of_a_pin_of_511_bytes() {
     let pin = "x".repeat(511);
     let scene = alice("HOTP", &mkpasswd("sha512crypt", &pin), SECRET).args("digits=6");
     let types = |pin: &str| {
-        let code = Token::new(SECRET).code(0);
+        let code = Generator::new(SECRET).code(0);
         scene.login("alice").types(format!("{pin}{code}"))
     };
     assert_rc(&types(&pin[1..]), "AUTH_ERR");
@@ -200,7 +205,7 @@ fn a_hash_made_to_be_slow_denies_at_once_and_the_log_says_why() {
         "$2b$31$abcdefghijklmnopqrstuvwxyz",
     ] {
         let scene = alice("HOTP", hash, SECRET).args("digits=6");
-        let code = Token::new(SECRET).code(0);
+        let code = Generator::new(SECRET).code(0);
         let outcome = scene.login("alice").types(format!("4711{code}"));
         assert_rc(&outcome, "AUTH_ERR");
         let log = outcome.log_text();
@@ -220,7 +225,7 @@ fn more_than_eight_hashes_of_one_user_are_not_computed() {
     let usersfile: String = (1..=17).map(line).collect();
     let scene = Scene::new().usersfile(usersfile).args("digits=6");
     let types = |n: usize| {
-        let code = Token::new(&format!("{n:040x}")).code(0);
+        let code = Generator::new(&format!("{n:040x}")).code(0);
         scene.login("alice").types(format!("4711{code}"))
     };
     assert_rc(&types(8), "SUCCESS");
@@ -244,7 +249,7 @@ fn without_libcrypt_a_hash_denies_and_the_log_says_why() {
         fs::write(folder.join(name), "no library").unwrap();
     }
     let scene = scene.env("LD_LIBRARY_PATH", folder.to_str().unwrap());
-    let code = Token::new(SECRET).code(0);
+    let code = Generator::new(SECRET).code(0);
     let outcome = scene.login("alice").types(format!("4711{code}"));
     assert_rc(&outcome, "AUTH_ERR");
     let log = outcome.log_text();
@@ -279,8 +284,8 @@ fn instructions(pin: &str, typed: &str) -> u64 {
 #[test]
 #[ignore = "needs the packages valgrind and whois: run `make test`"]
 fn a_wrong_pin_takes_as_many_instructions_as_a_wrong_code() {
-    let right = Token::new(SECRET).code_at(NOON, 30, 0);
-    let wrong = Token::new(SECRET).code_at(NOON, 30, 1000);
+    let right = Generator::new(SECRET).code_at(NOON, 30, 0);
+    let wrong = Generator::new(SECRET).code_at(NOON, 30, 1000);
     for pin in ["4711".to_owned(), mkpasswd("sha512crypt", "4711")] {
         let wrong_code = instructions(&pin, &format!("4711{wrong}"));
         for typed in [
@@ -305,7 +310,7 @@ fn a_line_that_breaks_off_takes_no_record_from_a_token_with_another_pin() {
             .usersfile(format!("{broken_off}\nHOTP\talice\t2222\t{SECRET}\n"))
             .args("digits=6");
         let types = |n| {
-            let code = Token::new(SECRET).code(n);
+            let code = Generator::new(SECRET).code(n);
             scene.login("alice").types(format!("2222{code}"))
         };
         assert_rc(&types(0), "SUCCESS");
@@ -319,13 +324,13 @@ fn a_line_that_breaks_off_takes_no_record_from_a_token_with_another_pin() {
 
 #[test]
 #[ignore = "needs the package libpam-oath: run `make test`"]
-fn a_line_that_breaks_off_takes_the_record_where_its_pin_would_fit_as_in_the_original() {
+fn a_line_that_breaks_off_takes_the_record_where_its_pin_would_fit_as_in_oath_toolkits_module() {
     let recorded = |module: Module, pin: &str| {
         let scene = Scene::new()
             .module(module)
             .usersfile(format!("HOTP alice {pin}\nHOTP\talice\t2222\t{SECRET}\n"))
             .args("digits=6");
-        let code = Token::new(SECRET).code(0);
+        let code = Generator::new(SECRET).code(0);
         assert_rc(
             &scene.login("alice").types(format!("2222{code}")),
             "SUCCESS",
@@ -333,12 +338,12 @@ fn a_line_that_breaks_off_takes_the_record_where_its_pin_would_fit_as_in_the_ori
         scene.usersfile_now().unwrap()
     };
     for pin in ["+", "2222"] {
-        let code = Token::new(SECRET).code(0);
+        let code = Generator::new(SECRET).code(0);
         let expected = format!(
             "HOTP\talice\t{pin}\t-\t0\t{code}\t2026-01-15T12:00:00L\n\
              HOTP\talice\t2222\t{SECRET}\n"
         );
-        assert_eq!(recorded(Module::Ours, pin), expected);
-        assert_eq!(recorded(Module::Original, pin), expected);
+        assert_eq!(recorded(Module::This, pin), expected);
+        assert_eq!(recorded(Module::OathToolkit, pin), expected);
     }
 }

@@ -7,15 +7,15 @@ use std::ops::RangeInclusive;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::small_disk::SmallDisk;
 use test_support::{NOON, Outcome, Scene};
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
 const STEP: u64 = 30;
 
-fn token() -> Token {
-    Token::new(SECRET)
+fn token() -> Generator {
+    Generator::new(SECRET)
 }
 
 #[track_caller]

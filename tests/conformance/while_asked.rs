@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::{Outcome, Scene};
 
 const OLD: &str = "1111111111111111111111111111111111111111";
@@ -17,7 +17,7 @@ fn line(secret: &str) -> String {
 
 /// Alice types a code of this secret, while the command is done in the usersfile's folder.
 fn types_code_of(secret: &str, scene: &Scene, while_asked: &str) -> Outcome {
-    let code = Token::new(secret).code(0);
+    let code = Generator::new(secret).code(0);
     scene.login("alice").while_asked(while_asked).types(code)
 }
 

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::fs::{FlockOperation, flock};
 use test_support::bind::bind;
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::machine::Machine;
 use test_support::setuid;
 use test_support::setuid::{CALLER, called, called_by, caller_sends, setuid_program};
@@ -31,11 +31,11 @@ fn step(moment: i64) -> i64 {
 
 /// The code of a token by time, shown this many seconds before noon.
 fn code(seconds_ago: i64) -> String {
-    Token::new(SECRET).code_at(NOON - seconds_ago, 30, 0)
+    Generator::new(SECRET).code_at(NOON - seconds_ago, 30, 0)
 }
 
 fn bobs_code() -> String {
-    Token::new(OTHER_SECRET).code_at(NOON, 30, 0)
+    Generator::new(OTHER_SECRET).code_at(NOON, 30, 0)
 }
 
 /// Alice and bob, neither of whom has logged in so far.
@@ -83,7 +83,7 @@ fn no_zone_of_the_callers_makes_an_event_token_s_used_code_good_again() {
         ("XXX+3:09:56", "2026-01-15T08:50:04L"),
         ("XXX+24:59:56", "2026-01-14T11:00:04L"),
     ] {
-        let used = Token::new(SECRET).code(7);
+        let used = Generator::new(SECRET).code(7);
         let line = format!("HOTP\talice\t-\t{SECRET}\t7\t{used}\t{local}\n");
         assert_stays_used(&line, "digits=6 window=20", zone, &used);
     }
@@ -93,7 +93,7 @@ fn no_zone_of_the_callers_makes_an_event_token_s_used_code_good_again() {
 #[ignore = "needs root: run `make test`"]
 fn no_zone_of_the_callers_makes_an_old_unused_code_good_with_drift() {
     let week_ago = NOON - 7 * 24 * HOUR;
-    let used = Token::new(SECRET).code_at(week_ago, 30, 0);
+    let used = Generator::new(SECRET).code_at(week_ago, 30, 0);
     let recorded = step(week_ago);
     let line =
         format!("HOTP/T30/6\talice\t-\t{SECRET}\t{recorded}\t{used}\t2026-01-08T12:00:00L\n");
@@ -115,7 +115,7 @@ fn su_takes_no_used_code_whatever_zone_its_caller_chooses() {
     machine.add_user("alice", "correct horse");
     machine.install("/etc/pam.d/su", SERVICE, 0o644);
     let three_hours_ago = machine.run("date", ["-d", "3 hours ago", "+%FT%TL"]);
-    let used = Token::new(SECRET).code(7);
+    let used = Generator::new(SECRET).code(7);
     let line = format!("HOTP\troot\t-\t{SECRET}\t7\t{used}\t{three_hours_ago}");
     machine.install("/etc/users.oath", &line, 0o600);
     let become_root = |zone: &str, code: &str| {
@@ -129,7 +129,7 @@ fn su_takes_no_used_code_whatever_zone_its_caller_chooses() {
         assert_eq!(shown, "\r\nsu: Authentication failure\r\n", "{zone}");
     }
     assert_eq!(machine.read("/etc/users.oath"), line);
-    let next = Token::new(SECRET).code(8);
+    let next = Generator::new(SECRET).code(8);
     assert_eq!(become_root("TZ=XXX+3", &next), "\r\nroot\r\n");
 }
 
@@ -264,7 +264,7 @@ fn with_few_descriptors_the_zone_is_not_taken_for_universal_time() {
     let zone = Path::new("/usr/share/zoneinfo/Asia/Kolkata");
     assert!(zone.exists(), "install the package tzdata");
     bind(zone, "/etc/localtime");
-    let used = Token::new(SECRET).code(7);
+    let used = Generator::new(SECRET).code(7);
     // Half past six UTC; in universal time it would be noon, which is now.
     let line = format!("HOTP\talice\t-\t{SECRET}\t7\t{used}\t2026-01-15T12:00:00L\n");
     let scene = setuid::scene().usersfile(&line);
@@ -484,7 +484,7 @@ fn whatever_a_caller_leaves_the_program_with_no_used_code_is_good_and_nobody_is_
         assert_eq!(now.lines().count(), 2, "{legacy}: {now}");
         let outcome = scene
             .login("bob")
-            .types(Token::new(OTHER_SECRET).code_at(NOON + 60, 30, 0));
+            .types(Generator::new(OTHER_SECRET).code_at(NOON + 60, 30, 0));
         assert_eq!(outcome.rc, "SUCCESS", "{legacy}: {}", outcome.log_text());
         assert!(scene.left_behind().is_empty(), "{legacy}");
     }
@@ -550,7 +550,7 @@ fn a_stopped_login_keeps_nobody_out(stopped: Stopped) {
     } else {
         caller_sends(stopped.signal, process)
     };
-    let code = |token: &str| Token::new(token).code_at(NOON + 30, 30, 0);
+    let code = |token: &str| Generator::new(token).code_at(NOON + 30, 30, 0);
     let good = match stopped.other {
         "alice" => code(SECRET),
         _ => code(OTHER_SECRET),
@@ -560,7 +560,7 @@ fn a_stopped_login_keeps_nobody_out(stopped: Stopped) {
     let took = start.elapsed();
     let next = root
         .login("alice")
-        .types(Token::new(SECRET).code_at(NOON + 30, 30, 1))
+        .types(Generator::new(SECRET).code_at(NOON + 30, 30, 1))
         .rc;
     // Root may end it in any case, and the next test needs it to be gone.
     kill(Pid::from_raw(process as i32), Signal::SIGCONT).unwrap();

@@ -1,11 +1,12 @@
 //! How long an answer takes does not tell where in the window a code was, nor how much of it was
-//! right, nor how much of a PIN. Instructions are counted, not time: they are the same on every machine and every day.
+//! right, nor how much of a PIN. Instructions are counted, not time: they are the same on every
+//! machine and every day.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::{NOON, Scene, program};
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
@@ -43,9 +44,9 @@ fn total(counts: &Path) -> u64 {
 #[ignore = "needs valgrind: run make test"]
 fn a_search_costs_the_same_wherever_the_code_is_and_however_much_of_it_is_right() {
     for (hash, token) in [
-        ("SHA1", Token::new(SECRET)),
-        ("SHA256", Token::new(SECRET).sha256()),
-        ("SHA512", Token::new(SECRET).sha512()),
+        ("SHA1", Generator::new(SECRET)),
+        ("SHA256", Generator::new(SECRET).sha256()),
+        ("SHA512", Generator::new(SECRET).sha512()),
     ] {
         let window: Vec<String> = (0..61).map(|n| token.code(n)).collect();
         let codes = [
@@ -128,7 +129,7 @@ fn the_hash_of_a_pin_costs_the_same_however_much_of_it_is_right() {
 #[ignore = "needs valgrind: run make test"]
 fn a_login_costs_the_same_wherever_the_code_is_and_however_much_of_it_is_right() {
     let folder = tempfile::tempdir().unwrap();
-    let token = Token::new(SECRET);
+    let token = Generator::new(SECRET);
     let at = |offset| token.code_at(NOON, 30, offset);
     let window: Vec<String> = (-30..=30).map(at).collect();
     let count = |code: &str, expected: &str| {

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::ExitStatusExt;
 
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::rights::{give_away, rights};
 use test_support::strace::{Call, Traced};
 use test_support::{Module, NOON, Scene};
@@ -29,7 +29,7 @@ const BY_TIME: Kind = Kind {
 
 impl Kind {
     fn code(self, n: u64) -> String {
-        Token::new(SECRET).code(self.first + n)
+        Generator::new(SECRET).code(self.first + n)
     }
 
     fn usersfile(self) -> String {
@@ -204,8 +204,8 @@ fn the_new_file_is_on_disk_before_it_takes_the_old_ones_place_and_the_folder_bef
 
 #[test]
 #[ignore = "needs the packages libpam-oath and strace: run `make test`"]
-fn the_original_lets_nobody_in_any_more_after_some_kills() {
-    let scene = scene().module(Module::Original);
+fn oath_toolkits_module_lets_nobody_in_any_more_after_some_kills() {
+    let scene = scene().module(Module::OathToolkit);
     scene.write_usersfile(BY_EVENT.usersfile());
     let calls = calls_of_a_login(&scene, BY_EVENT);
     let locked_out = calls.iter().filter(|call| {

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::rights::{give_away, rights};
 use test_support::small_disk::SmallDisk;
 use test_support::strace::{Call, Traced};
@@ -13,7 +13,7 @@ use test_support::{Outcome, Scene, program};
 const SECRET: &str = "3132333435363738393031323334353637383930";
 
 fn code(n: u64) -> String {
-    Token::new(SECRET).code(n)
+    Generator::new(SECRET).code(n)
 }
 
 /// Alice's line has others before and after it: three pieces for a new file.

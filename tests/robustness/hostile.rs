@@ -14,7 +14,7 @@ use rustix::fs::{
 };
 use test_support::bare::Bare;
 use test_support::bind::bind;
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::homes;
 use test_support::homes::{Home, LINE, account, code, memory, peak_memory, reset_peak_memory};
 use test_support::strace::Traced;
@@ -521,7 +521,8 @@ fn ten_seconds_of_short_sleeps() -> Duration {
 }
 
 /// She locks the file for three seconds at a time, and whenever the login has got the lock in
-/// between, she has the file open to write on, and its time of change moves. Returns how long that holds the login up.
+/// between, she has the file open to write on, and its time of change moves. Returns how long that
+/// holds the login up.
 fn a_lock_taken_again_and_again() -> Duration {
     let home = Home::new();
     let path = home.write("users.oath", LINE);
@@ -566,7 +567,7 @@ fn no_hash_is_computed_twice_in_one_login_however_often_the_file_is_touched() {
         .args("digits=6")
         .in_real_time();
     let traced = Traced::new(&scene, &[]);
-    let typed = format!("1234{}", Token::new(&"00".repeat(20)).code(0));
+    let typed = format!("1234{}", Generator::new(&"00".repeat(20)).code(0));
     let (is_over, path) = (AtomicBool::new(false), scene.path());
     let outcome = thread::scope(|scope| {
         scope.spawn(|| {
@@ -614,7 +615,7 @@ fn a_file_full_of_tokens_in_a_wide_window_holds_a_login_up_for_some_seconds_only
     // has all its windows.
     let tokens = (0..12_000).map(|n| {
         let step = 1000 * (n + 1);
-        let code = Token::new("00").code(step);
+        let code = Generator::new("00").code(step);
         format!(
             "HOTP/T30 alice - 00 {step} {code} 2026-01-15T11:{:02}:17L\n",
             n % 60

@@ -5,7 +5,7 @@ use std::fs;
 
 use test_support::bare::Bare;
 use test_support::homes::memory;
-use test_support::{Scene, codes::Token};
+use test_support::{Scene, codes::Generator};
 
 const SUCCESS: i32 = pam_sys::PAM_SUCCESS;
 const AUTH_ERR: i32 = pam_sys::PAM_AUTH_ERR;
@@ -52,7 +52,7 @@ fn secrets(code: &str) -> Vec<(&'static str, Vec<u8>)> {
 /// the process, and with the end of the transaction not even what PAM keeps.
 #[track_caller]
 fn assert_leaves_nothing(line: &str, arguments: &str, response: &str, expected: i32) {
-    let token = Token::new(&hex(SECRET)).digits(8);
+    let token = Generator::new(&hex(SECRET)).digits(8);
     let token = match line {
         line if line.contains("SHA256") => token.sha256(),
         line if line.contains("SHA512") => token.sha512(),
@@ -105,7 +105,7 @@ fn no_secret_pin_or_code_is_in_memory_after_a_login_that_is_accepted() {
 #[test]
 fn no_secret_pin_or_code_is_in_memory_after_a_login_that_is_refused() {
     let secret = hex(SECRET);
-    let code = Token::new(&secret).digits(8).code(7);
+    let code = Generator::new(&secret).digits(8).code(7);
     let response = format!("{PIN}CODE");
     for line in [
         // The code used before, out of the window, with a wrong PIN, with a field too bad to use.
@@ -124,7 +124,7 @@ fn no_secret_pin_or_code_is_in_memory_after_a_login_that_is_refused() {
 #[test]
 fn no_pin_of_whatever_length_is_in_memory_after_a_login() {
     let secret = hex(SECRET);
-    let code = Token::new(&secret).code(7);
+    let code = Generator::new(&secret).code(7);
     for length in (2..30).map(|n| n * OVERWRITTEN + 8) {
         let pin: String = (0..length)
             .map(|n| char::from(b'a' + (n * n % 23) as u8))
@@ -151,7 +151,7 @@ fn number_of_logins() -> u64 {
 #[test]
 fn memory_and_descriptors_stay_flat_over_very_many_logins() {
     const SECRET: &str = "3132333435363738393031323334353637383930";
-    let token = Token::new(SECRET);
+    let token = Generator::new(SECRET);
     let scene = Scene::new()
         .usersfile(format!("HOTP\talice\t-\t{SECRET}\n"))
         .args("window=1");
@@ -194,7 +194,7 @@ fn memcheck_has_nothing_to_say_about_a_login_of_each_kind() {
     let valgrind = test_support::program("valgrind", "valgrind");
     let secret = hex(SECRET);
     let long = secret.repeat(4000);
-    let code = Token::new(&secret).code(7);
+    let code = Generator::new(&secret).code(7);
     // Who logs in, the line, what is typed before the code, the answer.
     let logins = [
         ("by-event", format!("HOTP by-event - {secret} 5"), "", 0),

@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::strace::{Call, Traced};
 use test_support::{
     Login, Module, NOON, Outcome, Scene, released_together, released_together_while,
@@ -47,7 +47,7 @@ impl User {
     /// The good code that is the `n`th to be used.
     fn code(&self, n: u64) -> String {
         let first = if self.by_event { 0 } else { NOON as u64 / 30 };
-        Token::new(&self.secret).code(first + n)
+        Generator::new(&self.secret).code(first + n)
     }
 
     /// The beginning of this user's line once that code is recorded.
@@ -203,11 +203,11 @@ fn everybody_is_in(scene: &Scene, users: &[User], round: u64, outcomes: &[Outcom
 
 #[test]
 #[ignore = "needs the package libpam-oath: run `make test`"]
-fn the_original_keeps_most_of_64_users_out_who_log_in_at_once() {
+fn oath_toolkits_module_keeps_most_of_64_users_out_who_log_in_at_once() {
     let users = users(64);
     let scene = Scene::below(Path::new("/var/tmp"))
         .usersfile(usersfile(&users))
-        .module(Module::Original);
+        .module(Module::OathToolkit);
     let processes = processes(&scene, users.len());
     let logins = processes
         .iter()

@@ -15,7 +15,7 @@ fn output_of(command: &mut Command) -> String {
 
 fn readelf(what: &str) -> String {
     let mut readelf = Command::new(program("readelf", "binutils"));
-    output_of(readelf.args(["--wide", what]).arg(Module::Ours.path()))
+    output_of(readelf.args(["--wide", what]).arg(Module::This.path()))
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn it_is_at_most_768_kib_without_symbols() {
     let folder = tempfile::tempdir().unwrap();
     let stripped = folder.path().join("pam_oath.so");
     let mut strip = Command::new(program("strip", "binutils"));
-    output_of(strip.arg("-o").arg(&stripped).arg(Module::Ours.path()));
+    output_of(strip.arg("-o").arg(&stripped).arg(Module::This.path()));
     let length = fs::metadata(&stripped).unwrap().len();
     assert!(length <= 768 * 1024, "{length} bytes");
 }

@@ -26,7 +26,7 @@ fn demo(module: &std::path::Path) -> (bool, String) {
 #[ignore = "needs libpam-wrapper, oathtool and pamtester: run make test"]
 fn the_demo_shows_a_login_a_replay_a_guess_and_what_to_do_next_again_and_again() {
     for _ in 0..2 {
-        let (succeeded, printed) = demo(&Module::Ours.path());
+        let (succeeded, printed) = demo(&Module::This.path());
         assert!(succeeded, "{printed}");
         let answers: Vec<&str> = printed
             .lines()

@@ -23,7 +23,7 @@ impl System {
         system
     }
 
-    fn with_original() -> System {
+    fn with_oath_toolkits() -> System {
         let system = System::new();
         fs::write(system.module(), ORIGINAL).unwrap();
         system
@@ -42,7 +42,7 @@ impl System {
     }
 
     fn install(&self) -> String {
-        let built = Module::Ours.path();
+        let built = Module::This.path();
         let mut install = script("install");
         install.arg(built.parent().unwrap());
         self.run(install)
@@ -60,10 +60,10 @@ impl System {
     }
 
     fn has_our_module(&self) -> bool {
-        fs::read(self.module()).unwrap() == fs::read(Module::Ours.path()).unwrap()
+        fs::read(self.module()).unwrap() == fs::read(Module::This.path()).unwrap()
     }
 
-    fn has_the_original(&self) -> bool {
+    fn has_oath_toolkits_module(&self) -> bool {
         fs::read(self.module()).unwrap() == ORIGINAL.as_bytes()
     }
 
@@ -129,20 +129,20 @@ fn uninstall_removes_every_file_that_install_put_there() {
 
 #[test]
 fn the_module_that_stood_there_is_kept_and_put_back_by_uninstall() {
-    let system = System::with_original();
+    let system = System::with_oath_toolkits();
     system.install();
     assert!(system.has_our_module());
     system.uninstall();
-    assert!(system.has_the_original());
+    assert!(system.has_oath_toolkits_module());
     assert_eq!(system.files(), [system.module()]);
 }
 
 #[test]
-fn a_second_install_does_not_take_ours_for_the_module_that_stood_there() {
-    let system = System::with_original();
+fn a_second_install_does_not_take_this_one_for_the_module_that_stood_there() {
+    let system = System::with_oath_toolkits();
     system.install();
-    // An older version of ours, as the first install recorded it.
-    fs::write(system.module(), "ours, older").unwrap();
+    // An older version of this module, as the first install recorded it.
+    fs::write(system.module(), "this module, older").unwrap();
     let manifest = system.prefix().join("share/doc/pam_oath/installed.sha256");
     let sums = fs::read_to_string(&manifest).unwrap();
     let older = Command::new("sha256sum")
@@ -160,16 +160,16 @@ fn a_second_install_does_not_take_ours_for_the_module_that_stood_there() {
     system.install();
     assert!(system.has_our_module());
     system.uninstall();
-    assert!(system.has_the_original());
+    assert!(system.has_oath_toolkits_module());
 }
 
 #[test]
-fn a_module_that_a_package_has_put_over_ours_stays_when_ours_is_uninstalled() {
+fn a_module_that_a_package_has_put_over_this_one_stays_when_this_one_is_uninstalled() {
     let system = System::new();
     system.install();
     fs::write(system.module(), ORIGINAL).unwrap();
     let printed = system.uninstall();
-    assert!(system.has_the_original());
+    assert!(system.has_oath_toolkits_module());
     assert!(
         printed.contains("it is not as it was installed"),
         "{printed}"
@@ -206,7 +206,7 @@ fn in_root(name: &str, root: &TempDir) -> Command {
 }
 
 fn install_into(root: &TempDir) -> String {
-    let built = Module::Ours.path();
+    let built = Module::This.path();
     let mut install = in_root("install", root);
     printed(&install.arg(built.parent().unwrap()).output().unwrap())
 }
@@ -271,7 +271,7 @@ fn uninstall_says_nothing_where_no_file_names_the_module() {
 
 #[test]
 fn install_finds_the_folder_in_which_the_systems_libpam_has_its_modules() {
-    let output = script("security-dir").arg(Module::Ours.path()).output();
+    let output = script("security-dir").arg(Module::This.path()).output();
     let found = printed(&output.unwrap());
     assert!(
         Path::new(found.trim_end()).join("pam_unix.so").exists(),

@@ -28,14 +28,14 @@ fn assert_no_code_is_good_twice(token_type: &str, code: impl Fn(i64) -> String) 
         .usersfile(format!("# ours\n{token_type} alice - {SECRET}\n"))
         .args("window=10");
     let modules = [
-        Module::Original,
-        Module::Ours,
-        Module::Original,
-        Module::Ours,
-        Module::Ours,
-        Module::Original,
-        Module::Original,
-        Module::Ours,
+        Module::OathToolkit,
+        Module::This,
+        Module::OathToolkit,
+        Module::This,
+        Module::This,
+        Module::OathToolkit,
+        Module::OathToolkit,
+        Module::This,
     ];
     let mut used = Vec::new();
     for (number, module) in (0..).zip(modules) {

@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::program;
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
@@ -140,7 +140,7 @@ impl Debian {
     fn logs_in(&self, counter: u64) -> bool {
         let script = format!(
             "echo {} | pamtester demo alice authenticate",
-            Token::new(SECRET).code(counter)
+            Generator::new(SECRET).code(counter)
         );
         let output = self.command("sh").args(["-c", &script]).output().unwrap();
         output.status.success()
@@ -224,14 +224,14 @@ impl Debian {
 
 #[test]
 #[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
-fn the_package_takes_the_originals_place_and_gives_it_back_and_logins_go_on() {
+fn the_package_takes_oath_toolkits_place_and_gives_it_back_and_logins_go_on() {
     let debian = Debian::new();
-    assert!(debian.logs_in(0), "with the original");
+    assert!(debian.logs_in(0), "with OATH Toolkit's");
     let configuration = debian.configuration();
 
     debian.run("dpkg", ["--install", "/root/ours.deb"]);
     assert!(debian.has_installed("libpam-oath-rs") && !debian.has_installed("libpam-oath"));
-    assert!(debian.logs_in(1), "with ours");
+    assert!(debian.logs_in(1), "with this module");
     assert!(!debian.logs_in(1), "a code is good once");
 
     debian.run("dpkg", ["--install", "/root/ours.deb"]);
@@ -240,10 +240,10 @@ fn the_package_takes_the_originals_place_and_gives_it_back_and_logins_go_on() {
 
     debian.run("apt-get", ["install", "--yes", "libpam-oath"]);
     assert!(debian.has_installed("libpam-oath") && !debian.has_installed("libpam-oath-rs"));
-    assert!(debian.logs_in(3), "with the original, back in its place");
+    assert!(debian.logs_in(3), "with OATH Toolkit's, back in its place");
 
     debian.run("dpkg", ["--purge", "libpam-oath-rs"]);
-    assert!(debian.logs_in(4), "after ours was purged");
+    assert!(debian.logs_in(4), "after this one was purged");
     assert_eq!(debian.configuration(), configuration);
     assert!(debian.path("/etc/users.oath").exists());
 }
@@ -322,7 +322,10 @@ fn the_profile_leaves_who_has_no_token_to_the_password() {
 #[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
 fn the_profile_asks_who_has_a_token_and_lets_no_wrong_code_and_no_wrong_password_in() {
     let debian = Debian::with_profile();
-    let (right, wrong) = (Token::new(SECRET).code(0), Token::new(SECRET).code(99));
+    let (right, wrong) = (
+        Generator::new(SECRET).code(0),
+        Generator::new(SECRET).code(99),
+    );
     for (service, command) in SERVICES {
         debian.enrol("alice");
         assert_eq!(
@@ -372,7 +375,7 @@ fn the_profile_asks_who_has_a_token_and_lets_no_wrong_code_and_no_wrong_password
 #[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
 fn with_the_profile_a_usersfile_that_cannot_be_used_denies_instead_of_counting_as_no_token() {
     let debian = Debian::with_profile();
-    let code = Token::new(SECRET).code(0);
+    let code = Generator::new(SECRET).code(0);
     for spoil in [
         "chmod 666 /etc/users.oath",
         "rm /etc/users.oath && mkdir /etc/users.oath",
@@ -465,7 +468,7 @@ fn a_removal_that_is_called_off_leaves_the_profile_on() {
     assert!(said.contains("ask for no code any more"), "{said}");
     assert!(said.contains("the profile oath-rs is on again"), "{said}");
     assert!(debian.has_installed("libpam-oath-rs") && debian.asks_in_common_auth());
-    let login = debian.login(SERVICES[1].1, PASSWORD, &Token::new(SECRET).code(0));
+    let login = debian.login(SERVICES[1].1, PASSWORD, &Generator::new(SECRET).code(0));
     let asked_for_code = true;
     assert_eq!(login, Login::In { asked_for_code });
 
@@ -527,7 +530,10 @@ fn by_the_guide_back_the_users_of_the_profile_go_on_being_asked() {
 
     let said = debian.run("apt-get", ["install", "--yes", "libpam-oath"]);
     assert!(!said.contains("ask for no code any more"), "{said}");
-    let (right, wrong) = (Token::new(SECRET).code(0), Token::new(SECRET).code(99));
+    let (right, wrong) = (
+        Generator::new(SECRET).code(0),
+        Generator::new(SECRET).code(99),
+    );
     let asked_for_code = true;
     for (code, login) in [
         (&wrong, Login::Refused { asked_for_code }),

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 use test_support::built_oathctl;
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::oathctl::{Output, Tool};
 use test_support::{NOON, program};
 
@@ -228,7 +228,7 @@ fn fix_corrects_what_has_one_correct_form_and_then_the_user_can_log_in() {
         fs::metadata(&path).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    let code = Token::new(SECRET).code_at(NOON, 30, 0);
+    let code = Generator::new(SECRET).code_at(NOON, 30, 0);
     assert_eq!(system.tool.scene.login("root").types(&code).rc, "SUCCESS");
 
     let after = system.tool.usersfile_now();
@@ -295,7 +295,7 @@ fn a_file_or_folder_is_an_error_where_the_module_refuses_it() {
             output.stdout.contains(said),
             "{file:o} {folder:o}: {output:?}"
         );
-        let typed = Token::new(SECRET).code_at(NOON, 30, 0);
+        let typed = Generator::new(SECRET).code_at(NOON, 30, 0);
         let rc = scene.login("root").types(typed).rc;
         assert_eq!(rc == "SUCCESS", code < 2, "{file:o} {folder:o}: {rc}");
     }
@@ -420,7 +420,7 @@ fn a_pin_that_no_service_splits_off_is_named() {
     let check = |args: &str| {
         let system = System::new().usersfile(&line).service("login", args);
         let output = system.check(["--quiet"]);
-        let code = Token::new(SECRET).code(0);
+        let code = Generator::new(SECRET).code(0);
         let scene = system.tool.scene.args(args);
         let rc = scene.login("root").types(format!("1234{code}")).rc;
         (output, rc)

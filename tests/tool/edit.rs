@@ -8,7 +8,7 @@ use std::process::Command;
 
 use oath_core::usersfile::Usersfile;
 use rexpect::session::PtySession;
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::oathctl::Tool;
 use test_support::program;
 use test_support::small_disk::SmallDisk;
@@ -19,8 +19,8 @@ fn by_event(user: &str) -> String {
     format!("HOTP/E/6\t{user}\t-\t{SECRET}\n")
 }
 
-/// An editor that signals when it is open, waits until it may go on, and runs a line of shell on the
-/// file, `$1`.
+/// An editor that signals when it is open, waits until it may go on, and runs a line of shell on
+/// the file, `$1`.
 struct Editor {
     folder: tempfile::TempDir,
 }
@@ -172,7 +172,7 @@ fn while_users_log_in_no_counter_goes_back_and_no_login_and_no_edit_is_lost() {
     const ROUNDS: u64 = 12;
     const LOGINS_WHILE_OPEN: u64 = 8;
     let tool = Tool::new().usersfile(format!("# round 0\n{}", by_event("alice")));
-    let token = Token::new(SECRET);
+    let token = Generator::new(SECRET);
     let mut counter = 0;
     let mut login = || {
         let outcome = tool.scene.login("alice").types(token.code(counter));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::oathctl::{Output, Tool};
 use test_support::{NOON, program};
 
@@ -233,8 +233,8 @@ fn each_uri_is_for_the_account_in_its_label() {
             format!("HOTP/E/8\tbin\t-\t{HEX}\t7")
         ]
     );
-    import.logs_in("root", &Token::new(HEX).code_at(NOON, 30, 0));
-    import.logs_in("bin", &Token::new(HEX).digits(8).code(7));
+    import.logs_in("root", &Generator::new(HEX).code_at(NOON, 30, 0));
+    import.logs_in("bin", &Generator::new(HEX).digits(8).code(7));
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn an_export_of_the_google_authenticator_app_is_imported() {
     );
     assert!(output.contains("number 1 of the 2"), "{output}");
     assert!(import.lines()[1].ends_with("\t9"));
-    import.logs_in("root", &Token::new(HEX).code_at(NOON, 30, 0));
+    import.logs_in("root", &Generator::new(HEX).code_at(NOON, 30, 0));
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn a_plain_export_of_aegis_is_imported_and_an_encrypted_one_refused() {
         output.starts_with("entry 1: root: imported as HOTP/T30/8/SHA256"),
         "{output}"
     );
-    let token = Token::new(HEX).sha256().digits(8);
+    let token = Generator::new(HEX).sha256().digits(8);
     import.logs_in("root", &token.code_at(NOON, 30, 0));
 
     let encrypted = r#"{"version": 1, "header": {"slots": [{}], "params": {}}, "db": "c2VjcmV0"}"#;
@@ -353,7 +353,7 @@ fn a_code_that_was_used_with_google_authenticator_is_not_good_here_either() {
     ));
     import.run(&["--user", "root"]).ok();
     let login = |code: String| import.tool.scene.login("root").types(code).rc;
-    let token = Token::new(HEX);
+    let token = Generator::new(HEX);
     assert_eq!(login(token.code_at(NOON, 30, 0)), "AUTH_ERR");
     assert_eq!(login(token.code_at(NOON, 30, 1)), "SUCCESS");
 }
@@ -439,7 +439,7 @@ fn standard_input_is_read_and_must_say_for_whom() {
     );
     tool.run_with_input(["import", "-", "--user", "bin"], &text)
         .ok();
-    let code = Token::new(HEX).code_at(NOON, 30, 0);
+    let code = Generator::new(HEX).code_at(NOON, 30, 0);
     assert_eq!(tool.scene.login("bin").types(code).rc, "SUCCESS");
 }
 
@@ -450,7 +450,7 @@ fn a_file_that_names_nobody_is_its_owners() {
     chown(import.file(), Some(2), None).unwrap();
     let output = import.run(&[]).ok();
     assert!(output.starts_with("line 1: bin: imported"), "{output}");
-    import.logs_in("bin", &Token::new(HEX).code_at(NOON, 30, 0));
+    import.logs_in("bin", &Generator::new(HEX).code_at(NOON, 30, 0));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use test_support::built_oathctl;
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::oathctl::Tool;
 use test_support::{Module, NOON};
 
@@ -124,7 +124,7 @@ fn add_stores_a_pin_as_a_hash_that_logs_in() {
         "{text}"
     );
 
-    let code = Token::new(SECRET).code_at(NOON, 30, 0);
+    let code = Generator::new(SECRET).code_at(NOON, 30, 0);
     let verify = |typed: &str| {
         tool.run_with_input(["verify", "alice", "--stdin"], typed)
             .code
@@ -192,7 +192,7 @@ fn add_warns_of_what_apps_do_not_know_and_of_codes_that_a_service_cuts() {
 fn tokens_added_at_the_same_moment_are_all_there_and_logins_go_on() {
     const USERS: usize = 12;
     let tool = Tool::new();
-    let token = Token::new(SECRET);
+    let token = Generator::new(SECRET);
     std::thread::scope(|scope| {
         for number in 0..USERS {
             let mut add =
@@ -268,7 +268,7 @@ erin   HOTP       6       SHA1    none      never                5     field 4 (
 #[test]
 fn verify_answers_as_the_module_does_and_records_nothing() {
     let tool = Tool::new().usersfile(alice()).pam("sshd", "window=3");
-    let token = Token::new(SECRET);
+    let token = Generator::new(SECRET);
     let verify = |offset: i64| {
         let code = token.code_at(NOON, 30, offset);
         tool.run_with_input(["verify", "alice", "--stdin"], &code)
@@ -299,7 +299,7 @@ fn verify_answers_as_the_module_does_and_records_nothing() {
 #[test]
 fn verify_asks_which_service_where_they_differ() {
     let tool = Tool::new().usersfile(alice()).pam("su", "window=20");
-    let code = Token::new(SECRET).code_at(NOON, 30, 10);
+    let code = Generator::new(SECRET).code_at(NOON, 30, 10);
     let verify = |more: &[&str]| {
         tool.run_with_input(
             [&["verify", "alice", "--stdin", "--json"], more].concat(),
@@ -344,7 +344,7 @@ fn verify_says_where_no_pin_can_be_typed_and_when_the_user_has_to_wait() {
 #[test]
 fn resync_sets_the_counter_by_two_codes_in_a_row_and_by_nothing_less() {
     let tool = Tool::new().usersfile(by_event(5));
-    let token = Token::new(SECRET);
+    let token = Generator::new(SECRET);
     let resync = |first: u64, second: u64| {
         let input = format!("{}\n{}\n", token.code(first), token.code(second));
         tool.run_with_input(["resync", "alice", "--stdin"], &input)
@@ -374,7 +374,7 @@ fn resync_sets_the_counter_by_two_codes_in_a_row_and_by_nothing_less() {
 #[test]
 fn resync_tells_how_far_a_clock_is_off_and_what_window_would_do() {
     let tool = Tool::new().usersfile(alice());
-    let code = Token::new(SECRET).code_at(NOON, 30, -42);
+    let code = Generator::new(SECRET).code_at(NOON, 30, -42);
     let said = tool
         .run_with_input(["resync", "alice", "--stdin"], &code)
         .ok();
@@ -386,13 +386,13 @@ fn resync_tells_how_far_a_clock_is_off_and_what_window_would_do() {
 
 #[test]
 fn backup_codes_log_in_one_after_the_other_and_are_revoked_when_a_login_has_rewritten_them() {
-    backup_codes_with(Module::Ours);
+    backup_codes_with(Module::This);
 }
 
 #[test]
 #[ignore = "needs libpam-oath: run make test"]
 fn backup_codes_are_good_for_oath_toolkits_module_as_well() {
-    backup_codes_with(Module::Original);
+    backup_codes_with(Module::OathToolkit);
 }
 
 fn backup_codes_with(module: Module) {
@@ -451,7 +451,7 @@ fn a_disabled_token_is_refused_and_an_enabled_one_is_as_it_was() {
         alice().replace("alice", "bob")
     );
     let tool = Tool::new().usersfile(&text);
-    let code = Token::new(SECRET).code_at(NOON, 30, 0);
+    let code = Generator::new(SECRET).code_at(NOON, 30, 0);
     tool.run(["disable", "alice"]).ok();
     assert_eq!(tool.scene.login("alice").types(&code).rc, "USER_UNKNOWN");
     tool.run(["disable", "alice"]).fails(1);
@@ -659,7 +659,7 @@ fn every_example_in_the_help_works() {
 /// Runs an example on a usersfile for which it makes sense, by a shell, with the file names and
 /// codes that it names made to fit.
 fn works(command: &str, example: &str) {
-    let token = Token::new(SECRET);
+    let token = Generator::new(SECRET);
     let tool = match command {
         "add" => Tool::new(),
         "resync" => Tool::new().usersfile(by_event(0)),
@@ -693,10 +693,10 @@ fn works(command: &str, example: &str) {
 }
 
 /// The token whose secret is on the screen.
-fn shown(screen: &str) -> Token {
+fn shown(screen: &str) -> Generator {
     let secret = screen
         .split_once("Secret: ")
         .and_then(|(_, rest)| rest.split_whitespace().next())
         .expect("a secret on the screen");
-    Token::of_base32(secret)
+    Generator::of_base32(secret)
 }

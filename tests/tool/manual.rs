@@ -9,7 +9,7 @@ use std::process::Command;
 use oath_core::options::Options;
 use oath_core::usersfile::format::{Entry, MovingFactor};
 use test_support::built_oathctl;
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::{NOON, Scene, program};
 
 const MODULE_PAGE: &str = include_str!("../../man/pam_oath.8");
@@ -178,9 +178,9 @@ fn every_pam_line_among_the_manual_pages_examples_lets_a_user_in_and_a_guesser_n
             .usersfile(format!("HOTP/T30\talice\t+\t{SECRET}\n"))
             .control(control)
             .args(&format!("{arguments} throttle_dir={}", throttle.display()));
-        let code = Token::new(SECRET).code_at(NOON, 30, 0);
+        let code = Generator::new(SECRET).code_at(NOON, 30, 0);
         assert_eq!(scene.login("alice").types(&code).rc, "SUCCESS", "{line}");
-        let wrong = Token::new(SECRET).code_at(NOON, 30, 2000);
+        let wrong = Generator::new(SECRET).code_at(NOON, 30, 2000);
         assert_ne!(scene.login("alice").types(wrong).rc, "SUCCESS", "{line}");
         seen += 1;
     }
@@ -194,7 +194,7 @@ fn every_token_among_the_manual_pages_examples_logs_its_user_in() {
         let Some(entry) = Entry::parse(line.as_bytes()) else {
             continue;
         };
-        let mut token = Token::new(SECRET).digits(entry.token_type.digits);
+        let mut token = Generator::new(SECRET).digits(entry.token_type.digits);
         if line.contains("/SHA256") {
             token = token.sha256();
         }
@@ -225,7 +225,7 @@ fn the_line_after_a_login_is_as_the_manual_page_shows_it() {
     };
     let moment = NOON - 30;
     let scene = Scene::new().usersfile(format!("{before}\n")).at(moment);
-    let code = Token::new(SECRET).code_at(moment, 30, 0);
+    let code = Generator::new(SECRET).code_at(moment, 30, 0);
     assert_eq!(scene.login("alice").types(code).rc, "SUCCESS");
     assert_eq!(scene.usersfile_now().unwrap(), format!("{after}\n"));
 }

@@ -1,5 +1,5 @@
-//! The linter's walk of a PAM stack, compared with the real libpam: `pam_debug.so`, which comes with
-//! libpam, returns what its argument says and shows that it was called.
+//! The linter's walk of a PAM stack, compared with the real libpam: `pam_debug.so`, which comes
+//! with libpam, returns what its argument says and shows that it was called.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -120,8 +120,8 @@ fn module() -> impl Strategy<Value = String> {
 /// A line of file number `file`, which includes only files with a higher number: those that include
 /// themselves make libpam crash.
 fn line(file: usize) -> impl Strategy<Value = String> {
-    // By their whole paths: libpam 1.5.2 looks for others in /etc/pam.d, whatever folder the service
-    // is in.
+    // By their whole paths: libpam 1.5.2 looks for others in /etc/pam.d, whatever folder the
+    // service is in.
     let included = ((file + 1)..=FILES).prop_map(|number| format!("FOLDER/included-{number}"));
     let module_line = (kind(), control(), module())
         .prop_map(|(kind, control, module)| format!("{kind} {control} {module}"));

@@ -7,7 +7,7 @@ use rexpect::process::{Signal, WaitStatus};
 use rexpect::session::PtySession;
 use test_support::NOON;
 use test_support::built_oathctl;
-use test_support::codes::Token;
+use test_support::codes::Generator;
 use test_support::oathctl::Tool;
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
@@ -46,7 +46,7 @@ fn add_writes_only_when_the_phone_has_proved_that_it_has_the_secret() {
     terminal.exp_string("try again").unwrap();
     terminal.exp_string("shows now: ").unwrap();
     terminal
-        .send_line(&Token::new(SECRET).code_at(NOON, 30, -1))
+        .send_line(&Generator::new(SECRET).code_at(NOON, 30, -1))
         .unwrap();
     terminal
         .exp_string("alice has a token now, on line 3")
@@ -63,7 +63,7 @@ fn add_gives_up_after_three_wrong_codes_and_tells_of_a_clock_that_is_off() {
     for _ in 0..3 {
         terminal.exp_string("shows now: ").unwrap();
         terminal
-            .send_line(&Token::new(SECRET).code_at(NOON, 30, 20))
+            .send_line(&Generator::new(SECRET).code_at(NOON, 30, 20))
             .unwrap();
         terminal.exp_string("20 steps (10 min) ahead").unwrap();
     }
@@ -77,7 +77,7 @@ fn a_code_by_event_that_proved_the_phone_is_used_up() {
     let tool = Tool::new();
     let mut terminal = add(&tool, &["--hotp"]);
     terminal.exp_string("shows now: ").unwrap();
-    let token = Token::new(SECRET);
+    let token = Generator::new(SECRET);
     terminal.send_line(&token.code(1)).unwrap();
     terminal.exp_string("alice has a token now").unwrap();
     assert_eq!(code(&terminal), 0);
@@ -98,7 +98,7 @@ fn a_pin_is_asked_for_twice_and_never_shown() {
     screen += &terminal.exp_string("shows now: ").unwrap();
     assert!(echoes(&terminal));
     assert!(!screen.contains("4711"), "{screen}");
-    let now = Token::new(SECRET).code_at(NOON, 30, 0);
+    let now = Generator::new(SECRET).code_at(NOON, 30, 0);
     terminal.send_line(&now).unwrap();
     terminal.exp_string("has a token now").unwrap();
     assert_eq!(code(&terminal), 0);
@@ -232,7 +232,7 @@ fn a_pin_typed_for_verify_is_not_shown() {
     let mut terminal = tool.on_terminal(["verify", "alice"]);
     terminal.exp_string("one-time password of alice: ").unwrap();
     assert!(!echoes(&terminal));
-    let now = Token::new(SECRET).code_at(NOON, 30, 0);
+    let now = Generator::new(SECRET).code_at(NOON, 30, 0);
     terminal.send_line(&format!("4711{now}")).unwrap();
     let screen = terminal.exp_eof().unwrap();
     assert!(
@@ -245,7 +245,7 @@ fn a_pin_typed_for_verify_is_not_shown() {
 #[test]
 fn resync_asks_for_two_codes_in_a_row() {
     let tool = Tool::new().usersfile(format!("HOTP/E/6\talice\t-\t{SECRET}\n"));
-    let token = Token::new(SECRET);
+    let token = Generator::new(SECRET);
     let mut terminal = tool.on_terminal(["resync", "alice"]);
     terminal.exp_string("next code of the token: ").unwrap();
     let first = token.code(70);

@@ -36,7 +36,7 @@ fn a_user_who_is_cleared_is_let_in_at_once() {
     let tool = after_two_failures();
     tool.run(["throttle", "alice", "--clear"]).ok();
     assert!(tool.run(["throttle"]).ok().contains("nobody"));
-    let code = test_support::codes::Token::new("3132333435363738393031323334353637383930")
+    let code = test_support::codes::Generator::new("3132333435363738393031323334353637383930")
         .code_at(NOON, 30, 0);
     assert_eq!(tool.scene.login("alice").types(code).rc, "SUCCESS");
 }

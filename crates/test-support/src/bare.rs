@@ -31,7 +31,7 @@ impl Bare {
         let folder = scene.folder().display().to_string();
         let line = format!(
             "auth required {} {}\n",
-            Module::Ours.path().display(),
+            Module::This.path().display(),
             arguments.replace("FOLDER", &folder)
         );
         fs::write(confdir.join("oath"), line).unwrap();

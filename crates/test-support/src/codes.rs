@@ -3,20 +3,20 @@
 
 use totp_rs::{Algorithm, Secret, TOTP};
 
-/// A token: what it shares with the usersfile, and how it makes codes of it.
+/// What makes a token's codes of the secret that it shares with the usersfile.
 #[derive(Clone, Debug)]
-pub struct Token {
+pub struct Generator {
     secret: Vec<u8>,
     digits: usize,
     hash: Algorithm,
 }
 
-impl Token {
-    /// A token of six digits and SHA-1 with this secret, in hex as in the usersfile.
-    pub fn new(hex: &str) -> Token {
+impl Generator {
+    /// For a token of six digits and SHA-1 with this secret, in hex as in the usersfile.
+    pub fn new(hex: &str) -> Generator {
         let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("a secret in hex");
         let secret = (0..hex.len()).step_by(2).map(byte).collect();
-        Token {
+        Generator {
             secret,
             digits: 6,
             hash: Algorithm::SHA1,
@@ -24,29 +24,29 @@ impl Token {
     }
 
     /// The same with the secret in base32, as apps show it.
-    pub fn of_base32(text: &str) -> Token {
+    pub fn of_base32(text: &str) -> Generator {
         let secret = Secret::Encoded(text.into())
             .to_bytes()
             .expect("a secret in base32");
-        Token {
+        Generator {
             secret,
-            ..Token::new("")
+            ..Generator::new("")
         }
     }
 
-    pub fn digits(self, digits: usize) -> Token {
-        Token { digits, ..self }
+    pub fn digits(self, digits: usize) -> Generator {
+        Generator { digits, ..self }
     }
 
-    pub fn sha256(self) -> Token {
-        Token {
+    pub fn sha256(self) -> Generator {
+        Generator {
             hash: Algorithm::SHA256,
             ..self
         }
     }
 
-    pub fn sha512(self) -> Token {
-        Token {
+    pub fn sha512(self) -> Generator {
+        Generator {
             hash: Algorithm::SHA512,
             ..self
         }

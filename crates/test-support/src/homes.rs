@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use oath_core::sys::{self, Account};
 
-use crate::codes::Token;
+use crate::codes::Generator;
 use crate::{Login, Outcome, Scene};
 
 /// Alice's token, and her line of the usersfile before the first login.
@@ -20,7 +20,7 @@ const ROOTS_SECRET: &str = "00112233445566778899aabbccddeeff00112233";
 
 /// The code of alice's token for this counter.
 pub fn code(counter: u64) -> String {
-    Token::new(SECRET).code(counter)
+    Generator::new(SECRET).code(counter)
 }
 
 /// An account that every system has, but for its name no different from a person's.
@@ -129,7 +129,7 @@ impl Home {
 
     /// A login with the code that root's file would accept.
     pub fn login_by_roots_file(&self) -> Outcome {
-        self.login().types(Token::new(ROOTS_SECRET).code(0))
+        self.login().types(Generator::new(ROOTS_SECRET).code(0))
     }
 
     /// Everything outside the home: to be the same afterwards, down to the time of last access.

@@ -65,20 +65,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Module {
     /// The module that was built here, or the one that PAM_OATH_SO names.
-    Ours,
+    This,
     /// OATH Toolkit's, as the system has installed it.
-    Original,
+    OathToolkit,
 }
 
 impl Module {
     /// What the PAM line names.
     pub fn path(self) -> PathBuf {
         match self {
-            Module::Ours => match std::env::var_os("PAM_OATH_SO") {
+            Module::This => match std::env::var_os("PAM_OATH_SO") {
                 Some(path) => existing(path.into(), "PAM_OATH_SO names it"),
                 None => build().join("libpam_oath.so"),
             },
-            Module::Original => installed_module("pam_oath.so"),
+            Module::OathToolkit => installed_module("pam_oath.so"),
         }
     }
 }
@@ -208,7 +208,7 @@ impl Scene {
         Scene {
             folder: Arc::new(folder),
             service: "oath".into(),
-            module: Module::Ours,
+            module: Module::This,
             control: "required".into(),
             usersfile_option: String::new(),
             args: String::new(),
@@ -492,7 +492,7 @@ impl Scene {
         let answer = process.as_mut().expect("who was asked").answer();
         let (outcomes, printed) = answer.inspect_err(|_| *process = None)?;
         assert!(
-            self.module != Module::Ours || printed.is_empty(),
+            self.module != Module::This || printed.is_empty(),
             "the module printed {printed:?}"
         );
         Ok(outcomes

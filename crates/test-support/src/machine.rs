@@ -129,7 +129,7 @@ impl Machine {
             syslog,
         };
         let installed = modules.join("pam_oath.so");
-        let module = fs::read(Module::Ours.path()).expect("the module can be read");
+        let module = fs::read(Module::This.path()).expect("the module can be read");
         machine.install(installed.to_str().expect("a path in ASCII"), module, 0o644);
         machine
     }
