@@ -111,7 +111,7 @@ fn machine_with_a_vault(usersfile: &str) -> Machine {
     let machine = Machine::start();
     machine.install(
         "/etc/pam.d/vault",
-        &format!("auth required pam_oath.so usersfile={usersfile}\n"),
+        format!("auth required pam_oath.so usersfile={usersfile}\n"),
         0o644,
     );
     machine
