@@ -126,7 +126,7 @@ impl Attempt {
         let [type_, _, _, secret, counter, last_otp, ..] = fields else {
             return false;
         };
-        let Ok(counter) = counter.parse() else {
+        let Some(counter) = counter_of(counter) else {
             return false;
         };
         let typed = self.responses.iter().flatten().chain(&self.stacked);
@@ -147,17 +147,15 @@ impl Attempt {
         let Some((step, digits)) = time_token(type_) else {
             return false;
         };
+        let now = NOON as u64 / step;
         // Of a code of another length only ours knows the step, by COUNTER and LAST-TIME.
-        if (6..=8).contains(&last_otp.len()) && last_otp.len() != digits {
-            let now = NOON as u64 / step;
-            return (now - 1000..=now + 1000).any(|at| shows(secret, at, last_otp));
-        }
-        // As strtoull reads it, which turns negative numbers around and stops at the largest.
-        counter.parse().is_ok_and(|number: i128| {
-            let largest = number.unsigned_abs() > u64::MAX.into();
-            let counter = if largest { u64::MAX } else { number as u64 };
-            counter > NOON as u64 / step + self.window() && shows(secret, counter, last_otp)
-        })
+        let is_of_another_length = (6..=8).contains(&last_otp.len()) && last_otp.len() != digits;
+        let is_known_by_time =
+            is_of_another_length && (now - 1000..=now + 1000).any(|at| shows(secret, at, last_otp));
+        is_known_by_time
+            || counter_of(counter).is_some_and(|counter| {
+                counter > now + self.window() && shows(secret, counter, last_otp)
+            })
     }
 
     fn window(&self) -> u64 {
@@ -242,6 +240,17 @@ fn fields(line: &str) -> Vec<&str> {
     line.split([' ', '\t', '\r'])
         .filter(|field| !field.is_empty())
         .collect()
+}
+
+/// COUNTER as strtoull reads it, which turns negative numbers around and stops at the largest.
+fn counter_of(field: &str) -> Option<u64> {
+    let number: i128 = field.parse().ok()?;
+    let is_too_large = number.unsigned_abs() > u64::MAX.into();
+    Some(if is_too_large {
+        u64::MAX
+    } else {
+        number as u64
+    })
 }
 
 /// The seconds of a step and the digits of this type, if it is one by time.
