@@ -572,7 +572,11 @@ fn the_rpm_holds_the_module_the_manual_and_the_documents() {
         "/usr/share/doc/pam_oath/CHANGELOG.md",
         "/usr/share/doc/pam_oath/LICENSE-MIT",
         "/usr/share/doc/pam_oath/docs/locked-out.md",
-        "/usr/share/doc/pam_oath/examples/pam.d-examples/sshd",
+        "/usr/share/doc/pam_oath/SECURITY.md",
+        "/usr/share/doc/pam_oath/docs/login.svg",
+        "/usr/share/doc/pam_oath/pam.d-examples/sshd",
+        "/usr/share/doc/pam_oath/contrib/fail2ban/pam_oath.conf",
+        "/usr/share/doc/pam_oath/users.oath.example",
     ] {
         assert!(held.contains(&file), "{file} is not in\n{listing}");
     }
