@@ -256,11 +256,11 @@ fn who_is_no_account_and_has_no_line_is_unknown() {
     }
 }
 
-/// SSSD's and winbind's libraries say "no such account" while these are set: a setuid program has
-/// them from its caller.
+/// The libraries of SSSD, winbind and systemd say "no such account" while these are set: a setuid
+/// program has them from its caller.
 #[test]
 fn a_variable_that_silences_a_name_service_makes_nobody_unknown() {
-    for variable in ["_SSS_LOOPS", "_NO_WINBINDD"] {
+    for variable in ["_SSS_LOOPS", "_NO_WINBINDD", "SYSTEMD_BYPASS_USERDB"] {
         let scene = Scene::new().usersfile(line("alice"));
         let login = |scene: &Scene| scene.login("nobody-of-that-name").types(code(0)).rc;
         assert_eq!(login(&scene), "USER_UNKNOWN");

@@ -501,6 +501,13 @@ fn no_umask_switches_the_throttle_of_a_service_that_is_not_root_off() {
         let scene = of_nobody(scene).started_by(["sh", "-c", &with_umask]);
         assert_checked_and_wrong(&scene.login("alice").types(wrong()));
         assert_too_early(&scene.login("alice").types(code(0)));
+        // As a login leaves it that is killed when it has just made it.
+        fs::remove_dir_all(state_folder(&scene)).unwrap();
+        fs::create_dir(state_folder(&scene)).unwrap();
+        fs::set_permissions(state_folder(&scene), Permissions::from_mode(0o000)).unwrap();
+        chown(state_folder(&scene), Some(65534), Some(65534)).unwrap();
+        assert_checked_and_wrong(&scene.login("alice").types(wrong()));
+        assert_too_early(&scene.login("alice").types(code(0)));
     }
 }
 

@@ -1185,6 +1185,11 @@ fn a_folder_on_a_file_system_of_fstab_that_is_not_mounted_has_no_usersfile_to_be
             for (lines, rc) in [
                 (String::new(), "SUCCESS"),
                 (format!("/dev/sdz1 {folder} ext4 nofail 0 2\n"), "AUTH_ERR"),
+                // By another name, and mounted.
+                (
+                    "proc /proc/self/root/proc proc defaults 0 0\n".into(),
+                    "SUCCESS",
+                ),
             ] {
                 fs::write(fstab.path(), lines).unwrap();
                 let outcome = scene.login("root").types(code(0));

@@ -20,6 +20,9 @@ impl Deadline {
     pub const LIMIT: Duration = Duration::from_secs(10);
     const SHORTEST_WAIT: Duration = Duration::from_micros(50);
     const LONGEST_WAIT: Duration = Duration::from_millis(5);
+    /// Who has waited for so long need not ask so often: many may wait at once.
+    const LONG: Duration = Duration::from_secs(1);
+    const LONGEST_WAIT_THEN: Duration = Duration::from_millis(50);
 
     /// Begins to count.
     pub fn begin() -> Deadline {
@@ -46,7 +49,11 @@ impl Deadline {
     /// Waits before another try; `false` if the time is up.
     pub(super) fn wait(&self) -> bool {
         let next = self.next.get();
-        self.next.set((next * 2).min(Self::LONGEST_WAIT));
+        let longest = match self.slept.get() < Self::LONG {
+            true => Self::LONGEST_WAIT,
+            false => Self::LONGEST_WAIT_THEN,
+        };
+        self.next.set((next * 2).min(longest));
         self.sleep(next)
     }
 

@@ -23,21 +23,20 @@ impl FilePath {
     ) -> Result<(T, Vec<Warning>), Error> {
         let mut was_changing = false;
         loop {
-            let mut locked = match self.lock(deadline) {
+            let done = self.lock(deadline).and_then(|mut locked| {
+                let answer = work(&mut locked)?;
+                Ok((answer, locked.warnings))
+            });
+            match done {
                 // Whoever had the lock was waiting for the same program.
                 Err(Error::Locked(path)) if was_changing => return Err(Error::Changing(path)),
-                locked => locked?,
-            };
-            match work(&mut locked) {
-                Ok(answer) => return Ok((answer, locked.warnings)),
                 Err(Error::Changing(path)) => {
-                    drop(locked);
                     was_changing = true;
                     if !deadline.wait() {
                         return Err(Error::Changing(path));
                     }
                 }
-                Err(error) => return Err(error),
+                done => return done,
             }
         }
     }

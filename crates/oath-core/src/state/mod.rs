@@ -45,7 +45,10 @@ impl StateFile {
         }
         let file = FilePath::new(folder.join(name));
         let resolved = match file.resolve() {
-            Err(Error::MissingFolder(_)) => {
+            // Missing, or left without rights by a login that was killed when it had made it.
+            Err(error)
+                if error.is_permission_denied() || matches!(error, Error::MissingFolder(_)) =>
+            {
                 make_folder(folder)?;
                 file.resolve()?
             }
@@ -141,14 +144,15 @@ fn make_folder(folder: &Path) -> Result<(), Error> {
     let parent = FilePath::new(folder.to_owned()).resolve()?;
     let io = |action| Error::io(action, folder);
     match sys::make_folder_at(&parent.folder, &parent.name, 0o700) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made.map_err(io("make the folder"))?,
     }
     // Whatever umask the caller of a setuid program has chosen. A folder of mode 000 can be opened
     // as a mere path alone, and its mode be set by the name that proc(5) has for that.
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     let made = sys::open_at(&parent.folder, &parent.name, flags, 0).map_err(io("open"))?;
-    if made.metadata().map_err(io("look at"))?.mode() & 0o777 == 0o700 {
+    let metadata = made.metadata().map_err(io("look at"))?;
+    if metadata.uid() != sys::effective_user() || metadata.mode() & 0o700 == 0o700 {
         return Ok(());
     }
     let path = format!("/proc/self/fd/{}", made.as_raw_fd());

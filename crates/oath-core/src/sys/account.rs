@@ -46,9 +46,9 @@ pub fn account_by_uid(uid: u32) -> io::Result<Option<Account>> {
     })
 }
 
-/// Variables by which the caller of a setuid program makes SSSD and winbind say that there is no
-/// such account.
-const KEPT_FROM_ANSWERING: [&str; 2] = ["_SSS_LOOPS", "_NO_WINBINDD"];
+/// Variables by which the caller of a setuid program makes SSSD, winbind and systemd's name service
+/// say that there is no such account.
+const KEPT_FROM_ANSWERING: [&str; 3] = ["_SSS_LOOPS", "_NO_WINBINDD", "SYSTEMD_BYPASS_USERDB"];
 
 fn is_set(name: &&str) -> bool {
     std::env::var_os(name).is_some()

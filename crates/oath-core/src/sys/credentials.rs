@@ -78,10 +78,12 @@ impl Drop for FsCredentials {
     fn drop(&mut self) {
         set_fs_user(self.uid);
         set_fs_group(self.gid);
-        // Neither can fail: what was effective is still permitted, the capability that let the
-        // groups be set is among it, and their number is one that the kernel has just reported.
-        let _ = set_capabilities(&self.capabilities);
-        let _ = set_groups(&self.groups);
+        // What was effective is still permitted, the capability that let the groups be set is among
+        // it, and their number is one that the kernel has just reported.
+        let restored = set_capabilities(&self.capabilities)
+            .and_then(|()| set_groups(&self.groups))
+            .is_ok();
+        abort_unless(restored && (set_fs_user(ASK), set_fs_group(ASK)) == (self.uid, self.gid));
         // SAFETY: prctl(2) takes a number with this command.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, self.death_signal) };
     }
@@ -92,6 +94,14 @@ fn death_signal() -> io::Result<c_int> {
     // SAFETY: prctl(2) writes a number to `signal` with this command.
     checked(unsafe { libc::prctl(libc::PR_GET_PDEATHSIG, &raw mut signal) })?;
     Ok(signal)
+}
+
+/// Ends the process if credentials could not be restored, which the kernel refuses for want of
+/// memory alone: a program that went on with more rights than it thinks it has would give them away.
+fn abort_unless(restored: bool) {
+    if !restored {
+        std::process::abort();
+    }
 }
 
 /// No user and no group: setting it changes nothing and returns what is.
@@ -225,9 +235,9 @@ impl StopGuard {
 impl Drop for StopGuard {
     fn drop(&mut self) {
         if let Some([real, saved, over_files]) = self.users {
-            // Cannot fail: the thread has the capability for it that it had when it began.
-            let _ = set_real_and_saved_user(real, saved);
+            let restored = set_real_and_saved_user(real, saved).is_ok();
             set_fs_user(over_files);
+            abort_unless(restored && set_fs_user(ASK) == over_files);
         }
         // SAFETY: pthread_sigmask(3) reads a set that it has filled in itself.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.signals, std::ptr::null_mut()) };

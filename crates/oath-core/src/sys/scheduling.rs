@@ -20,7 +20,7 @@ impl Scheduling {
     /// best niceness. `None` if it stays where it is.
     pub(super) fn raise() -> Option<Scheduling> {
         let former = Attributes::of_this_thread().ok()?;
-        if !is_setuid_program() && former.is_ordinary() {
+        if former.is_first() || !is_setuid_program() && former.is_ordinary() {
             return None;
         }
         let raised = [Attributes::FIFO, Attributes::NOT_NICE];
@@ -33,8 +33,10 @@ impl Scheduling {
 
 impl Drop for Scheduling {
     fn drop(&mut self) {
-        // Cannot fail: the thread may go back to where it was.
-        let _ = self.former.set();
+        if self.former.set().is_err() {
+            // Who has no right to come before others must not stay there.
+            let _ = Attributes::ORDINARY.set();
+        }
     }
 }
 
@@ -70,15 +72,25 @@ impl Attributes {
         deadline: 0,
         period: 0,
     };
+    /// For this thread alone, not for a process that a name service starts meanwhile.
+    const RESET_ON_FORK: u64 = 1; // SCHED_FLAG_RESET_ON_FORK, <linux/sched.h>
     const FIFO: Attributes = Attributes {
         policy: libc::SCHED_FIFO as u32,
+        flags: Attributes::RESET_ON_FORK,
         priority: 1,
         ..Attributes::ORDINARY
     };
     const NOT_NICE: Attributes = Attributes {
+        flags: Attributes::RESET_ON_FORK,
         nice: -20,
         ..Attributes::ORDINARY
     };
+
+    /// Whether the thread comes before ordinary ones as it is.
+    fn is_first(&self) -> bool {
+        const DEADLINE: c_int = 6; // SCHED_DEADLINE, <linux/sched.h>
+        [libc::SCHED_FIFO, libc::SCHED_RR, DEADLINE].contains(&(self.policy as c_int))
+    }
 
     /// Whether the thread waits for the processor no longer than others.
     fn is_ordinary(&self) -> bool {

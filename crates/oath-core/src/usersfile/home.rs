@@ -30,7 +30,11 @@ pub fn check_mounted(path: &Path) -> Result<(), Error> {
         return Ok(());
     }
     let mounted = mount_points(MOUNTED)?;
-    match expected.into_iter().find(|point| !mounted.contains(point)) {
+    // fstab may name a mount point by a link; the kernel knows it by its own name.
+    let is_mounted = |point: &PathBuf| {
+        mounted.contains(point) || fs::canonicalize(point).is_ok_and(|own| mounted.contains(&own))
+    };
+    match expected.into_iter().find(|point| !is_mounted(point)) {
         Some(point) => Err(Error::NotMounted(point)),
         None => Ok(()),
     }
