@@ -343,7 +343,7 @@ fn the_state_is_roots_alone_and_hostile_names_stay_inside_the_folder() {
         .map(|entry| entry.unwrap().file_name())
         .collect();
     beside.sort();
-    let expected = ["Ours", "pam.d", "printed-by-oath", "throttle", "users"];
+    let expected = ["This", "pam.d", "printed-by-oath", "throttle", "users"];
     assert_eq!(beside, expected);
 
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o7777;

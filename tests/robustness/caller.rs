@@ -320,32 +320,35 @@ fn scheduling_of(process: u32) -> Vec<(u32, i32)> {
 
 #[test]
 #[ignore = "needs root: run `make test`"]
-fn a_caller_at_idle_priority_gets_the_processor_while_others_wait_for_the_lock() {
+fn a_caller_at_any_priority_gets_the_processor_while_others_wait_for_the_lock() {
     const IDLE: u32 = 5;
     const FIFO: u32 = 1;
     let is_first = |&(class, nice): &(u32, i32)| class == FIFO || nice == -20;
-    let scene = two_users();
-    let called = called_by(&scene, "su", &["nice", "-n", "19", "chrt", "--idle", "0"]);
-    assert_eq!(called.login("alice").types("000000").rc, "AUTH_ERR");
-    let process = called.process_id();
-    let before = scheduling_of(process);
-    assert!(before.iter().all(|&(class, _)| class == IDLE), "{before:?}");
-    let locked = File::open(scene.path()).unwrap();
-    flock(&locked, FlockOperation::LockExclusive).unwrap();
-    let login = called.login("alice").typing(code(0));
-    let outcomes = released_together_while([login], || {
-        let start = Instant::now();
-        while !scheduling_of(process).iter().any(is_first) {
-            assert!(
-                start.elapsed() < Duration::from_secs(8),
-                "it goes on waiting"
-            );
-            sleep(Duration::from_millis(1));
-        }
-        flock(&locked, FlockOperation::Unlock).unwrap();
-    });
-    assert_eq!(outcomes[0].rc, "SUCCESS", "{outcomes:#?}");
-    assert_eq!(scheduling_of(process)[0], before[0]);
+    let idle = ["nice", "-n", "19", "chrt", "--idle", "0"];
+    for (starter, class, answer) in [(&idle[..], IDLE, code(0)), (&["env"], 0, code(-30))] {
+        let scene = two_users();
+        let called = called_by(&scene, "su", starter).at(NOON + 30);
+        assert_eq!(called.login("alice").types("000000").rc, "AUTH_ERR");
+        let process = called.process_id();
+        let before = scheduling_of(process);
+        assert!(before.iter().all(|thread| thread.0 == class), "{before:?}");
+        let locked = File::open(scene.path()).unwrap();
+        flock(&locked, FlockOperation::LockExclusive).unwrap();
+        let login = called.login("alice").typing(answer);
+        let outcomes = released_together_while([login], || {
+            let start = Instant::now();
+            while !scheduling_of(process).iter().any(is_first) {
+                assert!(
+                    start.elapsed() < Duration::from_secs(8),
+                    "it goes on waiting"
+                );
+                sleep(Duration::from_millis(1));
+            }
+            flock(&locked, FlockOperation::Unlock).unwrap();
+        });
+        assert_eq!(outcomes[0].rc, "SUCCESS", "{outcomes:#?}");
+        assert_eq!(scheduling_of(process)[0], before[0]);
+    }
 }
 
 #[test]

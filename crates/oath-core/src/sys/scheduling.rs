@@ -15,10 +15,14 @@ pub(super) struct Scheduling {
 }
 
 impl Scheduling {
-    /// Puts this thread before others where the system lets it: in the class SCHED_FIFO, or else,
-    /// as in a unit with RestrictRealtime=, at the best niceness. `None` if neither may be.
+    /// Puts this thread before others where an ordinary user may have put it behind them and the
+    /// system lets it: in the class SCHED_FIFO, or else, as in a unit with RestrictRealtime=, at the
+    /// best niceness. `None` if it stays where it is.
     pub(super) fn raise() -> Option<Scheduling> {
         let former = Attributes::of_this_thread().ok()?;
+        if !is_setuid_program() && former.is_ordinary() {
+            return None;
+        }
         let raised = [Attributes::FIFO, Attributes::NOT_NICE];
         raised
             .into_iter()
@@ -32,6 +36,13 @@ impl Drop for Scheduling {
         // Cannot fail: the thread may go back to where it was.
         let _ = self.former.set();
     }
+}
+
+/// Whether the program was started with other rights than its caller's, whatever it has done to its
+/// users since.
+fn is_setuid_program() -> bool {
+    // SAFETY: getauxval(3) takes a number and reads what the kernel gave this process.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
 /// `struct sched_attr` of sched_setattr(2), in its first version.
@@ -68,6 +79,11 @@ impl Attributes {
         nice: -20,
         ..Attributes::ORDINARY
     };
+
+    /// Whether the thread waits for the processor no longer than others.
+    fn is_ordinary(&self) -> bool {
+        self.policy == Attributes::ORDINARY.policy && self.nice <= Attributes::ORDINARY.nice
+    }
 
     fn of_this_thread() -> io::Result<Attributes> {
         let mut attributes = Attributes::ORDINARY;

@@ -1,4 +1,4 @@
-//! Links the module without `libgcc_s.so`.
+//! Links what uses this library, the module above all, without `libgcc_s.so`.
 //!
 //! Rust's standard library asks for the unwinder in `libgcc_s.so.1`; loading that library costs
 //! a short login a large part of its time. The compiler ships the same unwinder as an archive,
