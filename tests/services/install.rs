@@ -185,6 +185,30 @@ fn with_destdir_everything_goes_below_it_and_nothing_is_advised() {
     assert!(!printed.contains("root shell"), "{printed}");
 }
 
+#[test]
+fn every_link_in_an_installed_document_leads_to_a_file_that_is_installed() {
+    let system = System::new();
+    system.install();
+    let documents = system.files().into_iter();
+    let documents = documents.filter(|path| path.extension().is_some_and(|kind| kind == "md"));
+    let mut links = 0;
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        for (_, rest) in text
+            .match_indices("](")
+            .map(|(at, _)| text.split_at(at + 2))
+        {
+            let link = rest.split([')', '#']).next().unwrap();
+            if !link.contains("://") {
+                let file = document.parent().unwrap().join(link);
+                assert!(file.exists(), "{link} in {}", document.display());
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 0);
+}
+
 /// A root to install into with `DESTDIR`, in which these files of `/etc/pam.d` have that text.
 fn root_with(services: &[(&str, &str)]) -> TempDir {
     let root = tempfile::tempdir().unwrap();

@@ -28,7 +28,13 @@ fn repository() -> &'static Path {
 fn documents() -> Vec<(PathBuf, String)> {
     let docs = fs::read_dir(repository().join("docs")).unwrap();
     let docs = docs.map(|entry| entry.unwrap().path());
-    let top = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| repository().join(name));
+    let top = [
+        "README.md",
+        "SECURITY.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+    ];
+    let top = top.map(|name| repository().join(name));
     docs.chain(top)
         .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         .map(|path| (path.clone(), fs::read_to_string(&path).unwrap()))
@@ -358,6 +364,48 @@ fn every_link_within_the_repository_leads_somewhere() {
             assert!(target.exists(), "{}: {link}", path.display());
         }
     }
+}
+
+/// The text of all Rust files below these folders.
+fn code_of(folders: &[&str]) -> String {
+    let mut folders: Vec<PathBuf> = folders.iter().map(|name| repository().join(name)).collect();
+    let mut code = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension() == Some(OsStr::new("rs")) {
+                code += &fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    code
+}
+
+#[test]
+fn every_test_and_file_that_security_md_names_as_a_proof_exists() {
+    let code = code_of(&["src", "crates", "tests"]);
+    let is_of_a_name =
+        |letter: char| letter.is_ascii_lowercase() || "_…0123456789".contains(letter);
+    let text = fs::read_to_string(repository().join("SECURITY.md")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_suffix(" |"));
+    let mut names = 0;
+    for proof in rows.filter_map(|row| row.rsplit_once(" | ")) {
+        for quoted in proof.1.split('`').skip(1).step_by(2) {
+            if quoted.contains('/') {
+                assert!(repository().join(quoted).exists(), "{quoted}");
+            } else if quoted.chars().all(is_of_a_name) {
+                let test = match quoted.strip_suffix('…') {
+                    Some(beginning) => format!("fn {beginning}"),
+                    None => format!("fn {quoted}("),
+                };
+                assert!(code.contains(&test), "{quoted}");
+                names += 1;
+            }
+        }
+    }
+    assert!(names > 20, "{names} names of tests");
 }
 
 #[test]
