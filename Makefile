@@ -81,7 +81,7 @@ mutants:
 	@mkdir -p $(TARGET)
 	git diff $(MUTANTS_SINCE) -- src crates/oath-core >$(TARGET)/mutants.diff
 	$(TARGET)/tools/bin/cargo-mutants mutants --in-diff $(TARGET)/mutants.diff --output $(TARGET) \
-	    --no-shuffle $(MUTANTS)
+	    --test-package oath-core,pam_oath --no-shuffle $(MUTANTS)
 
 FUZZERS := usersfile arguments whole_login
 FUZZ_SECONDS ?= 60

@@ -8,8 +8,8 @@
 //! - [`lookup`]: under which name the user has a token.
 //! - [`attempt`]: one response: throttle, lock, decide, record.
 //! - [`store`]: where a user's tokens are kept, and where it is recorded what was used.
-//! - [`login`]: the decision. The user's tokens, what was typed and the time give a verdict and
-//!   what to record.
+//! - [`login`]: the decision. The user's tokens, what was typed and the time give a
+//!   decision and what to record.
 //! - [`pin`]: the PIN field, and whether what was typed fits it.
 //! - [`state`]: what is kept beside the usersfile: the failures of a user, the journal.
 //! - [`usersfile`]: what a line means, which lines are a user's, the template of `usersfile=`.

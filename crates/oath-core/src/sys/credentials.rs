@@ -296,7 +296,7 @@ mod tests {
     #[test]
     #[ignore = "needs root: run `make test`"]
     fn a_server_that_dies_with_its_parent_does_so_after_a_login_with_a_users_own_file() {
-        // SAFETY: as above.
+        // SAFETY: prctl(2) takes a number with this command.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) };
         let daemon = account_by_uid(1).unwrap().expect("daemon");
         drop(FsCredentials::assume(&daemon).unwrap());
