@@ -14,7 +14,7 @@ use crate::login::{self, Accepted, Compared, Decision, Known, MAX_HASHES, Refusa
 use crate::options::Options;
 use crate::pin::CheckedHashes;
 use crate::state::throttle::{self, Failures, Throttle};
-use crate::store::{self, Record, Store};
+use crate::store::{self, Store};
 use crate::sys::clock;
 use crate::sys::{self, StopGuard};
 use crate::usersfile;
@@ -328,15 +328,12 @@ impl<'a> Attempts<'a> {
                 zone: self.zone.get(),
             };
             let mut decision = login::decide(candidates, &attempt, &known)?;
-            let used = match &mut decision.result {
+            let record = match &mut decision.result {
                 Ok(Accepted { record, .. }) if self.dry_run.is_none() => record.take(),
                 _ => None,
             };
-            let record = match used {
-                Some(used) => Some(Record {
-                    used,
-                    time: self.zone()?.local_time(unix_time)?,
-                }),
+            let record = match record {
+                Some(record) => Some((record, self.zone()?.local_time(unix_time)?)),
                 None => None,
             };
             Ok::<_, Stop>((decision, record))

@@ -1,23 +1,22 @@
 //! What a login with a one-time password is (HOTP, RFC 4226; TOTP, RFC 6238), without PAM: with the
 //! usersfile and the arguments of OATH Toolkit's `pam_oath`.
 //!
-//! The modules in the order in which a login meets them; but for the arguments, which all may ask
-//! for, each uses only what stands below it:
+//! The modules from the top down; but for the arguments, which all may ask for, each uses only what
+//! stands below it:
 //!
 //! - [`options`]: the arguments of an auth line.
-//! - [`lookup`]: under which name the user has a token.
 //! - [`attempt`]: one response: throttle, lock, decide, record.
 //! - [`store`]: where a user's tokens are kept, and where it is recorded what was used.
-//! - [`login`]: the decision. The user's tokens, what was typed and the time give a
-//!   decision and what to record.
+//! - [`lookup`]: under which name, and in which file, a user has a token.
+//! - [`login`]: the decision, by the user's tokens, what was typed and the time.
 //! - [`pin`]: the PIN field, and whether what was typed fits it.
 //! - [`state`]: what is kept beside the usersfile: the failures of a user, the journal.
 //! - [`usersfile`]: what a line means, which lines are a user's, the template of `usersfile=`.
 //! - [`fs`]: a file replaced safely, whoever it belongs to.
 //! - [`otp`]: the codes, and the search of a window in constant time.
+//! - [`sys`]: system calls behind safe signatures, the clock and the system's time zone.
 //! - [`local_time`]: the local time of LAST-TIME.
 //! - [`hex`]: bytes as hexadecimal digits.
-//! - [`sys`]: system calls behind safe signatures, the clock and the system's time zone.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::fs::{self, Deadline, Rewrite};
 use crate::local_time::LocalTime;
-use crate::login::{self, Candidate};
+use crate::login::{Candidate, Record};
 use crate::lookup::Enrolled;
 use crate::state::journal::Journal;
 use crate::usersfile::{self, UserLine};
@@ -18,8 +18,8 @@ pub trait Store {
     /// Under which name the user's tokens are kept.
     fn user(&self) -> &OsStr;
 
-    /// Reads the user's tokens, lets `decide` say what to answer and what to record, and records
-    /// that, durably; all of it so that no other login comes in between. `decide` may be asked
+    /// Reads the user's tokens, lets `decide` say what to answer and what to record with which
+    /// LAST-TIME, and records that, durably; all of it so that no other login comes in between. `decide` may be asked
     /// again, with what was read anew, and only what it says last counts.
     ///
     /// # Errors
@@ -27,16 +27,8 @@ pub trait Store {
     fn update<T, E: From<usersfile::Error>>(
         &self,
         deadline: &Deadline,
-        decide: impl FnMut(&[Candidate]) -> Result<(T, Option<Record>), E>,
+        decide: impl FnMut(&[Candidate]) -> Result<(T, Option<(Record, LocalTime)>), E>,
     ) -> Result<Updated<T>, E>;
-}
-
-/// What is to be recorded: the code that was used, and when.
-pub struct Record {
-    /// The code.
-    pub used: login::Record,
-    /// LAST-TIME.
-    pub time: LocalTime,
 }
 
 /// What an update came to.
@@ -99,7 +91,7 @@ impl Store for FileStore<'_> {
     fn update<T, E: From<usersfile::Error>>(
         &self,
         deadline: &Deadline,
-        mut decide: impl FnMut(&[Candidate]) -> Result<(T, Option<Record>), E>,
+        mut decide: impl FnMut(&[Candidate]) -> Result<(T, Option<(Record, LocalTime)>), E>,
     ) -> Result<Updated<T>, E> {
         let Enrolled {
             name,
@@ -119,7 +111,7 @@ impl Store for FileStore<'_> {
                 .map(|line| candidate(line, journal.as_ref()))
                 .collect();
             let (answer, record) = decide(&candidates)?;
-            let rewrite = record.map(|record| rewrite(lines, &record));
+            let rewrite = record.map(|(record, last_time)| rewrite(lines, &record, last_time));
             Ok::<_, E>((answer, rewrite))
         })?;
         let mut warnings: Vec<Warning> = updated
@@ -161,12 +153,14 @@ fn candidate<'a>(line: &'a UserLine, journal: Option<&'a Journal>) -> Candidate<
     }
 }
 
-/// The line that records it.
-fn rewrite(lines: &[UserLine], record: &Record) -> Rewrite {
-    let line = &lines[record.used.candidate];
-    let login::Record { counter, otp, .. } = &record.used;
+/// The line that records a code, used at this local time.
+fn rewrite(lines: &[UserLine], record: &Record, last_time: LocalTime) -> Rewrite {
+    let line = &lines[record.candidate];
+    let text = line
+        .entry()
+        .with_last_used(record.counter, &record.otp, last_time);
     Rewrite {
         span: line.span.clone(),
-        text: line.entry().with_last_used(*counter, otp, record.time),
+        text,
     }
 }

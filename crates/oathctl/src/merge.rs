@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use oath_core::usersfile::Document;
-use oath_core::usersfile::format::{Entry, LastUsed};
+use oath_core::usersfile::format::{Entry, LastUsedFields};
 use zeroize::Zeroizing;
 
 use crate::tokens;
@@ -94,8 +94,8 @@ fn take<'a>(counts: &mut HashMap<Identity<'a>, usize>, identity: &Identity<'a>) 
 }
 
 /// What was last used of each token; of a token on several lines, the highest counter.
-fn last_used(document: &Document) -> HashMap<TokenKey<'_>, LastUsed<'_>> {
-    let mut last_used: HashMap<TokenKey, LastUsed> = HashMap::new();
+fn last_used(document: &Document) -> HashMap<TokenKey<'_>, LastUsedFields<'_>> {
+    let mut last_used: HashMap<TokenKey, LastUsedFields> = HashMap::new();
     for entry in document.lines().filter_map(|line| line.entry()) {
         let known = last_used.entry(key(&entry)).or_insert(entry.last_used);
         if entry.last_used.counter().ok() > known.counter().ok() {
@@ -107,13 +107,17 @@ fn last_used(document: &Document) -> HashMap<TokenKey<'_>, LastUsed<'_>> {
 
 /// Whether the record in `now` replaces the edited one: an editor may set a counter forward, but
 /// not back to before a login since.
-fn is_overtaken(edited: &LastUsed, before: Option<&LastUsed>, now: &LastUsed) -> bool {
+fn is_overtaken(
+    edited: &LastUsedFields,
+    before: Option<&LastUsedFields>,
+    now: &LastUsedFields,
+) -> bool {
     let untouched = before.is_some_and(|before| same(before, edited));
     let used_since = before.is_none_or(|before| !same(before, now));
     used_since && !same(edited, now) && (untouched || edited.counter().ok() <= now.counter().ok())
 }
 
-fn same(one: &LastUsed, other: &LastUsed) -> bool {
+fn same(one: &LastUsedFields, other: &LastUsedFields) -> bool {
     one.fields().eq(other.fields())
 }
 

@@ -1,6 +1,6 @@
 //! The clock of a token that runs fast or slow: RFC 6238, section 6.
 
-use super::{LastUse, NeedsZone, Search};
+use super::{LastUsed, NeedsZone, Search};
 
 /// By how much a change of the time zone may move a clock on the wall, in seconds: whole hours,
 /// half hours, quarters.
@@ -22,7 +22,7 @@ impl Search<'_> {
     pub(super) fn steps_by_drift(
         &self,
         last_step: u64,
-        last: &LastUse,
+        last: &LastUsed,
         now: u64,
         period: u32,
     ) -> Result<Vec<u64>, NeedsZone> {

@@ -1,6 +1,6 @@
 //! The window of an event token: HOTP, RFC 4226.
 
-use super::{NeedsZone, Outcome, Search, Used};
+use super::{NeedsZone, NewUse, Outcome, Search};
 use crate::otp;
 
 impl Search<'_> {
@@ -28,7 +28,7 @@ impl Search<'_> {
             (Some(0), _) if is_used_up => Outcome::Replayed,
             (Some(n), Some(typed)) => {
                 let counter = latest.counter.wrapping_add(n as u64);
-                Outcome::Good(Used {
+                Outcome::Good(NewUse {
                     counter,
                     relative: counter,
                     otp: typed.clone(),

@@ -17,7 +17,9 @@ use zeroize::Zeroizing;
 use crate::local_time::{LocalTime, Zone};
 use crate::otp::{Code, Key};
 use crate::pin::{self, CheckedHashes, Unchecked};
-use crate::usersfile::format::{Entry, Field, FieldProblem, LastUsed, Malformed, MovingFactor};
+use crate::usersfile::format::{
+    Entry, Field, FieldProblem, LastUsedFields, Malformed, MovingFactor,
+};
 
 /// The widest window, in moving factors on each side.
 pub const MAX_WINDOW: u32 = 1000;
@@ -79,7 +81,7 @@ pub struct Candidate<'a> {
     pub entry: Entry<'a>,
     /// What a journal says was last used of its token. The later one of this and what the line
     /// says counts.
-    pub journalled: Option<LastUsed<'a>>,
+    pub journalled: Option<LastUsedFields<'a>>,
 }
 
 /// What was found out before a decision: see [`Undecided`].
@@ -344,7 +346,7 @@ impl Attempt<'_> {
     /// Whether what LAST-TIME of a token means may matter.
     fn reads_last_time(&self, candidate: &Candidate) -> bool {
         let digits = candidate.entry.token_type.digits;
-        let matters = |last_used: &LastUsed| {
+        let matters = |last_used: &LastUsedFields| {
             let is_of_another_length = || last_used.otp().is_some_and(|otp| otp.digits() != digits);
             last_used.has_time() && (self.drift || self.replay_grace > 0 || is_of_another_length())
         };
@@ -413,13 +415,13 @@ enum Outcome {
     NotFound,
     Replayed,
     LastUsedInFuture,
-    Good(Used),
+    Good(NewUse),
     /// The code last accepted, within the time in which that is allowed.
     GoodAgain,
 }
 
 /// What is recorded of a code that is good.
-struct Used {
+struct NewUse {
     /// What COUNTER holds here: the counter, or the time step.
     counter: u64,
     /// What COUNTER holds with OATH Toolkit's module: for a time step the sum of the distances from
@@ -479,7 +481,7 @@ impl Reading<'_> {
 /// the record. Here it does so only where it stands in the way of the same code from then on: its
 /// PIN must fit whatever this line's PIN fits, and the record must get into the file, not into a
 /// journal that knows tokens by their secrets.
-fn record(used: Used, n: usize, candidates: &[Candidate], attempt: &Attempt) -> Record {
+fn record(used: NewUse, n: usize, candidates: &[Candidate], attempt: &Attempt) -> Record {
     let pin = candidates[n].entry.pin;
     let broken_off = candidates[..n].iter().position(|Candidate { entry, .. }| {
         let fits = entry.pin == Some(b"+") || entry.pin.is_some() && entry.pin == pin;
@@ -499,8 +501,8 @@ fn record(used: Used, n: usize, candidates: &[Candidate], attempt: &Attempt) -> 
 struct Search<'a> {
     key: Key,
     digits: usize,
-    in_file: LastUse,
-    journalled: Option<LastUse>,
+    in_file: LastUsed,
+    journalled: Option<LastUsed>,
     typed: Option<&'a Code>,
     attempt: &'a Attempt<'a>,
     zone: Option<&'a Zone>,
@@ -520,8 +522,8 @@ impl<'a> Search<'a> {
         Ok(Search {
             key: Key::new(entry.token_type.algorithm, &entry.secret()?),
             digits: entry.token_type.digits,
-            in_file: LastUse::read(entry.last_used)?,
-            journalled: candidate.journalled.map(LastUse::read).transpose()?,
+            in_file: LastUsed::read(entry.last_used)?,
+            journalled: candidate.journalled.map(LastUsed::read).transpose()?,
             typed,
             attempt,
             zone,
@@ -535,7 +537,7 @@ impl<'a> Search<'a> {
     }
 
     /// COUNTER, if the secret gives LAST-OTP there.
-    fn proven(&self, last: &LastUse) -> Option<u64> {
+    fn proven(&self, last: &LastUsed) -> Option<u64> {
         let otp = last.otp.as_ref()?;
         let code = self.key.code(last.counter, otp.digits());
         bool::from(code.ct_eq(otp)).then_some(last.counter)
@@ -554,7 +556,7 @@ impl<'a> Search<'a> {
     /// must be short enough ago. One in the future is not.
     fn is_in_grace(
         &self,
-        last: &LastUse,
+        last: &LastUsed,
         is_possible: impl Fn(u64) -> bool,
     ) -> Result<bool, NeedsZone> {
         let (Some(time), 1..) = (last.time, self.attempt.replay_grace) else {
@@ -571,15 +573,15 @@ impl<'a> Search<'a> {
 }
 
 /// What a token was last used with: COUNTER, LAST-OTP and LAST-TIME, read.
-struct LastUse {
+struct LastUsed {
     counter: u64,
     otp: Option<Code>,
     time: Option<LocalTime>,
 }
 
-impl LastUse {
-    fn read(last_used: LastUsed) -> Result<LastUse, Malformed> {
-        Ok(LastUse {
+impl LastUsed {
+    fn read(last_used: LastUsedFields) -> Result<LastUsed, Malformed> {
+        Ok(LastUsed {
             counter: last_used.counter()?,
             otp: last_used.otp(),
             time: last_used.time()?,

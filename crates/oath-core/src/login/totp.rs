@@ -1,6 +1,6 @@
 //! The window of a time token: TOTP, RFC 6238.
 
-use super::{LastUse, MAX_WINDOW, NeedsZone, Outcome, Search, Used};
+use super::{LastUsed, MAX_WINDOW, NeedsZone, NewUse, Outcome, Search};
 use crate::otp;
 
 impl Search<'_> {
@@ -46,7 +46,7 @@ impl Search<'_> {
                 if !is_own_length && step.abs_diff(now) > u64::from(MAX_WINDOW) {
                     return Ok(Outcome::NotFound);
                 }
-                Outcome::Good(Used {
+                Outcome::Good(NewUse {
                     counter: if is_own_length { step } else { relative },
                     relative,
                     otp: typed.clone(),
@@ -81,7 +81,7 @@ impl Search<'_> {
     /// The time step of a record: COUNTER if the secret proves it, else where LAST-TIME says.
     fn recorded_step(
         &self,
-        last: Option<&LastUse>,
+        last: Option<&LastUsed>,
         period: u32,
     ) -> Result<RecordedStep, NeedsZone> {
         let proven = last.and_then(|last| self.proven(last));
@@ -95,7 +95,7 @@ impl Search<'_> {
     }
 
     /// The journal's record if its step is later than the file's, else that.
-    fn latest(&self, in_file: Option<u64>, in_journal: Option<u64>) -> &LastUse {
+    fn latest(&self, in_file: Option<u64>, in_journal: Option<u64>) -> &LastUsed {
         match &self.journalled {
             Some(journalled) if in_journal > in_file => journalled,
             _ => &self.in_file,
@@ -107,7 +107,7 @@ impl Search<'_> {
     /// several steps that give LAST-OTP it is the nearest.
     ///
     /// A code of the token's own length that COUNTER does not prove was not recorded here.
-    fn found_by_time(&self, last: &LastUse, period: u32) -> Result<Option<u64>, NeedsZone> {
+    fn found_by_time(&self, last: &LastUsed, period: u32) -> Result<Option<u64>, NeedsZone> {
         let (Some(otp), Some(time)) = (&last.otp, last.time) else {
             return Ok(None);
         };
@@ -128,7 +128,7 @@ impl Search<'_> {
     /// again. LAST-TIME tells when it was, and the step bounds that: it was in the window then.
     fn is_step_in_grace(
         &self,
-        last: &LastUse,
+        last: &LastUsed,
         step: Option<u64>,
         period: u32,
     ) -> Result<bool, NeedsZone> {

@@ -27,7 +27,7 @@ use super::{StateFile, file_name};
 use crate::fs::{Deadline, Error};
 use crate::hex;
 use crate::usersfile::Usersfile;
-use crate::usersfile::format::{Entry, LastUsed, MovingFactor, fields};
+use crate::usersfile::format::{Entry, LastUsedFields, MovingFactor, fields};
 
 /// What the names of journals begin with.
 const PREFIX: &str = "used-";
@@ -61,12 +61,12 @@ impl Journal {
     }
 
     /// What the journal says was last used of a token.
-    pub(crate) fn last_used_of(&self, entry: &Entry) -> Option<LastUsed<'_>> {
+    pub(crate) fn last_used_of(&self, entry: &Entry) -> Option<LastUsedFields<'_>> {
         let digests = Digests::of(entry)?;
         // Each record is of a later code than those before it, with whatever PIN.
         self.lines()
             .rfind(|line| self.is_of_usersfile(line) && digests.are_of_token(line))
-            .map(|line| LastUsed::parse(fields(line).skip(2)))
+            .map(|line| LastUsedFields::parse(fields(line).skip(2)))
     }
 
     /// Records, durably, what the `line` of a token says was last used.

@@ -210,22 +210,22 @@ pub struct Entry<'a> {
     pub pin: Option<&'a [u8]>,
     secret: Option<&'a [u8]>,
     /// COUNTER, LAST-OTP and LAST-TIME.
-    pub last_used: LastUsed<'a>,
+    pub last_used: LastUsedFields<'a>,
 }
 
 /// What a token was last used with: the fields COUNTER, LAST-OTP and LAST-TIME, each of which may
 /// be missing together with those behind it.
 #[derive(Clone, Copy)]
-pub struct LastUsed<'a> {
+pub struct LastUsedFields<'a> {
     counter: Option<&'a [u8]>,
     otp: Option<&'a [u8]>,
     time: Option<&'a [u8]>,
 }
 
-impl<'a> LastUsed<'a> {
+impl<'a> LastUsedFields<'a> {
     /// Takes the three fields from the next three there are.
-    pub fn parse(mut fields: impl Iterator<Item = &'a [u8]>) -> LastUsed<'a> {
-        LastUsed {
+    pub fn parse(mut fields: impl Iterator<Item = &'a [u8]>) -> LastUsedFields<'a> {
+        LastUsedFields {
             counter: fields.next(),
             otp: fields.next(),
             time: fields.next(),
@@ -279,7 +279,7 @@ impl<'a> Entry<'a> {
             user: fields.next()?,
             pin: fields.next(),
             secret: fields.next(),
-            last_used: LastUsed::parse(fields),
+            last_used: LastUsedFields::parse(fields),
         })
     }
 
@@ -352,7 +352,7 @@ impl<'a> Entry<'a> {
 
     /// The line anew, without its end: the fields that name the token as they stand, apart by
     /// tabs, and another record of what was used.
-    pub fn with_record(&self, last_used: &LastUsed) -> Zeroizing<Vec<u8>> {
+    pub fn with_record(&self, last_used: &LastUsedFields) -> Zeroizing<Vec<u8>> {
         join(self.identity().chain(last_used.fields()))
     }
 }
