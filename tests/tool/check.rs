@@ -91,13 +91,30 @@ impl System {
         self.run(&[&["check", "--usersfile", path], &args[..]].concat())
     }
 
+    /// The tool where the system's programs are those of the test. Root does not use PATH, so for
+    /// root they are mounted over the system's.
+    fn command(&self) -> Command {
+        if oath_core::sys::effective_user() != 0 {
+            let mut command = Command::new(built_oathctl());
+            command.env("PATH", self.programs.path());
+            return command;
+        }
+        let mut command = Command::new(program("unshare", "util-linux"));
+        command
+            .args(["--mount", "--propagation", "private", "sh", "-ec"])
+            .arg("mount --bind \"$0\" /usr/sbin; exec \"$@\"")
+            .arg(self.programs.path())
+            .arg(built_oathctl());
+        command
+    }
+
     fn run(&self, args: &[&str]) -> Output {
-        let output = Command::new(built_oathctl())
+        let output = self
+            .command()
             .args(args)
             .arg("--pam-dir")
             .arg(self.tool.pam_dir())
             .arg(format!("--now={NOON}"))
-            .env("PATH", self.programs.path())
             .output()
             .unwrap();
         Output {
@@ -531,8 +548,8 @@ fn a_file_that_no_login_can_replace_is_an_error() {
             .usersfile(by_time("root"))
             .service("login", "");
         let script = format!(
-            "set -e; file={}; folder={}; pam={}; {script}; exec env PATH={} {} check --quiet \
-             --pam-dir \"$pam\" --now={NOON}",
+            "set -e; file={}; folder={}; pam={}; {script}; mount --bind {} /usr/sbin; \
+             exec {} check --quiet --pam-dir \"$pam\" --now={NOON}",
             system.tool.scene.path().display(),
             system.tool.scene.folder().display(),
             system.tool.pam_dir().display(),
@@ -638,6 +655,8 @@ fn the_settings_are_those_that_the_real_sshd_has_in_force() {
         .status()
         .unwrap();
     assert!(made.success());
+    let real = folder.path().join("sshd");
+    fs::copy(sshd, &real).unwrap();
     let config = folder.path().join("sshd_config");
     for (text, code, said) in [
         (
@@ -659,7 +678,7 @@ fn the_settings_are_those_that_the_real_sshd_has_in_force() {
         ),
     ] {
         fs::write(&config, format!("HostKey {}\n{text}", key.display())).unwrap();
-        let script = format!("exec {} -f {} \"$@\"", sshd.display(), config.display());
+        let script = format!("exec {} -f {} \"$@\"", real.display(), config.display());
         let system = System::new()
             .usersfile(by_time("root"))
             .service("sshd", "")
