@@ -16,6 +16,7 @@
 //! - [`otp`]: the codes, and the search of a window in constant time.
 //! - [`local_time`]: the local time of LAST-TIME.
 //! - [`clock`]: the time, and the system's time zone.
+//! - [`plain_text`]: which characters of a name may be shown.
 //! - [`hex`]: bytes as hexadecimal digits.
 //! - [`sys`]: system calls behind safe signatures.
 
@@ -32,6 +33,7 @@ pub mod lookup;
 pub mod options;
 pub mod otp;
 pub mod pin;
+pub mod plain_text;
 pub mod state;
 pub mod store;
 pub mod sys;
