@@ -14,7 +14,8 @@ use oath_core::store::FileStore;
 use oath_core::sys;
 use oath_core::usersfile::{self, Template};
 
-use crate::handle::{self, Handle, Priority, is_plain, shortened};
+use crate::handle::{self, Handle, Priority, shortened};
+use oath_core::plain_text::is_plain;
 
 /// Why a login was not accepted. Says what to do about it where something can be done; holds
 /// nothing of a secret, a PIN or a code.

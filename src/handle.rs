@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::os::unix::ffi::OsStrExt;
 use std::ptr::{self, NonNull};
 
+use oath_core::plain_text::is_plain;
 use pam_sys::pam_handle;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -202,14 +203,6 @@ impl Handle<'_> {
 /// How long a message may be in the log, in bytes. With names at their longest a line then has
 /// less than the 1,024 bytes that some daemons cut it off at (RFC 3164, section 4.1).
 const LONGEST_MESSAGE: usize = 512;
-
-/// Whether a character shows as itself: no control character, and none of those that change the
-/// order or are not seen.
-pub(super) fn is_plain(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
 
 /// The text, cut off where it is longer than so many bytes.
 pub(super) fn shortened(text: &str, longest: usize) -> String {

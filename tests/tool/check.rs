@@ -91,13 +91,30 @@ impl System {
         self.run(&[&["check", "--usersfile", path], &args[..]].concat())
     }
 
+    /// The tool where the system's programs are those of the test. Root does not use PATH, so for
+    /// root they are mounted over the system's.
+    fn command(&self) -> Command {
+        if oath_core::sys::effective_user() != 0 {
+            let mut command = Command::new(built_oathctl());
+            command.env("PATH", self.programs.path());
+            return command;
+        }
+        let mut command = Command::new(program("unshare", "util-linux"));
+        command
+            .args(["--mount", "--propagation", "private", "sh", "-ec"])
+            .arg("mount --bind \"$0\" /usr/sbin; exec \"$@\"")
+            .arg(self.programs.path())
+            .arg(built_oathctl());
+        command
+    }
+
     fn run(&self, args: &[&str]) -> Output {
-        let output = Command::new(built_oathctl())
+        let output = self
+            .command()
             .args(args)
             .arg("--pam-dir")
             .arg(self.tool.pam_dir())
             .arg(format!("--now={NOON}"))
-            .env("PATH", self.programs.path())
             .output()
             .unwrap();
         Output {
@@ -157,7 +174,7 @@ fn every_broken_stack_is_named_with_its_fix_and_a_sound_one_is_not() {
     settings.set_omit_expression(true);
     let _bound = settings.bind_to_scope();
     insta::glob!("check/stacks/*.pam", |path| {
-        let mut system = System::new().usersfile(by_time("root"));
+        let mut system = System::new().usersfile(by_time("root").replace("\t-\t", "\t+\t"));
         let text = fs::read_to_string(path).unwrap();
         for part in text.split("=== ").skip(1) {
             let (name, text) = part.split_once('\n').unwrap();
@@ -343,11 +360,11 @@ fn a_line_of_pam_that_lets_people_in_without_a_code_is_named() {
             2,
             "alwaysok lets everybody in",
         ),
-        ("auth optional pam_oath.so", 1, "the module is optional"),
-        ("auth sufficient pam_oath.so", 1, "the module is sufficient"),
+        ("auth optional pam_oath.so", 2, "the module is optional"),
+        ("auth sufficient pam_oath.so", 2, "the module is sufficient"),
         (
             "auth [success=ok default=ignore] pam_oath.so",
-            1,
+            2,
             "the module is [success=ok default=ignore]",
         ),
         (
@@ -434,6 +451,137 @@ fn a_pin_that_no_service_splits_off_is_named() {
     }
     let (output, rc) = check("digits=6");
     assert_eq!((output.ok().as_str(), rc), ("", "SUCCESS"));
+}
+
+#[test]
+fn a_folder_that_the_module_cannot_use_denies_every_login_and_is_named_with_the_command() {
+    for (argument, mode, problem, advice) in [
+        (
+            "readonly_ok",
+            0o777,
+            "everybody can write to",
+            "run chmod o-w ",
+        ),
+        (
+            "throttle_dir",
+            0o770,
+            "must be root's alone",
+            "run chown root: ",
+        ),
+        ("readonly_ok", 0, "does not exist", "run mkdir -p "),
+        ("throttle_dir", 0, "does not exist", "run mkdir -p "),
+    ] {
+        let system = System::new().usersfile(by_time("root"));
+        let above = system.tool.scene.folder().join("state");
+        let folder = match mode {
+            0 => above.join("below"),
+            mode => {
+                fs::create_dir(&above).unwrap();
+                fs::set_permissions(&above, Permissions::from_mode(mode)).unwrap();
+                above
+            }
+        };
+        let args = format!("throttle=1 {argument}={}", folder.display());
+        let mut system = system.service("login", &args);
+        let output = system.check(["--quiet"]);
+        assert_eq!(output.code, 2, "{output:?}");
+        let told = format!("pam.d/login:2: error: {argument}=state");
+        for said in [&told, problem, "so every login is denied", advice] {
+            assert!(output.stdout.contains(said), "{said}: {output:?}");
+        }
+        system.tool.scene = system.tool.scene.args(&args);
+        let code = Generator::new(SECRET).code_at(NOON, 30, 0);
+        let rc = system.tool.scene.login("root").types(&code).rc;
+        assert_ne!(rc, "SUCCESS", "{argument} {mode:o}");
+    }
+    // A folder that a login can make is fine.
+    let system = System::new().usersfile(by_time("root"));
+    let folder = system.tool.scene.folder().join("state");
+    let args = format!("readonly_ok={}", folder.display());
+    assert_eq!(system.service("login", &args).check(["--quiet"]).ok(), "");
+    assert!(!folder.exists());
+}
+
+#[test]
+fn a_password_before_the_code_needs_a_pin_of_plus() {
+    let check = |pin: &str, before: &str, args: &str| {
+        let system = System::new().usersfile(format!("HOTP/T30/6 root {pin} {SECRET}\n"));
+        let usersfile = system.tool.scene.path().display().to_string();
+        let text = format!(
+            "{before}auth required pam_oath.so usersfile={usersfile} {args}\n\
+             auth required pam_unix.so use_first_pass\n"
+        );
+        system.pam_file("login", &text).check(["--quiet"])
+    };
+    for args in ["digits=6", "forward_pass"] {
+        let output = check("-", "", args);
+        assert_eq!(output.code, 2, "{args}: {output:?}");
+        let said = "line 1 of the usersfile has no PIN, so the password before the code never \
+                    fits\n    write + as its PIN\n";
+        assert!(output.stdout.contains(said), "{args}: {output:?}");
+        assert_eq!(check("+", "", args).ok(), "");
+    }
+    assert_eq!(check("-", "", "digits=6 ignore_userfile_password").ok(), "");
+    // The password that was asked for before stays.
+    assert_eq!(
+        check("-", "auth required pam_unix.so\n", "digits=6").ok(),
+        ""
+    );
+}
+
+#[test]
+fn a_code_of_another_length_than_digits_is_an_error() {
+    let system = System::new()
+        .usersfile(format!("HOTP/T30/8 root - {SECRET}\n"))
+        .service("login", "digits=6");
+    let output = system.check(["--quiet"]);
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(
+        output
+            .stdout
+            .contains("have another number and can never fit"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_usersfile_without_a_token_lets_nobody_in() {
+    let check = |args: &str| {
+        let text = format!("# {}", by_time("root"));
+        System::new()
+            .usersfile(text)
+            .service("login", args)
+            .check(["--quiet"])
+    };
+    let output = check("");
+    assert_eq!(output.code, 2, "{output:?}");
+    let said = "users.oath: error: has no token, so nobody can log in\n    enrol somebody";
+    assert!(output.stdout.starts_with(said), "{output:?}");
+    assert!(!check("nullok").stdout.contains("has no token, so"));
+}
+
+#[test]
+fn a_missing_file_is_said_to_keep_out_whom_it_keeps_out() {
+    let check = |name: &str, args: &[&str]| {
+        let system = System::new();
+        let folder = system.tool.scene.folder().display().to_string();
+        let text = format!(
+            "auth required pam_unix.so\nauth required pam_oath.so usersfile={folder}/{name}\n"
+        );
+        let system = system.pam_file("login", &text);
+        system.run(&[&["check", "--quiet"], args].concat()).stdout
+    };
+    assert!(check("none", &[]).starts_with("none: error: does not exist, so nobody can log in"));
+    let of_user = check("${USER}", &["root"]);
+    assert!(
+        of_user.starts_with("root: error: does not exist, so root cannot log in"),
+        "{of_user}"
+    );
+    let system = System::new();
+    let unused = system.tool.scene.folder().join("none");
+    let output = system.run(&["check", "--usersfile", unused.to_str().unwrap()]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(!output.stdout.contains("nobody"), "{output:?}");
 }
 
 #[test]
@@ -549,8 +697,8 @@ fn a_file_that_no_login_can_replace_is_an_error() {
             .usersfile(by_time("root"))
             .service("login", "");
         let script = format!(
-            "set -e; file={}; folder={}; pam={}; {script}; exec env PATH={} {} check --quiet \
-             --pam-dir \"$pam\" --now={NOON}",
+            "set -e; file={}; folder={}; pam={}; {script}; mount --bind {} /usr/sbin; \
+             exec {} check --quiet --pam-dir \"$pam\" --now={NOON}",
             system.tool.scene.path().display(),
             system.tool.scene.folder().display(),
             system.tool.pam_dir().display(),
@@ -608,7 +756,7 @@ fn the_examples_have_nothing_wrong() {
             service
         };
         let mut system = System::new()
-            .usersfile(by_time("root"))
+            .usersfile(by_time("root").replace("\t-\t", "\t+\t"))
             .sshd(&[("authenticationmethods", "publickey,keyboard-interactive")]);
         let text: String = fs::read_to_string(example.path())
             .unwrap()
@@ -656,6 +804,8 @@ fn the_settings_are_those_that_the_real_sshd_has_in_force() {
         .status()
         .unwrap();
     assert!(made.success());
+    let real = folder.path().join("sshd");
+    fs::copy(sshd, &real).unwrap();
     let config = folder.path().join("sshd_config");
     for (text, code, said) in [
         (
@@ -677,7 +827,7 @@ fn the_settings_are_those_that_the_real_sshd_has_in_force() {
         ),
     ] {
         fs::write(&config, format!("HostKey {}\n{text}", key.display())).unwrap();
-        let script = format!("exec {} -f {} \"$@\"", sshd.display(), config.display());
+        let script = format!("exec {} -f {} \"$@\"", real.display(), config.display());
         let system = System::new()
             .usersfile(by_time("root"))
             .service("sshd", "")

@@ -1,7 +1,7 @@
 //! `oathctl import`: files of other programs, then logins with the codes of those programs.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -425,6 +425,28 @@ fn which_of_several_tokens_for_one_user_is_meant_is_not_guessed() {
         assert!(output.stdout.contains(&said), "{output:?}");
     }
     assert_eq!(import.lines(), [format!("HOTP/T30/6\tbin\t-\t{HEX}")]);
+}
+
+#[test]
+fn no_character_of_a_path_deceives_who_reads_the_terminal() {
+    let tool = Tool::new();
+    let path = tool.scene.path().with_file_name("a\u{9b}2J\u{202e}b");
+    let path = path.to_str().unwrap();
+    let text = format!("{BASE32}\n\" TOTP_AUTH\n");
+    let import = ["--usersfile", path, "import", "-", "--user", "bin"];
+    let check = ["--usersfile", path, "check"];
+    let said = [
+        tool.run_with_input(import, &text).ok(),
+        tool.run_with_input(import, &text).stdout,
+        tool.run(check).stdout,
+    ];
+    assert!(said[0].contains("imported"), "{said:?}");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    let readable = tool.run(check).stdout;
+    assert!(readable.contains("is readable"), "{readable:?}");
+    for text in said.iter().chain([&readable]) {
+        assert!(!text.contains(['\u{9b}', '\u{202e}']), "{text:?}");
+    }
 }
 
 #[test]

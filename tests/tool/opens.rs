@@ -576,6 +576,38 @@ fn no_folder_on_path_gives_root_another_shell_or_editor() {
     );
 }
 
+#[test]
+#[ignore = "needs root: run make test"]
+fn no_folder_on_path_gives_root_another_program_to_ask_of_the_system() {
+    let attack = Attack::new();
+    let secret = "3a7bd3e2360a3d29eea436fcfb7e44c735d117c4";
+    attack
+        .tool
+        .scene
+        .write_usersfile(format!("HOTP/T30/6\tdaemon\t-\t{secret}\n"));
+    // A folder of root's that nobody else can write to, by her link: the link can be turned to a
+    // folder of hers after any look at it.
+    let bin = attack.roots().with_file_name("bin");
+    fs::create_dir(&bin).unwrap();
+    let was_run = attack.roots().with_file_name("was-run");
+    for name in ["sshd", "timedatectl", "chronyc"] {
+        let script = format!("#!/bin/sh\necho {name} >> {}\n", was_run.display());
+        fs::write(bin.join(name), script).unwrap();
+        fs::set_permissions(bin.join(name), Permissions::from_mode(0o755)).unwrap();
+    }
+    let link = attack.home.join("link");
+    std::os::unix::fs::symlink(&bin, &link).unwrap();
+    let mut command = attack.tool.command(["check"].map(OsStr::new));
+    let path = format!("{}:{}", link.display(), bin.display());
+    let output = command.env("PATH", path).output().unwrap();
+    assert!(output.stdout.starts_with(b"sshd: "), "{output:?}");
+    assert!(
+        !was_run.exists(),
+        "{}",
+        fs::read_to_string(was_run).unwrap()
+    );
+}
+
 // --- What is shown.
 
 #[test]

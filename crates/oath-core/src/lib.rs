@@ -16,6 +16,7 @@
 //! - [`otp`]: the codes, and the search of a window in constant time.
 //! - [`sys`]: system calls behind safe signatures, the clock and the system's time zone.
 //! - [`local_time`]: the local time of LAST-TIME.
+//! - [`plain_text`]: which characters of a name may be shown.
 //! - [`hex`]: bytes as hexadecimal digits.
 
 #![deny(unsafe_code)]
@@ -30,6 +31,7 @@ pub mod lookup;
 pub mod options;
 pub mod otp;
 pub mod pin;
+pub mod plain_text;
 pub mod state;
 pub mod store;
 pub mod sys;

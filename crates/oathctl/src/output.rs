@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
+use oath_core::plain_text::is_plain;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -70,16 +71,16 @@ pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
     text
 }
 
-/// A name from a file, with control characters replaced, which would act on a terminal.
+/// A name from a file, without the characters that would act on a terminal or deceive its reader.
 pub(crate) fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)
         .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| if is_plain(c) { c } else { '\u{fffd}' })
         .collect()
 }
 
-/// The same for a message of several lines: it may contain a file's name that a user chose.
-fn printable_lines(message: &str) -> String {
+/// The same for a text of several lines: it may contain a file's name that a user chose.
+pub(crate) fn printable_lines(message: &str) -> String {
     let lines: Vec<String> = message
         .split('\n')
         .map(|line| printable(line.as_bytes()))

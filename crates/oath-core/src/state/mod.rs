@@ -44,22 +44,16 @@ impl StateFile {
             return Err(Error::refused(folder, Problem::NotAbsolute));
         }
         let file = FilePath::new(folder.join(name));
-        let resolved = match file.resolve() {
+        match check_folder_of(&file, folder) {
             // Missing, or left without rights by a login that was killed when it had made it.
             Err(error)
                 if error.is_permission_denied() || matches!(error, Error::MissingFolder(_)) =>
             {
                 make_folder(folder)?;
-                file.resolve()?
+                check_folder_of(&file, folder)?;
             }
-            resolved => resolved?,
-        };
-        let metadata = resolved
-            .folder
-            .metadata()
-            .map_err(Error::io("look at", folder))?;
-        check_folder(folder, &metadata)?;
-        drop(resolved);
+            checked => checked?,
+        }
         let locked = file.lock_or_create(deadline)?;
         let text = locked.read_all()?;
         Ok(StateFile { locked, text })
@@ -138,6 +132,28 @@ fn user_of(prefix: &str, name: &OsStr) -> Option<OsString> {
         }
     }
     (file_name(prefix, &user) == name).then_some(user)
+}
+
+/// Whether the state of a login can be kept in `folder`: it is root's alone, or can be made. Nothing
+/// is made here.
+///
+/// # Errors
+///
+/// What a login with this folder is denied for.
+pub fn check(folder: &Path) -> Result<(), Error> {
+    if !folder.is_absolute() {
+        return Err(Error::refused(folder, Problem::NotAbsolute));
+    }
+    match check_folder_of(&FilePath::new(folder.join("any")), folder) {
+        Err(Error::MissingFolder(_)) => FilePath::new(folder.to_owned()).resolve().map(drop),
+        checked => checked,
+    }
+}
+
+fn check_folder_of(file: &FilePath, folder: &Path) -> Result<(), Error> {
+    let resolved = file.resolve()?;
+    let metadata = resolved.folder.metadata();
+    check_folder(folder, &metadata.map_err(Error::io("look at", folder))?)
 }
 
 fn make_folder(folder: &Path) -> Result<(), Error> {

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use oath_core::fs;
 use oath_core::login::CodeLength;
 use oath_core::usersfile::Template;
 use oath_core::usersfile::format::MovingFactor;
+use oath_core::{state, sys};
 
 use serde::Serialize;
 
@@ -100,6 +102,26 @@ pub(super) fn check_line(line: &ModuleLine, usersfile_exists: Option<bool>) -> V
             );
         }
     }
+    let folders = [
+        ("readonly_ok", line.options.journal_folder.as_ref()),
+        (
+            "throttle_dir",
+            line.options.throttle.map(|_| &line.options.throttle_folder),
+        ),
+    ];
+    for (name, folder) in folders {
+        let Some(folder) = folder.map(Path::new) else {
+            continue;
+        };
+        if let Some((problem, advice)) = unusable(folder) {
+            let folder = folder.display();
+            add(
+                Severity::Error,
+                format!("{name}={folder} cannot be used ({problem}), so every login is denied"),
+                &advice,
+            );
+        }
+    }
     let in_home = Template::new(&line.options.usersfile).names_home();
     for name in &that_excuse {
         if in_home {
@@ -115,6 +137,18 @@ pub(super) fn check_line(line: &ModuleLine, usersfile_exists: Option<bool>) -> V
         }
     }
     findings
+}
+
+/// Why the module could keep nothing in this folder, and what to do about it. What only root may
+/// look at is not known without root's rights.
+fn unusable(folder: &Path) -> Option<(String, String)> {
+    let error = state::check(folder).err()?;
+    let advice = match &error {
+        fs::Error::Io { .. } if sys::effective_user() != 0 => return None,
+        fs::Error::MissingFolder(missing) => format!("run mkdir -p {}", missing.display()),
+        error => error.advice().unwrap_or_default(),
+    };
+    Some((error.problem(), advice))
 }
 
 /// Checks the lines that name one usersfile against each other.
@@ -213,9 +247,10 @@ pub(super) fn check_tokens(line: &ModuleLine, tokens: &[UsableToken]) -> Vec<Fin
                 .collect();
             if !others.is_empty() {
                 add(
-                    Severity::Warning,
+                    Severity::Error,
                     format!(
-                        "takes codes of {digits} digits, but those of {} have another number",
+                        "takes codes of {digits} digits, but those of {} have another number and \
+                         can never fit",
                         these_lines(&others)
                     ),
                     "bring digits= and the TYPE of the tokens together".to_owned(),
@@ -223,6 +258,24 @@ pub(super) fn check_tokens(line: &ModuleLine, tokens: &[UsableToken]) -> Vec<Fin
             }
         }
         CodeLength::OfToken => {}
+    }
+    if line.rest_is_password && !line.options.ignore_pin {
+        let without_pin: Vec<&UsableToken> = tokens.iter().filter(|token| token.has_dash).collect();
+        if !without_pin.is_empty() {
+            add(
+                Severity::Error,
+                format!(
+                    "leaves what is typed before the code to a later line as the password, but {} \
+                     of the usersfile {} no PIN, so the password before the code never fits",
+                    these_lines(&without_pin),
+                    match without_pin.len() {
+                        1 => "has",
+                        _ => "have",
+                    }
+                ),
+                "write + as its PIN".to_owned(),
+            );
+        }
     }
     // With a throttle, each guess makes the next wait longer.
     let slow = line.options.throttle.is_some();
@@ -319,6 +372,7 @@ mod tests {
             user: user.into(),
             token_type: Type::parse(kind.as_bytes()).unwrap(),
             has_pin: false,
+            has_dash: true,
         }
     }
 

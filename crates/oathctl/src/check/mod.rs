@@ -182,7 +182,7 @@ impl Check {
             if fixable > 0 {
                 text += &format!("oathctl check --fix mends {fixable} of these\n");
             }
-            output::print(&text)?;
+            output::print(&output::printable_lines(&text))?;
         }
         Ok(match worst {
             None | Some(Severity::Note) => ExitCode::SUCCESS,

@@ -1,17 +1,18 @@
 //! Runs the system's own programs.
 
-use std::ffi::OsStr;
-use std::os::unix::fs::MetadataExt;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use oath_core::fs::is_trusted;
+use oath_core::sys;
 
 /// Runs a program and returns its standard output, or if it failed, its standard error; `None` if
 /// it is not installed.
 pub(super) fn output_of(program: &str, arguments: &[&str]) -> Option<Result<String, String>> {
-    let output = Command::new(find(program)?)
+    let search_path = search_path();
+    let output = Command::new(find(program, &search_path)?)
         .args(arguments)
+        .env("PATH", &search_path)
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .output()
@@ -24,17 +25,30 @@ pub(super) fn output_of(program: &str, arguments: &[&str]) -> Option<Result<Stri
     })
 }
 
-/// Finds a program on PATH or in the folders of system programs. After su, root's PATH may be
-/// another user's, so folders that others can write to are skipped.
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_own = |folder: &PathBuf| {
-        let metadata = std::fs::metadata(folder);
-        metadata.is_ok_and(|found| is_trusted(found.uid()) && found.mode() & 0o022 == 0)
+/// Where the system's programs are; the last is NixOS'.
+const FOLDERS: [&str; 5] = [
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+    "/run/current-system/sw/bin",
+];
+
+/// The folders that programs are run from. Root's PATH may be another user's after su, and a link
+/// in one of its folders can lead elsewhere by the time the program is run, so root uses the
+/// system's folders alone.
+fn search_path() -> OsString {
+    let of_caller = match sys::effective_user() {
+        0 => OsString::new(),
+        _ => std::env::var_os("PATH").unwrap_or_default(),
     };
-    std::env::split_paths(&path)
-        .filter(is_own)
-        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
-        .map(|folder| folder.join(OsStr::new(program)))
+    let of_caller = std::env::split_paths(&of_caller).filter(|folder| folder.is_absolute());
+    let folders = of_caller.chain(FOLDERS.map(PathBuf::from));
+    std::env::join_paths(folders).expect("folders that were split at colons")
+}
+
+fn find(program: &str, search_path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(search_path)
+        .map(|folder| folder.join(program))
         .find(|program| program.is_file())
 }

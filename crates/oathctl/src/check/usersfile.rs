@@ -1,6 +1,6 @@
 //! Checks one usersfile: its owner and mode, its lines, and the services that use it; and `--fix`.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use oath_core::fs::{self, Problem, Warning};
@@ -15,11 +15,14 @@ use super::{arguments, fix, replaceable};
 use crate::error::Error;
 use crate::pam_config::ModuleLine;
 use crate::terminal;
+use crate::tokens::DisplayName;
 
 /// A usersfile, and the lines of the PAM configuration that name it.
 pub(super) struct UsersfileCheck<'a> {
     /// The file, or why there is none to check.
     usersfile: Result<Usersfile, Box<Finding>>,
+    /// Whose file it is, where each user has one.
+    user: Option<OsString>,
     pub(super) module_lines: Vec<&'a ModuleLine>,
 }
 
@@ -58,6 +61,9 @@ impl<'a> UsersfileCheck<'a> {
     ) -> UsersfileCheck<'a> {
         UsersfileCheck {
             usersfile: usersfile(template, user),
+            user: user
+                .filter(|_| Template::new(template).is_per_user())
+                .map(OsStr::to_owned),
             module_lines,
         }
     }
@@ -87,6 +93,19 @@ impl<'a> UsersfileCheck<'a> {
                 let mut findings: Vec<Finding> = warnings.iter().map(of_warning).collect();
                 let (found, tokens) = self.check_lines(&document, path, now);
                 findings.extend(found);
+                let has_error = |finding: &Finding| finding.severity == Severity::Error;
+                let needs_token = |line: &&ModuleLine| !line.lets_unknown_users_pass();
+                if tokens.is_empty()
+                    && !findings.iter().any(has_error)
+                    && self.module_lines.iter().any(needs_token)
+                {
+                    findings.push(Finding::new(
+                        Severity::Error,
+                        path,
+                        format!("has no token, so {}", self.consequence()),
+                        "enrol somebody: oathctl add",
+                    ));
+                }
                 let needs_writing = |line: &&ModuleLine| line.options.journal_folder.is_none();
                 if self.module_lines.is_empty() || self.module_lines.iter().any(needs_writing) {
                     findings.extend(replaceable::check(path));
@@ -102,11 +121,18 @@ impl<'a> UsersfileCheck<'a> {
                     |line: &&ModuleLine| line.options.no_usersfile_okay || line.options.null_ok;
                 let is_fine =
                     !self.module_lines.is_empty() && self.module_lines.iter().all(can_do_without);
+                let (severity, problem) = match self.module_lines.is_empty() {
+                    true => (Severity::Warning, "does not exist".to_owned()),
+                    false => {
+                        let consequence = self.consequence();
+                        (Severity::Error, format!("does not exist, so {consequence}"))
+                    }
+                };
                 let finding = (!is_fine).then(|| {
                     Finding::new(
-                        Severity::Error,
+                        severity,
                         path,
-                        "does not exist, so nobody can log in",
+                        problem,
                         "enrol somebody: oathctl add creates it",
                     )
                 });
@@ -129,6 +155,14 @@ impl<'a> UsersfileCheck<'a> {
                 error.to_string(),
                 "",
             ))),
+        }
+    }
+
+    /// What follows where this file has no token.
+    fn consequence(&self) -> String {
+        match &self.user {
+            None => "nobody can log in".to_owned(),
+            Some(user) => format!("{} cannot log in", user.display_name()),
         }
     }
 

@@ -267,7 +267,7 @@ impl Import {
                     text += &format!("{place}: {left_behind}\n");
                 }
             }
-            output::print(&text)?;
+            output::print(&output::printable_lines(&text))?;
         }
         let complete = rows
             .iter()

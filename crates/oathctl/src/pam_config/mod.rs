@@ -7,8 +7,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use oath_core::login::CodeLength;
 use oath_core::options::Options;
 
+use crate::check::stack::modules::{self, Role};
 use crate::check::stack::{Action, Entry, Module, Place, ReturnCode};
 use crate::error::Error;
 use crate::output::printable;
@@ -27,6 +29,9 @@ pub(crate) struct ModuleLine {
     pub(crate) control: String,
     /// What the stack does if the user has no token.
     without_token: Action,
+    /// Whether a later line of a service takes what is typed before the code for the password
+    /// (`use_first_pass`), and no line before asks for it.
+    pub(crate) rest_is_password: bool,
     /// Whether an argument names the usersfile.
     pub(crate) names_usersfile: bool,
     /// The module's arguments as they are written.
@@ -78,13 +83,14 @@ pub(crate) fn module_lines(folder: Option<&Path>) -> Result<Vec<ModuleLine>, Err
 pub(crate) fn module_lines_of(services: &[ServiceStack]) -> Vec<ModuleLine> {
     let mut module_lines: BTreeMap<Place, ModuleLine> = BTreeMap::new();
     for service in services {
-        for entry in &service.stack.entries {
+        for (at, entry) in service.stack.entries.iter().enumerate() {
             let Some(module) = entry.module().filter(|module| is_pam_oath(module)) else {
                 continue;
             };
             let found = module_lines
                 .entry(entry.place.clone())
                 .or_insert_with(|| module_line(entry, module));
+            found.rest_is_password |= leaves_password(&service.stack.entries, at, &found.options);
             if !found.services.contains(&service.name) {
                 found.services.push(service.name.clone());
             }
@@ -111,6 +117,24 @@ pub(crate) fn module_lines_of(services: &[ServiceStack]) -> Vec<ModuleLine> {
     module_lines
 }
 
+/// Whether the line `at` takes the code off what is typed, and a later line has the rest for its
+/// password.
+fn leaves_password(entries: &[Entry], at: usize, options: &Options) -> bool {
+    let is_password = |entry: &Entry| {
+        let module = entry.module();
+        module.is_some_and(|module| matches!(modules::role(module), Role::Password))
+    };
+    let takes_rest = |entry: &Entry| {
+        let module = entry.module();
+        module.is_some_and(|it| it.arguments.iter().any(|it| it == b"use_first_pass"))
+    };
+    options.code_length() != CodeLength::Whole
+        && !entries[..at].iter().any(is_password)
+        && entries[at + 1..]
+            .iter()
+            .any(|entry| is_password(entry) && takes_rest(entry))
+}
+
 fn module_line(entry: &Entry, module: &Module) -> ModuleLine {
     let (options, warnings) = options(module);
     let arguments: Vec<String> = module
@@ -124,6 +148,7 @@ fn module_line(entry: &Entry, module: &Module) -> ModuleLine {
         place: entry.place.clone(),
         control: printable(entry.control_text.as_bytes()),
         without_token: entry.control.action(without_token(&options)),
+        rest_is_password: false,
         names_usersfile: arguments.iter().any(|it| it.starts_with("usersfile=")),
         arguments: arguments.join(" "),
         options,

@@ -124,8 +124,6 @@ impl StackProblem {
     fn severity(&self) -> Severity {
         match self {
             StackProblem::LineFails { nobody: false, .. }
-            | StackProblem::PasswordAloneAfter { .. }
-            | StackProblem::CodeAlone { .. }
             | StackProblem::NoPassword
             | StackProblem::OtherAlone { .. }
             | StackProblem::AskedTwice { .. } => Severity::Warning,

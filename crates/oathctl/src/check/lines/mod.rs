@@ -52,6 +52,8 @@ pub(crate) struct UsableToken {
     pub(crate) token_type: Type,
     /// Whether the response must begin with a PIN that this line holds.
     pub(crate) has_pin: bool,
+    /// Whether its PIN is `-`, so that nothing may come before the code.
+    pub(crate) has_dash: bool,
 }
 
 /// Checks every line. The tokens returned are those without an error.
@@ -119,6 +121,7 @@ impl<'a> Line<'a> {
                 user: entry.user.to_vec(),
                 token_type: entry.token_type,
                 has_pin: !matches!(entry.pin, Some(b"-" | b"+")),
+                has_dash: entry.pin == Some(b"-"),
             });
         }
     }
