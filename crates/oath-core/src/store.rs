@@ -19,8 +19,8 @@ pub trait Store {
     fn user(&self) -> &OsStr;
 
     /// Reads the user's tokens, lets `decide` say what to answer and what to record with which
-    /// LAST-TIME, and records that, durably; all of it so that no other login comes in between. `decide` may be asked
-    /// again, with what was read anew, and only what it says last counts.
+    /// LAST-TIME, and records that, durably; all of it so that no other login comes in between.
+    /// `decide` may be asked again, with what was read anew, and only what it says last counts.
     ///
     /// # Errors
     /// Those of `decide`; or nothing was recorded that a login is known to survive by.
