@@ -574,7 +574,9 @@ fn settings_of_sshd_that_keep_the_prompt_away_or_lead_around_it_are_named() {
         (
             &[("kbdinteractiveauthentication", "no")],
             2,
-            "sshd: error: KbdInteractiveAuthentication is no",
+            "sshd: error: KbdInteractiveAuthentication is no, so the question for the code is \
+             never asked\n    write KbdInteractiveAuthentication yes in \
+             /etc/ssh/sshd_config.d/oath.conf and run sshd -t && systemctl reload ssh",
         ),
         (
             &[("authenticationmethods", "publickey")],
