@@ -592,7 +592,9 @@ fn settings_of_sshd_that_prevent_or_bypass_the_prompt_are_named() {
         (
             &[("kbdinteractiveauthentication", "no")],
             2,
-            "sshd: error: KbdInteractiveAuthentication is no",
+            "sshd: error: KbdInteractiveAuthentication is no, so the question for the code is \
+             never asked\n    write KbdInteractiveAuthentication yes in \
+             /etc/ssh/sshd_config.d/oath.conf and run sshd -t && systemctl reload ssh",
         ),
         (
             &[("authenticationmethods", "publickey")],

@@ -77,6 +77,25 @@ fn what_was_edited_is_shown_without_secrets_and_is_in_the_file() {
 }
 
 #[test]
+fn an_edit_that_takes_the_last_token_of_a_user_warns_as_remove_does() {
+    for editor in ["sed -i /alice/d", "sed -i s/^HOTP.E/#HTOP/"] {
+        let tool = Tool::new().usersfile(by_event("alice"));
+        let mut terminal = edit(&tool, editor);
+        let screen = terminal.exp_eof().unwrap();
+        assert!(screen.contains("has no token left"), "{editor}: {screen}");
+        let tool = Tool::new()
+            .usersfile(by_event("alice"))
+            .pam("sshd", "nullok");
+        let mut terminal = edit(&tool, editor);
+        let screen = terminal.exp_eof().unwrap();
+        assert!(
+            screen.contains("alice has no token now"),
+            "{editor}: {screen}"
+        );
+    }
+}
+
+#[test]
 fn the_copy_is_the_editor_s_alone_and_goes_when_it_is_done() {
     let tool = Tool::new().usersfile(by_event("alice"));
     // As an editor that keeps a backup does.

@@ -414,11 +414,35 @@ fn backup_codes_with(module: Module) {
 }
 
 #[test]
+fn backup_codes_are_as_long_as_the_services_ask_for() {
+    for (args, digits) in [("", 8), ("digits=6", 6), ("digits=7", 7)] {
+        let tool = Tool::new().usersfile(alice()).pam("sshd", args);
+        let made = tool.run(["backup-codes", "alice", "--json"]).json();
+        assert_eq!(made["codes"][0].as_str().unwrap().len(), digits, "{args}");
+    }
+}
+
+#[test]
+fn whoever_loses_the_last_token_of_all_is_told_that_nobody_can_log_in() {
+    for command in ["remove", "disable"] {
+        let tool = Tool::new().usersfile(alice());
+        let output = tool.run([command, "alice"]);
+        let said = "has no token left, so nobody can log in by sshd";
+        assert!(output.stderr.contains(said), "{output:?}");
+        let others = alice() + &alice().replace("alice", "bob");
+        let tool = Tool::new().usersfile(others);
+        assert_eq!(tool.run([command, "alice"]).stderr, "");
+    }
+}
+
+#[test]
 fn backup_codes_ask_for_the_user_s_pin_too() {
     let tool = Tool::new()
         .usersfile(alice().replace("\t-\t", "\t4711\t"))
         .pam("sshd", "digits=6");
-    let said = tool.run(["backup-codes", "alice"]).fails(1);
+    let said = tool
+        .run(["backup-codes", "alice", "--digits", "8"])
+        .fails(1);
     assert!(said.contains("--digits 6"), "{said}");
     let made = tool
         .run(["backup-codes", "alice", "--digits", "6", "--json"])

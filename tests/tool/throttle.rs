@@ -42,6 +42,16 @@ fn a_user_who_is_cleared_is_let_in_at_once() {
 }
 
 #[test]
+fn where_no_service_counts_failures_that_is_said() {
+    let tool = Tool::new().usersfile(LINE);
+    let shown = tool.run(["throttle"]).ok();
+    assert_eq!(
+        shown,
+        "no service has throttle=, so failures are not counted\n"
+    );
+}
+
+#[test]
 fn a_user_who_never_failed_has_nothing_to_show() {
     let tool = after_two_failures();
     assert!(tool.run(["throttle", "bob"]).ok().contains("nobody"));

@@ -36,10 +36,10 @@ pub(crate) struct BackupCodes {
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     number: u16,
 
-    /// The number of digits of a code, 6 to 8; a PAM service with digits= needs the same
-    #[arg(long, value_name = "NUMBER", default_value_t = 8,
+    /// The number of digits of a code, 6 to 8; default as digits= of the PAM services, 8 if they have none
+    #[arg(long, value_name = "NUMBER",
           value_parser = clap::value_parser!(u8).range(6..=8))]
-    digits: u8,
+    digits: Option<u8>,
 
     /// Remove the backup codes
     #[arg(long, conflicts_with_all = ["number", "digits"])]
@@ -73,16 +73,16 @@ impl BackupCodes {
 
     fn make(&self, config: &Config) -> Result<ExitCode, Error> {
         let usersfile = config.usersfile(Some(&self.user))?;
-        self.check_services(config)?;
+        let digits = self.digits_for_services(config)?;
         let secret = secret::random()?;
         let key = Key::new(Algorithm::Sha1, &secret);
         let line = config.edit(&usersfile, |document| {
-            let token = self.token(document, secret.clone(), usersfile.path())?;
+            let token = self.token(document, secret.clone(), digits, usersfile.path())?;
             document.append(tokens::BACKUP_CODES);
             Ok(document.append(&token.line()))
         })?;
         let codes: Vec<Zeroizing<String>> = (0..u64::from(self.number))
-            .map(|counter| key.code(counter, self.digits.into()).text())
+            .map(|counter| key.code(counter, digits).text())
             .collect();
         let user = self.user.display_name();
         if self.json {
@@ -109,18 +109,19 @@ impl BackupCodes {
 
     /// With `digits=`, the module takes that many characters for the code, so another length never
     /// fits.
-    fn check_services(&self, config: &Config) -> Result<(), Error> {
+    fn digits_for_services(&self, config: &Config) -> Result<usize, Error> {
         let module_lines = config.module_lines_of_usersfile()?;
+        let of_services = module_lines.iter().find_map(|found| found.options.digits);
+        let digits = self.digits.map(usize::from).or(of_services).unwrap_or(8);
         let misfit = module_lines.iter().find_map(|found| {
-            let digits = found.options.digits?;
-            (digits != usize::from(self.digits)).then_some((&found.service, digits))
+            let wanted = found.options.digits?;
+            (wanted != digits).then_some((&found.service, wanted))
         });
         match misfit {
-            None => Ok(()),
-            Some((service, digits)) => Err(Error::failed(format!(
-                "{service} has digits={digits}, so codes of {} digits could not be used there; \
-                 use --digits {digits}",
-                self.digits
+            None => Ok(digits),
+            Some((service, wanted)) => Err(Error::failed(format!(
+                "{service} has digits={wanted}, so codes of {digits} digits could not be used \
+                 there; use --digits {wanted}"
             ))),
         }
     }
@@ -129,6 +130,7 @@ impl BackupCodes {
         &self,
         document: &Document,
         secret: Zeroizing<Vec<u8>>,
+        digits: usize,
         path: &Path,
     ) -> Result<Token, Error> {
         let user = self.user.display_name();
@@ -152,7 +154,7 @@ impl BackupCodes {
         Ok(Token {
             token_type: Type {
                 moving_factor: MovingFactor::Event,
-                digits: self.digits.into(),
+                digits,
                 algorithm: Algorithm::Sha1,
             },
             user: main.entry.user.to_vec(),

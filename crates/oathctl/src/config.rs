@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::output;
 use crate::pam_config::{self, ModuleLine, ServiceStack};
 use crate::terminal;
-use crate::tokens::DisplayName;
+use crate::tokens::{self, DisplayName};
 
 /// The options that every command has.
 #[derive(Args)]
@@ -211,12 +211,15 @@ impl Config {
         Ok(answer)
     }
 
-    /// Warns if the user has no token left and a PAM service then asks for no code at all.
+    /// Warns if the user has no token left and a PAM service then asks for no code at all, or if
+    /// nobody has one.
     pub(crate) fn warn_if_unknown(&self, usersfile: &Usersfile, user: &OsStr) -> Result<(), Error> {
         if usersfile.prescan(user, &Deadline::begin())?.is_known() {
             return Ok(());
         }
         let user = user.display_name();
+        let (document, _) = usersfile.read()?;
+        let is_last = tokens::all(&document).all(|token| token.disabled);
         // The change is made already, so a PAM configuration that cannot be read is no error.
         for found in self.module_lines_of_usersfile().unwrap_or_default() {
             if found.lets_unknown_users_pass() {
@@ -224,6 +227,13 @@ impl Config {
                     "{user} has no token now, and {} asks users without a token for no code \
                      ({}, {})",
                     found.service, found.place, found.control
+                ));
+            } else if is_last {
+                output::warn(&format!(
+                    "{} has no token left, so nobody can log in by {} ({})",
+                    usersfile.path().display(),
+                    found.service,
+                    found.place
                 ));
             }
         }

@@ -1,9 +1,11 @@
 //! `oathctl edit`: edits a private copy as visudo(8) does, and merges it with the logins that were
 //! recorded meanwhile.
 
-use std::ffi::OsString;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -55,13 +57,19 @@ impl Edit {
                 break edited;
             }
         };
-        let changes = config.edit(&usersfile, |document| {
+        let (changes, without_token) = config.edit(&usersfile, |document| {
             let merged = merge(&base, document, &edited);
             let changes = diff(document, &merged);
+            let mut without_token = users(document);
+            let with_token = users(&merged);
+            without_token.retain(|user| !with_token.contains(user));
             *document = merged;
-            Ok(changes)
+            Ok((changes, without_token))
         })?;
         output::print(&changes)?;
+        for user in without_token {
+            config.warn_if_unknown(&usersfile, &user)?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -208,6 +216,14 @@ fn open_editor(copy: &Path) -> Result<(), Error> {
             printable(editor.as_encoded_bytes())
         ))),
     }
+}
+
+/// Who has a token that is not disabled.
+fn users(document: &Document) -> BTreeSet<OsString> {
+    tokens::all(document)
+        .filter(|token| !token.disabled)
+        .map(|token| OsStr::from_bytes(token.entry.user).to_owned())
+        .collect()
 }
 
 /// The lines that a login would not use, each with the reason.

@@ -81,6 +81,8 @@ impl Throttled {
             output::print(&format!("{whose} forgotten\n"))?;
         } else if self.json {
             output::print_json(&rows)?;
+        } else if rows.is_empty() && seconds.is_none() {
+            output::print("no service has throttle=, so failures are not counted\n")?;
         } else if rows.is_empty() {
             output::print("nobody has failed since the last success\n")?;
         } else {

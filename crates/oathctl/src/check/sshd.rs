@@ -43,7 +43,7 @@ impl Settings {
             add(
                 Severity::Error,
                 "UsePAM is no, so sshd asks for no code and checks passwords by itself".into(),
-                "write UsePAM yes in sshd_config and reload sshd",
+                &in_own_file("UsePAM yes"),
             );
             return findings;
         }
@@ -53,7 +53,7 @@ impl Settings {
                 Severity::Error,
                 "KbdInteractiveAuthentication is no, so the question for the code is never asked"
                     .into(),
-                "write KbdInteractiveAuthentication yes in sshd_config and reload sshd",
+                &in_own_file("KbdInteractiveAuthentication yes"),
             );
         }
         if methods.is_empty() {
@@ -63,8 +63,8 @@ impl Settings {
                     "PasswordAuthentication is yes: by that method sshd asks for one password \
                      and gives it as the answer to every prompt, also to that for the code"
                         .into(),
-                    "write PasswordAuthentication no in sshd_config and reload sshd; passwords \
-                     are asked for by keyboard-interactive as well",
+                    &(in_own_file("PasswordAuthentication no")
+                        + "; passwords are asked for by keyboard-interactive as well"),
                 );
             }
             if self.is("pubkeyauthentication", "yes") {
@@ -91,8 +91,7 @@ impl Settings {
                      for a code",
                     without_code.join(" ")
                 ),
-                "write AuthenticationMethods publickey,keyboard-interactive in sshd_config and \
-                 reload sshd",
+                &in_own_file("AuthenticationMethods publickey,keyboard-interactive"),
             );
         } else if !without_code.is_empty() {
             add(
@@ -127,6 +126,15 @@ impl Settings {
             Some(lists) => lists.split_ascii_whitespace().collect(),
         }
     }
+}
+
+/// How to change a setting: the first value counts, and that of sshd_config stands below the
+/// Include.
+fn in_own_file(setting: &str) -> String {
+    format!(
+        "write {setting} in /etc/ssh/sshd_config.d/oath.conf and run sshd -t && systemctl reload \
+         ssh; the first value counts, so in sshd_config Include must stand above others"
+    )
 }
 
 /// Why `sshd -T` failed: the settings are wrong, or it lacks what only root can read or what its
