@@ -602,27 +602,43 @@ mod tests {
 
     const SECRET: &str = "3132333435363738393031323334353637383930";
 
-    fn decide_at_once(lines: &[String], replay_grace: u64) -> Result<bool, &'static str> {
+    /// Nothing has been found out.
+    fn decide_at_once<'a>(
+        lines: &[String],
+        attempt: &Attempt<'a>,
+    ) -> Result<Decision<'a>, Undecided<'a>> {
         let candidates = Vec::from_iter(lines.iter().zip(1..).map(|(line, number)| Candidate {
             line: number,
             entry: Entry::parse(line.as_bytes()).unwrap(),
             journalled: None,
         }));
-        let attempt = Attempt {
-            response: b"755224", // RFC 4226, appendix D: counter 0
-            code_length: CodeLength::Whole,
-            ignore_pin: false,
-            window: 5,
-            drift: false,
-            replay_grace,
-            unix_time: 1_768_478_400,
-            has_journal: false,
-        };
         let known = Known {
             hashes: &CheckedHashes::default(),
             zone: None,
         };
-        match decide(&candidates, &attempt, &known) {
+        decide(&candidates, attempt, &known)
+    }
+
+    fn attempt(response: &[u8], code_length: CodeLength) -> Attempt<'_> {
+        Attempt {
+            response,
+            code_length,
+            ignore_pin: false,
+            window: 5,
+            drift: false,
+            replay_grace: 0,
+            unix_time: 1_768_478_400,
+            has_journal: false,
+        }
+    }
+
+    fn accepts(lines: &[String], replay_grace: u64) -> Result<bool, &'static str> {
+        // RFC 4226, appendix D: counter 0
+        let attempt = Attempt {
+            replay_grace,
+            ..attempt(b"755224", CodeLength::Whole)
+        };
+        match decide_at_once(lines, &attempt) {
             Ok(decision) => Ok(decision.result.is_ok()),
             Err(Undecided::Hash { .. }) => Err("hash"),
             Err(Undecided::Zone) => Err("zone"),
@@ -636,9 +652,41 @@ mod tests {
         let used = format!("HOTP\talice\t-\t{SECRET}\t7\t162583\t2026-01-15T12:00:00L");
         let other_length = used.replace("162583", "2162583");
         let lines = |below: &String| [line.clone(), below.clone()];
-        assert_eq!(decide_at_once(&lines(&used), 0), Ok(true));
-        assert_eq!(decide_at_once(&lines(&hashed), 0), Err("hash"));
-        assert_eq!(decide_at_once(&lines(&used), 30), Err("zone"));
-        assert_eq!(decide_at_once(&lines(&other_length), 0), Err("zone"));
+        assert_eq!(accepts(&lines(&used), 0), Ok(true));
+        assert_eq!(accepts(&lines(&hashed), 0), Err("hash"));
+        assert_eq!(accepts(&lines(&used), 30), Err("zone"));
+        assert_eq!(accepts(&lines(&other_length), 0), Err("zone"));
+    }
+
+    #[test]
+    fn what_is_no_code_is_named_so_unless_the_pin_that_is_missing_could_not_be_typed() {
+        let line = |pin: &str| [format!("HOTP\talice\t{pin}\t{SECRET}")];
+        let refusal = |pin: &str, response, code_length| {
+            let attempt = attempt(response, code_length);
+            match decide_at_once(&line(pin), &attempt) {
+                Ok(Decision { result, .. }) => result.err(),
+                Err(_) => None,
+            }
+        };
+        for (pin, response, code_length, expected) in [
+            ("-", &b"12345"[..], CodeLength::Whole, Refusal::NoCode),
+            ("4711", b"12345", CodeLength::Whole, Refusal::WrongPin),
+            ("4711", b"12345", CodeLength::Digits(6), Refusal::NoCode),
+            (
+                "4711",
+                b"0815123456",
+                CodeLength::Digits(6),
+                Refusal::WrongPin,
+            ),
+            ("4711", b"123456", CodeLength::Whole, Refusal::WrongPin),
+            (
+                "-",
+                b"123456",
+                CodeLength::Whole,
+                Refusal::WrongOtp { line: 1 },
+            ),
+        ] {
+            assert_eq!(refusal(pin, response, code_length), Some(expected), "{pin}");
+        }
     }
 }
