@@ -24,9 +24,9 @@ pub enum Error {
     /// PAM did not give what was asked of it.
     #[error(transparent)]
     Pam(#[from] handle::Error),
-    /// With `use_first_pass`: no module before this one left a token.
+    /// With `use_first_pass`: no module before this one left PAM_AUTHTOK.
     #[error("use_first_pass, but no module before this one asked for a password")]
-    NoStackedToken,
+    NoAuthtok,
     /// The user has no token in the usersfile.
     #[error("no token in {}", .0.display())]
     UserUnknown(PathBuf),
@@ -52,7 +52,7 @@ impl Error {
             Error::Pam(handle::Error::NoUser | handle::Error::NoResponse) => {
                 (PAM_AUTH_ERR, Priority::Notice)
             }
-            Error::NoStackedToken => (PAM_AUTH_ERR, Priority::Error),
+            Error::NoAuthtok => (PAM_AUTH_ERR, Priority::Error),
             Error::Attempt(error) => match error {
                 attempt::Error::Refused(Refusal::MalformedLine { .. }) => {
                     (PAM_AUTH_ERR, Priority::Error)
@@ -169,7 +169,7 @@ impl Login<'_> {
                 }
                 self.debug(|| "the stacked token does not satisfy".into());
             } else if options.use_first_pass {
-                return Err(Error::NoStackedToken);
+                return Err(Error::NoAuthtok);
             }
         }
 

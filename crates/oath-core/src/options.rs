@@ -78,7 +78,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reads the arguments; of two that contradict each other the last counts. The second value
+    /// Reads the arguments; of one that is given twice the last counts. The second value
     /// is what a sysadmin should be told about them.
     pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a OsStr>) -> (Options, Vec<String>) {
         let mut options = Options::default();

@@ -74,16 +74,16 @@ fn retried(
 ) -> Result<LockedFile, Error> {
     /// In a crowd, each of so many logins may have put a new file there.
     const TRIES_AT_ONCE: usize = 16;
-    for tries in 0.. {
+    let mut tries = 0;
+    loop {
         match lock()? {
             Ok(locked) => return Ok(locked),
             Err(resolved) if tries >= TRIES_AT_ONCE && !deadline.wait() => {
                 return Err(Error::Changing(resolved.path));
             }
-            Err(_) => {}
+            Err(_) => tries += 1,
         }
     }
-    unreachable!("the loop has no end")
 }
 
 /// Lets a new file's owner read and write it, whatever umask the caller of a setuid program has

@@ -241,7 +241,7 @@ fn remove_leftover(resolved: &ResolvedPath, name: &OsStr) -> Result<(), Error> {
     }
     // Kept open, so that the lock lasts until the name is gone.
     let mut leftover = None;
-    if metadata.is_file() && !resolved.is_intruder(&metadata) {
+    if metadata.is_file() && !resolved.is_foreign(&metadata) {
         let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
         match sys::open_at(&resolved.folder, name, flags, 0) {
             Ok(file) => match try_lock(resolved, name, file)? {

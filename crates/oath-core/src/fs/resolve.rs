@@ -168,9 +168,9 @@ impl ResolvedPath {
         warnings
     }
 
-    /// Whether something else in this folder is none of the owner's: put there by somebody who
-    /// has no business there, or a file that the owner's rights don't open.
-    pub(super) fn is_intruder(&self, metadata: &Metadata) -> bool {
+    /// Whether another file in this folder belongs to somebody whose files do not count here: another
+    /// than the folder's owner, or in a folder that everybody may write to, another than root.
+    pub(super) fn is_foreign(&self, metadata: &Metadata) -> bool {
         let uid = metadata.uid();
         match &self.owner {
             Some(owner) => uid != owner.uid,

@@ -31,7 +31,7 @@ impl<'a> Template<'a> {
         contains(self.0.as_bytes(), Self::USER)
     }
 
-    /// Whether the path begins in the user's home directory, so that the account has to be known.
+    /// Whether the home directory is part of the path, so that the account has to be known.
     pub fn names_home(&self) -> bool {
         contains(self.0.as_bytes(), Self::HOME)
     }
