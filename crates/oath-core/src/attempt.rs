@@ -19,13 +19,6 @@ use crate::sys::clock;
 use crate::sys::{self, StopGuard};
 use crate::usersfile;
 
-fn plural(count: u64) -> &'static str {
-    match count {
-        1 => "",
-        _ => "s",
-    }
-}
-
 /// Why an attempt was not accepted. Holds nothing of a secret, a PIN or a code.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -36,7 +29,7 @@ pub enum Error {
     #[error(transparent)]
     Usersfile(#[from] usersfile::Error),
     /// `throttle=`: the answer came before the user's failures allow it. It was not checked.
-    #[error("{failures} failure{}; the next answer is checked in {wait} second{}", plural(*failures), plural(*wait))]
+    #[error("{failures} failures; the next answer is checked in {wait} seconds")]
     TooEarly {
         /// How many there were in a row.
         failures: u64,
