@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::merge::merge;
 use crate::output::{self, printable};
+use crate::programs::search_path;
 use crate::terminal::{self, Terminal};
 use crate::tokens::user_name;
 use crate::{secret, tokens};
@@ -205,6 +206,7 @@ fn open_editor(copy: &Path) -> Result<(), Error> {
         .arg("-c")
         .arg(script)
         .arg(copy)
+        .env("PATH", search_path())
         .status();
     let result = terminal::forget_interrupts();
     drop(hold);

@@ -11,6 +11,7 @@
 //! - [`provisioning`], [`otpauth`], [`qr`]: a token in the forms that authenticator apps read
 //! - [`merge`]: an edited usersfile merged with the logins recorded since it was read
 //! - [`files`]: files that the command line names, read and created free of path races
+//! - [`programs`]: the system's own programs, and where they are looked for
 //! - [`terminal`]: questions, secrets without echo, Ctrl-C
 //! - [`output`]: text, tables and JSON on standard output, warnings on standard error
 //! - [`error`]: errors and their exit codes
@@ -41,6 +42,7 @@ mod otpauth;
 mod output;
 mod pam_config;
 mod pin;
+mod programs;
 mod provisioning;
 mod qr;
 mod remove;

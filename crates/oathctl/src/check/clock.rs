@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::finding::{Finding, Severity};
-use super::programs::output_of;
+use crate::programs::output_of;
 
 /// Whether the clock is synchronised, which codes by time depend on.
 pub(super) fn check() -> Option<Finding> {

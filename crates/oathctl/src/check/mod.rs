@@ -6,7 +6,7 @@
 //!   - [`arguments`]: the module's arguments in each PAM service, against its tokens
 //!   - [`fix`]: applies the fixes
 //! - [`access`]: who gets in by each PAM service; [`stack`] reads and runs its stack
-//! - [`sshd`], [`clock`]: sshd's settings and the clock, asked of [`programs`]
+//! - [`sshd`], [`clock`]: sshd's settings and the clock, asked of [`programs`](crate::programs)
 //! - [`finding`]: a finding, as text and as JSON
 
 mod access;
@@ -15,7 +15,6 @@ mod clock;
 mod finding;
 mod fix;
 mod lines;
-mod programs;
 mod replaceable;
 mod sshd;
 pub mod stack;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::finding::{Finding, Severity};
-use super::programs::output_of;
+use crate::programs::output_of;
 
 const PLACE: &str = "sshd";
 

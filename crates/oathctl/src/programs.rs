@@ -8,7 +8,7 @@ use oath_core::sys;
 
 /// Runs a program and returns its standard output, or if it failed, its standard error; `None` if
 /// it is not installed.
-pub(super) fn output_of(program: &str, arguments: &[&str]) -> Option<Result<String, String>> {
+pub(crate) fn output_of(program: &str, arguments: &[&str]) -> Option<Result<String, String>> {
     let search_path = search_path();
     let output = Command::new(find(program, &search_path)?)
         .args(arguments)
@@ -25,19 +25,21 @@ pub(super) fn output_of(program: &str, arguments: &[&str]) -> Option<Result<Stri
     })
 }
 
-/// Where the system's programs are; the last is NixOS'.
-const FOLDERS: [&str; 5] = [
+/// Where the system's programs are, NixOS' among them, and those that root has added.
+const FOLDERS: [&str; 7] = [
     "/usr/sbin",
     "/usr/bin",
     "/sbin",
     "/bin",
     "/run/current-system/sw/bin",
+    "/usr/local/sbin",
+    "/usr/local/bin",
 ];
 
 /// The folders that programs are run from. Root's PATH may be another user's after su, and a link
 /// in one of its folders can lead elsewhere by the time the program is run, so root uses the
 /// system's folders alone.
-fn search_path() -> OsString {
+pub(crate) fn search_path() -> OsString {
     let of_caller = match sys::effective_user() {
         0 => OsString::new(),
         _ => std::env::var_os("PATH").unwrap_or_default(),
