@@ -69,9 +69,10 @@ fn decide(case: &Case, before: &str) -> (&'static str, String, String) {
         entry: line.entry(),
         journalled: None,
     }));
+    let (hashes, zone) = (CheckedHashes::default(), Zone::universal());
     let known = Known {
-        hashes: &CheckedHashes::default(),
-        zone: Some(&Zone::universal()),
+        hashes: &hashes,
+        zone: Some(&zone),
     };
     let attempt = options.attempt(case.responses[0].as_bytes(), case.now);
     let Ok(decision) = login::decide(&candidates, &attempt, &known) else {
