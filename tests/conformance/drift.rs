@@ -153,16 +153,26 @@ fn the_clock_is_learned_only_from_a_step_that_the_secret_proves() {
     }
 }
 
+/// The code that a phone whose clock is so many seconds ahead shows so many time steps after noon.
+fn code_of(digits: usize, ahead: i64, step: i64) -> String {
+    let token = Generator::new(SECRET).digits(digits);
+    token.code_at(NOON + ahead, 30, step)
+}
+
+/// The line of a token of eight digits after a login at noon with that phone.
+fn after_a_login_with_eight_digits(ahead: i64) -> String {
+    format!(
+        "HOTP/T30/8\talice\t-\t{SECRET}\t{}\t{}\t2026-01-15T12:00:00L\n",
+        (NOON + ahead) / 30,
+        code_of(8, ahead, 0)
+    )
+}
+
 #[test]
 fn the_clock_is_known_after_a_code_of_another_length_too() {
     let ahead = 600;
-    let token = |digits| Generator::new(SECRET).digits(digits);
-    let code = |digits, step: i64| token(digits).code_at(NOON + ahead, 30, step);
-    let line = format!(
-        "HOTP/T30/8\talice\t-\t{SECRET}\t{}\t{}\t2026-01-15T12:00:00L\n",
-        (NOON + ahead) / 30,
-        code(8, 0)
-    );
+    let code = |digits, step| code_of(digits, ahead, step);
+    let line = after_a_login_with_eight_digits(ahead);
     let scene = scene("drift window=3").usersfile(line);
     let at_door = scene.twin("door").args("drift window=3 digits=6");
     assert_rc(
@@ -178,13 +188,8 @@ fn the_clock_is_known_after_a_code_of_another_length_too() {
 #[test]
 fn a_code_of_another_length_too_far_off_to_be_found_again_is_refused() {
     let ahead = 1990 * 30;
-    let token = |digits| Generator::new(SECRET).digits(digits);
-    let code = |digits, step: i64| token(digits).code_at(NOON + ahead, 30, step);
-    let line = format!(
-        "HOTP/T30/8\talice\t-\t{SECRET}\t{}\t{}\t2026-01-15T12:00:00L\n",
-        (NOON + ahead) / 30,
-        code(8, 0)
-    );
+    let code = |digits, step| code_of(digits, ahead, step);
+    let line = after_a_login_with_eight_digits(ahead);
     let scene = scene("drift window=1000").usersfile(line);
     let at_door = scene.twin("door").args("drift window=1000 digits=6");
     assert_rc(&at_door.login("alice").types(code(6, 1)), "AUTH_ERR");

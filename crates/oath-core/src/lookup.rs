@@ -150,8 +150,7 @@ fn prescan(
         })),
         Ok(_) => Ok(Lookup::Unknown(usersfile.path().to_owned())),
         Err(Error::File(fs::Error::Missing(path))) => {
-            check_mounted(usersfile.path())?;
-            check_mounted(&path)?;
+            check_mounted([usersfile.path(), &path])?;
             Ok(Lookup::NoUsersfile(path))
         }
         Err(error) => Err(error),

@@ -1,6 +1,6 @@
 //! The clock of a token that runs fast or slow: RFC 6238, section 6.
 
-use super::{LastUsed, NeedsZone, Search};
+use super::{LastUsed, Search, Unexamined};
 
 /// By how much a change of the time zone may move a clock on the wall, in seconds: whole hours,
 /// half hours, quarters.
@@ -25,7 +25,7 @@ impl Search<'_> {
         last: &LastUsed,
         now: u64,
         period: u32,
-    ) -> Result<Vec<u64>, NeedsZone> {
+    ) -> Result<Vec<u64>, Unexamined> {
         let Some(last_time) = last.time else {
             return Ok(Vec::new());
         };

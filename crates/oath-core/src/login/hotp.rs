@@ -1,6 +1,6 @@
 //! The window of an event token: HOTP, RFC 4226.
 
-use super::{NeedsZone, NewUse, Outcome, Search};
+use super::{NewUse, Outcome, Search, Unexamined};
 use crate::otp;
 
 impl Search<'_> {
@@ -8,7 +8,7 @@ impl Search<'_> {
     /// 7.2). Where the secret proves that counter, it is used up, in every length of a code; where
     /// it does not (another program wrote it), the code last used alone is refused, as OATH
     /// Toolkit's module does.
-    pub(super) fn hotp(&self) -> Result<Outcome, NeedsZone> {
+    pub(super) fn hotp(&self) -> Result<Outcome, Unexamined> {
         let latest = match &self.journalled {
             Some(journalled) if !is_behind(journalled.counter, self.in_file.counter) => journalled,
             _ => &self.in_file,

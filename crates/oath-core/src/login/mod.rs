@@ -433,18 +433,13 @@ struct NewUse {
 /// Why a line says nothing.
 enum Unexamined {
     Malformed(Malformed),
+    /// The zone of LAST-TIME has to be known.
     Zone,
 }
 
 impl From<Malformed> for Unexamined {
     fn from(malformed: Malformed) -> Self {
         Unexamined::Malformed(malformed)
-    }
-}
-
-impl From<NeedsZone> for Unexamined {
-    fn from(_: NeedsZone) -> Self {
-        Unexamined::Zone
     }
 }
 
@@ -465,8 +460,7 @@ impl Reading<'_> {
             Ok(search) => match candidate.entry.token_type.moving_factor {
                 MovingFactor::Event => search.hotp(),
                 MovingFactor::Time { period } => search.totp(period),
-            }
-            .map_err(Unexamined::from),
+            },
         };
         match (outcome, bool::from(pin_fits)) {
             (Ok(_) | Err(Unexamined::Malformed(_)), false) => Ok(Outcome::WrongPin),
@@ -508,9 +502,6 @@ struct Search<'a> {
     zone: Option<&'a Zone>,
 }
 
-/// The zone of LAST-TIME has to be known.
-struct NeedsZone;
-
 impl<'a> Search<'a> {
     fn new(
         candidate: &Candidate,
@@ -544,10 +535,10 @@ impl<'a> Search<'a> {
     }
 
     /// The moments that LAST-TIME can mean.
-    fn unix_times(&self, last_time: LocalTime) -> Result<Vec<u64>, NeedsZone> {
+    fn unix_times(&self, last_time: LocalTime) -> Result<Vec<u64>, Unexamined> {
         self.zone
             .map(|zone| zone.unix_times(last_time))
-            .ok_or(NeedsZone)
+            .ok_or(Unexamined::Zone)
     }
 
     /// Whether a code was accepted so short a time ago that it may be accepted again.
@@ -558,7 +549,7 @@ impl<'a> Search<'a> {
         &self,
         last: &LastUsed,
         is_possible: impl Fn(u64) -> bool,
-    ) -> Result<bool, NeedsZone> {
+    ) -> Result<bool, Unexamined> {
         let (Some(time), 1..) = (last.time, self.attempt.replay_grace) else {
             return Ok(false);
         };

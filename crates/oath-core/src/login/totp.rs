@@ -1,6 +1,6 @@
 //! The window of a time token: TOTP, RFC 6238.
 
-use super::{LastUsed, MAX_WINDOW, NeedsZone, NewUse, Outcome, Search};
+use super::{LastUsed, MAX_WINDOW, NewUse, Outcome, Search, Unexamined};
 use crate::otp;
 
 impl Search<'_> {
@@ -9,7 +9,7 @@ impl Search<'_> {
     /// COUNTER is the time step last used if the secret proves it. If not, it is the sum of
     /// distances that OATH Toolkit's module keeps there, and the step is where LAST-TIME says, or
     /// looked for in the window.
-    pub(super) fn totp(&self, period: u32) -> Result<Outcome, NeedsZone> {
+    pub(super) fn totp(&self, period: u32) -> Result<Outcome, Unexamined> {
         let now = otp::time_step(self.attempt.unix_time, period);
         let recorded_in_file = self.recorded_step(Some(&self.in_file), period)?;
         let recorded_in_journal = self.recorded_step(self.journalled.as_ref(), period)?;
@@ -63,7 +63,7 @@ impl Search<'_> {
         period: u32,
         in_file: Option<u64>,
         in_journal: Option<u64>,
-    ) -> Result<Vec<u64>, NeedsZone> {
+    ) -> Result<Vec<u64>, Unexamined> {
         let window = u64::from(self.attempt.window);
         let mut steps = Vec::from_iter(around(now, window));
         let last_step = in_file.max(in_journal);
@@ -83,7 +83,7 @@ impl Search<'_> {
         &self,
         last: Option<&LastUsed>,
         period: u32,
-    ) -> Result<RecordedStep, NeedsZone> {
+    ) -> Result<RecordedStep, Unexamined> {
         let proven = last.and_then(|last| self.proven(last));
         Ok(RecordedStep {
             step: match (proven, last) {
@@ -107,7 +107,7 @@ impl Search<'_> {
     /// several steps that give LAST-OTP it is the nearest.
     ///
     /// A code of the token's own length that COUNTER does not prove was not recorded here.
-    fn found_by_time(&self, last: &LastUsed, period: u32) -> Result<Option<u64>, NeedsZone> {
+    fn found_by_time(&self, last: &LastUsed, period: u32) -> Result<Option<u64>, Unexamined> {
         let (Some(otp), Some(time)) = (&last.otp, last.time) else {
             return Ok(None);
         };
@@ -131,7 +131,7 @@ impl Search<'_> {
         last: &LastUsed,
         step: Option<u64>,
         period: u32,
-    ) -> Result<bool, NeedsZone> {
+    ) -> Result<bool, Unexamined> {
         // With `drift` the window is where the token's clock was. Further off than this, that
         // could be a change of the time zone as well.
         const MAX_SECONDS_OFF: u32 = 1800;

@@ -10,7 +10,7 @@ pub(crate) mod journal;
 pub mod throttle;
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata, Permissions};
+use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -40,17 +40,14 @@ impl StateFile {
         name: &OsStr,
         deadline: &Deadline,
     ) -> Result<StateFile, Error> {
-        if !folder.is_absolute() {
-            return Err(Error::refused(folder, Problem::NotAbsolute));
-        }
         let file = FilePath::new(folder.join(name));
-        match check_folder_of(&file, folder) {
+        match check_folder(folder, &file) {
             // Missing, or left without rights by a login that was killed when it had made it.
             Err(error)
                 if error.is_permission_denied() || matches!(error, Error::MissingFolder(_)) =>
             {
                 make_folder(folder)?;
-                check_folder_of(&file, folder)?;
+                check_folder(folder, &file)?;
             }
             checked => checked?,
         }
@@ -141,19 +138,24 @@ fn user_of(prefix: &str, name: &OsStr) -> Option<OsString> {
 ///
 /// What a login with this folder is denied for.
 pub fn check(folder: &Path) -> Result<(), Error> {
-    if !folder.is_absolute() {
-        return Err(Error::refused(folder, Problem::NotAbsolute));
-    }
-    match check_folder_of(&FilePath::new(folder.join("any")), folder) {
+    match check_folder(folder, &FilePath::new(folder.join("any"))) {
         Err(Error::MissingFolder(_)) => FilePath::new(folder.to_owned()).resolve().map(drop),
         checked => checked,
     }
 }
 
-fn check_folder_of(file: &FilePath, folder: &Path) -> Result<(), Error> {
-    let resolved = file.resolve()?;
-    let metadata = resolved.folder.metadata();
-    check_folder(folder, &metadata.map_err(Error::io("look at", folder))?)
+/// Refuses a folder that is not root's alone; `file` is one in it.
+fn check_folder(folder: &Path, file: &FilePath) -> Result<(), Error> {
+    const WRITABLE_BY_GROUP_OR_OTHERS: u32 = 0o022;
+    if !folder.is_absolute() {
+        return Err(Error::refused(folder, Problem::NotAbsolute));
+    }
+    let metadata = file.resolve()?.folder.metadata();
+    let metadata = metadata.map_err(Error::io("look at", folder))?;
+    if is_trusted(metadata.uid()) && metadata.mode() & WRITABLE_BY_GROUP_OR_OTHERS == 0 {
+        return Ok(());
+    }
+    Err(Error::refused(folder, Problem::NotRootsAlone))
 }
 
 fn make_folder(folder: &Path) -> Result<(), Error> {
@@ -173,14 +175,6 @@ fn make_folder(folder: &Path) -> Result<(), Error> {
     }
     let path = format!("/proc/self/fd/{}", made.as_raw_fd());
     fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(io("set the mode of"))
-}
-
-fn check_folder(folder: &Path, metadata: &Metadata) -> Result<(), Error> {
-    const WRITABLE_BY_GROUP_OR_OTHERS: u32 = 0o022;
-    if is_trusted(metadata.uid()) && metadata.mode() & WRITABLE_BY_GROUP_OR_OTHERS == 0 {
-        return Ok(());
-    }
-    Err(Error::refused(folder, Problem::NotRootsAlone))
 }
 
 #[cfg(test)]

@@ -21,9 +21,12 @@ const EXPECTED: (&str, usize) = ("/etc/fstab", 1);
 /// What is mounted, proc(5), and the place of the mount point in a line.
 const MOUNTED: (&str, usize) = ("/proc/self/mountinfo", 4);
 
-/// Refuses a path on a file system that /etc/fstab names and that is not mounted.
-pub fn check_mounted(path: &Path) -> Result<(), Error> {
-    let is_above = |point: &PathBuf| point.parent().is_some() && path.starts_with(point);
+/// Refuses a path on a file system that /etc/fstab names and that is not mounted; the same path as it
+/// was given and as it was resolved.
+pub fn check_mounted(paths: [&Path; 2]) -> Result<(), Error> {
+    let is_above = |point: &PathBuf| {
+        point.parent().is_some() && paths.iter().any(|path| path.starts_with(point))
+    };
     let mut expected = mount_points(EXPECTED)?;
     expected.retain(is_above);
     if expected.is_empty() {
