@@ -19,7 +19,7 @@ help:
 	@echo 'make 32bit, make musl   all code checked, and the library tested, for i686 and for musl'
 	@echo 'make miri    the modules without system calls under Miri; needs nightly Rust'
 	@echo 'make mutants   whether the tests notice when the change since MUTANTS_SINCE is broken'
-	@echo 'make fuzz    each fuzzer for FUZZ_SECONDS (60); needs nightly Rust, cargo-fuzz and g++'
+	@echo 'make fuzz    each fuzzer for FUZZ_SECONDS (60); needs nightly Rust and g++'
 	@echo 'cargo test   the tests that need neither root nor more packages'
 
 build:
@@ -89,11 +89,12 @@ FUZZ_SECONDS ?= 60
 # What makes one fail goes to fuzz/artifacts/. With the fix it moves to fuzz/seeds/, where
 # tests/conformance/bytes.rs finds it.
 fuzz:
-	@cargo +nightly fuzz --version >/dev/null || { \
-	    echo 'Run: rustup toolchain install nightly && cargo install cargo-fuzz' >&2; \
+	@cargo +nightly --version >/dev/null || { \
+	    echo 'Run: rustup toolchain install nightly' >&2; \
 	    exit 1; }
+	scripts/cargo-tool cargo-fuzz 0.13.1
 	mkdir -p $(FUZZERS:%=fuzz/corpus/%)
 	for fuzzer in $(FUZZERS); do \
-	    cargo +nightly fuzz run $$fuzzer fuzz/corpus/$$fuzzer fuzz/seeds/$$fuzzer -- \
+	    PATH=$(TARGET)/tools/bin:$$PATH cargo +nightly fuzz run $$fuzzer fuzz/corpus/$$fuzzer fuzz/seeds/$$fuzzer -- \
 	        -max_total_time=$(FUZZ_SECONDS) -timeout=30 -max_len=4096 || exit 1; \
 	done
