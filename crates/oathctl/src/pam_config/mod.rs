@@ -53,7 +53,7 @@ impl ModuleLine {
 }
 
 /// The file name of the module.
-const MODULE: &[u8] = b"pam_oath.so";
+pub(crate) const MODULE: &[u8] = b"pam_oath.so";
 
 /// Whether a line names the module.
 pub(crate) fn is_pam_oath(module: &Module) -> bool {
@@ -249,6 +249,10 @@ mod tests {
             ("su_20260102", line),
             ("su-old", line),
             ("su~", line),
+            ("su@before", line),
+            ("su (copy)", line),
+            ("suORIG", line),
+            ("old.su", line),
             ("gone.dpkg-old", line),
         ]);
         let module_lines = super::module_lines(Some(folder.path())).unwrap();
