@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use test_support::built_oathctl;
 use test_support::codes::Generator;
 use test_support::oathctl::{Output, Tool};
+use test_support::small_disk::SmallDisk;
 use test_support::{NOON, program};
 
 const SECRET: &str = "3a7bd3e2360a3d29eea436fcfb7e44c735d117c4";
@@ -693,53 +694,88 @@ fn a_key_that_sshd_asks_for_is_a_first_factor_and_another_service_has_none() {
 
 #[test]
 #[ignore = "needs root, to mount: run make test"]
-fn a_file_that_no_login_can_replace_is_an_error() {
-    let mount = |script: &str| {
-        let system = System::new()
-            .usersfile(by_time("root"))
-            .service("login", "");
-        let script = format!(
-            "set -e; file={}; folder={}; pam={}; {script}; mount --bind {} /usr/sbin; \
-             exec {} check --quiet --pam-dir \"$pam\" --now={NOON}",
-            system.tool.scene.path().display(),
-            system.tool.scene.folder().display(),
-            system.tool.pam_dir().display(),
-            system.programs.path().display(),
-            built_oathctl(),
-        );
-        let unshare = program("unshare", "util-linux");
-        let output = Command::new(unshare)
-            .args(["--mount", "--propagation", "private", "sh", "-c", &script])
-            .output()
-            .unwrap();
-        assert_eq!(system.shortened(&output.stderr), "");
-        (
-            output.status.code().unwrap(),
-            system.shortened(&output.stdout),
-        )
+fn a_file_that_no_login_can_replace_is_named_by_check_and_verify_where_logins_are_denied() {
+    let mut system = System::new();
+    let folder = system.tool.scene.folder();
+    let journal = folder.with_file_name("journal");
+    let _disk = SmallDisk::over(&folder);
+    let code = Generator::new(SECRET).code_at(NOON, 30, 0);
+    let shell = |script: &str| {
+        let status = Command::new("sh")
+            .args(["-ec", script])
+            .current_dir(folder.parent().unwrap())
+            .env("FOLDER", &folder)
+            .status();
+        assert!(status.unwrap().success(), "{script}");
     };
-    assert_eq!(mount(":"), (0, String::new()));
-    let read_only = "mount --bind $folder $folder; mount -o remount,ro,bind $folder";
-    for (script, told) in [
+    let read_only = "mount --bind $FOLDER $FOLDER && mount -o remount,ro,bind $FOLDER";
+    let mounted = "mount --bind $FOLDER/users.oath $FOLDER/users.oath";
+    for (make, undo, named, journal_helps) in [
+        (":", ":", None, true),
         (
-            "mount --bind $file $file",
-            "users.oath: error: is a file mounted by itself",
+            mounted,
+            "umount $FOLDER/users.oath",
+            Some("is a file mounted by itself"),
+            false,
+        ),
+        (
+            &format!("{mounted} && {read_only}"),
+            "umount $FOLDER; umount $FOLDER/users.oath",
+            Some("is on a read-only file system"),
+            true,
         ),
         (
             read_only,
-            "users.oath: error: is on a read-only file system",
+            "umount $FOLDER",
+            Some("is on a read-only file system"),
+            true,
+        ),
+        (
+            "chattr +i $FOLDER/users.oath",
+            "chattr -i $FOLDER/users.oath",
+            Some("has an attribute that forbids to change it"),
+            false,
+        ),
+        (
+            "chattr +a $FOLDER",
+            "chattr -a $FOLDER",
+            Some("has an attribute that forbids to change it"),
+            false,
         ),
     ] {
-        let (code, stdout) = mount(script);
-        assert_eq!(code, 2, "{script}: {stdout}");
-        assert!(stdout.starts_with(told), "{script}: {stdout}");
+        for has_journal in [false, true] {
+            let arguments = match has_journal {
+                true => format!("readonly_ok={}", journal.display()),
+                false => String::new(),
+            };
+            let gets_in = named.is_none() || has_journal && journal_helps;
+            system = system.service("login", &arguments);
+            system.tool.scene.write_usersfile(by_time("root"));
+            let _ = fs::remove_dir_all(&journal);
+            shell(make);
+            let verify = system
+                .tool
+                .run_with_input(["verify", "root", "--stdin"], &code);
+            let check = system.check(["--quiet"]);
+            let scene = system.tool.scene.twin(&format!("login-{has_journal}"));
+            let scene = scene.args(&arguments);
+            let login = scene.login("root").types(&code).rc;
+            shell(undo);
+
+            assert_eq!(login == "SUCCESS", gets_in, "{make} {arguments}: {login}");
+            assert_eq!(verify.code == 0, gets_in, "{make} {arguments}: {verify:?}");
+            assert_eq!(check.code == 0, gets_in, "{make} {arguments}: {check:?}");
+            if let (Some(named), false) = (named, gets_in) {
+                let told = |text: &str, start: &str| text.contains(&format!("{start}{named}"));
+                assert!(told(&check.stdout, "error: "), "{check:?}");
+                assert!(
+                    verify.stdout.starts_with("refused: the code is good, but ")
+                        && verify.stdout.contains(named),
+                    "{verify:?}"
+                );
+            }
+        }
     }
-    // What is recorded elsewhere needs no new file.
-    let journal = "sed -i 's/$/ readonly_ok=\\/var\\/lib\\/x/' $pam/login";
-    assert_eq!(
-        mount(&format!("{journal}; {read_only}")),
-        (0, String::new())
-    );
 }
 
 #[test]

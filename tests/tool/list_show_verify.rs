@@ -309,6 +309,61 @@ fn verify_asks_which_service_where_they_differ() {
     assert!(verify(&[]).fails(2).contains("--service"));
     assert_eq!(verify(&["--service", "su"]).json()["steps"], 10);
     assert_eq!(verify(&["--service", "sshd"]).code, 1);
+    for decides in [
+        "drift",
+        "forward_pass",
+        "ignore_userfile_password",
+        "allow_replayed_otp_within=30",
+        "throttle=5",
+        "readonly_ok=/run/pam_oath",
+        "alwaysok",
+    ] {
+        let tool = Tool::new().usersfile(alice()).pam("su", decides);
+        let said = tool.run(["verify", "alice", "--stdin"]).fails(2);
+        assert!(
+            said.contains(&format!("su: window=5 {decides}\n")),
+            "{said}"
+        );
+    }
+    let does_not = "debug echo prompt=Code: try_first_pass nullok";
+    let tool = Tool::new().usersfile(alice()).pam("su", does_not);
+    let code = Generator::new(SECRET).code_at(NOON, 30, 0);
+    let verified = tool.run_with_input(["verify", "alice", "--stdin"], &code);
+    assert!(verified.ok().contains("sshd, su: window=5\n"));
+}
+
+#[test]
+fn verify_tells_of_who_has_no_token_what_each_service_does_and_asks_for_no_code() {
+    let ignores = "auth [success=ok user_unknown=ignore default=die] pam_oath.so usersfile=";
+    let tool = Tool::new().usersfile(alice() + "HOTP/T30\tbob\n");
+    let line = format!("{ignores}{}\n", tool.scene.path().display());
+    let tool = tool.pam_file("su", &line);
+    let verify = |user: &str, more: &[&str]| {
+        let said = tool.run([&["verify", user], more].concat());
+        assert_eq!(said.code, 1, "{said:?}");
+        said.stdout
+    };
+    let path = tool.scene.path().display().to_string();
+    let denied = "sshd: who has no token is not asked for a code, and denied\n";
+    let others = "su: who has no token is not asked for a code, and the other lines decide\n";
+    assert_eq!(
+        verify("carol", &[]),
+        format!("refused: carol has no token in {path}\nsshd, su: window=5\n{denied}{others}")
+    );
+    assert_eq!(
+        verify("carol", &["--service", "su"]),
+        format!("refused: carol has no token in {path}\nsu: window=5\n{others}")
+    );
+    assert!(verify("bob", &[]).contains("line 2 breaks off before its SECRET"));
+    tool.run(["disable", "alice"]).ok();
+    assert!(verify("alice", &[]).starts_with(&format!(
+        "refused: alice has no token in {path}: that on line 1 is disabled; oathctl enable alice \
+         enables it\n"
+    )));
+    let json: serde_json::Value =
+        serde_json::from_str(&verify("alice", &["--json", "--service", "su"])).unwrap();
+    assert_eq!(json["accepted"], false);
+    assert!(json["reason"].as_str().unwrap().contains("disabled"));
 }
 
 #[test]

@@ -76,11 +76,10 @@ impl Config {
                 )));
             }
         }
-        let key = |found: &ModuleLine| (found.options.window, found.options.digits);
-        if module_lines
-            .windows(2)
-            .any(|pair| key(&pair[0]) != key(&pair[1]))
-        {
+        let differ = |pair: &[ModuleLine]| {
+            deciding_arguments(&pair[0].options) != deciding_arguments(&pair[1].options)
+        };
+        if module_lines.windows(2).any(differ) {
             let mut message = String::from("the services ask for different things:");
             for found in &module_lines {
                 message += &format!("\n  {}: {}", found.service, arguments(&found.options));
@@ -138,7 +137,8 @@ impl Config {
             .map_err(Error::io("find the current folder"))
     }
 
-    fn template(&self) -> Result<OsString, Error> {
+    /// What names the usersfile, with `${USER}` and `${HOME}` in it.
+    pub(crate) fn template(&self) -> Result<OsString, Error> {
         if let Some(given) = self.given_usersfile()? {
             return Ok(given);
         }
@@ -276,13 +276,42 @@ impl std::fmt::Display for Service {
     }
 }
 
-/// The arguments that decide whether a code is accepted, as pam.d has them.
+/// The arguments that decide whether a response is accepted.
+fn deciding_arguments(options: &Options) -> impl PartialEq {
+    let throttle = options
+        .throttle
+        .map(|seconds| (seconds, &options.throttle_folder));
+    (
+        options.window,
+        options.code_length(),
+        (options.ignore_pin, options.drift, options.always_ok),
+        options.replay_grace,
+        throttle,
+        &options.journal_folder,
+    )
+}
+
+/// The same as pam.d has them.
 fn arguments(options: &Options) -> String {
-    let window = format!("window={}", options.window);
-    match options.digits {
-        Some(digits) => format!("{window} digits={digits}"),
-        None => window,
+    let mut words = vec![format!("window={}", options.window)];
+    let mut add = |word: Option<String>| words.extend(word);
+    add(options.digits.map(|digits| format!("digits={digits}")));
+    for (is_set, name) in [
+        (options.forward_pass, "forward_pass"),
+        (options.ignore_pin, "ignore_userfile_password"),
+        (options.drift, "drift"),
+        (options.always_ok, "alwaysok"),
+    ] {
+        add(is_set.then(|| name.to_owned()));
     }
+    let grace = options.replay_grace;
+    add((grace > 0).then(|| format!("allow_replayed_otp_within={grace}")));
+    add(options
+        .throttle
+        .map(|seconds| format!("throttle={seconds}")));
+    let journal = options.journal_folder.as_ref();
+    add(journal.map(|folder| format!("readonly_ok={}", folder.to_string_lossy())));
+    words.join(" ")
 }
 
 const HEADER: &str = "\

@@ -46,6 +46,7 @@ mod programs;
 mod provisioning;
 mod qr;
 mod remove;
+mod replaceable;
 mod resync;
 mod secret;
 mod show;

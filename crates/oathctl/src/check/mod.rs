@@ -2,7 +2,7 @@
 //!
 //! - [`usersfile`]: one usersfile, and what `--fix` changes in it
 //!   - [`lines`]: its lines
-//!   - [`replaceable`]: whether a login can replace it
+//!   - [`replaceable`](crate::replaceable): whether a login can replace it
 //!   - [`arguments`]: the module's arguments in each PAM service, against its tokens
 //!   - [`fix`]: applies the fixes
 //! - [`access`]: who gets in by each PAM service; [`stack`] reads and runs its stack
@@ -15,7 +15,6 @@ mod clock;
 mod finding;
 mod fix;
 mod lines;
-mod replaceable;
 mod sshd;
 pub mod stack;
 mod usersfile;
