@@ -266,6 +266,37 @@ erin   HOTP       6       SHA1    none      never                5     field 4 (
 }
 
 #[test]
+fn a_secret_in_a_wrong_field_is_shown_by_no_command() {
+    let text = include_bytes!("check/covered.oath");
+    let tool = Tool::new().usersfile(text);
+    let list = tool.run(["list"]).ok();
+    assert_eq!(list.matches("(covered)").count(), 8, "{list}");
+    let json = tool.run(["list", "--json"]);
+    let users: Vec<_> = json.json().as_array().unwrap().to_vec();
+    assert!(users.iter().any(|row| row["user"].is_null()));
+    assert!(users.iter().any(|row| row["user"] == "root"));
+
+    for args in [
+        &["list"][..],
+        &["list", "--json"],
+        &["list", "root"],
+        &["check"],
+        &["check", "--json"],
+        &["check", "--fix"],
+        &["verify", "root", "--stdin"],
+        &["show", "root"],
+        &["resync", "root", "--stdin"],
+        &["disable", "root"],
+    ] {
+        let output = tool.run_with_input(args, "123456\n");
+        for part in ["9d7c0f1e", "JBSWY3DP", "nXwPHio7", "9d:7c"] {
+            let shows = output.stdout.contains(part) || output.stderr.contains(part);
+            assert!(!shows, "{args:?}: {output:?}");
+        }
+    }
+}
+
+#[test]
 fn verify_answers_as_the_module_does_and_records_nothing() {
     let tool = Tool::new().usersfile(alice()).pam("sshd", "window=3");
     let token = Generator::new(SECRET);

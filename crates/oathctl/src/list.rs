@@ -13,7 +13,8 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::error::Error;
 use crate::otpauth::hash_name;
-use crate::output::{self, printable};
+use crate::output;
+use crate::secret;
 use crate::tokens::{self, TokenLine, user_name};
 
 /// List the tokens, never a secret
@@ -32,7 +33,8 @@ pub(crate) struct List {
 /// What `--json` says of a token.
 #[derive(Serialize)]
 struct Row {
-    user: String,
+    /// None where the field may hold a secret.
+    user: Option<String>,
     /// `TOTP` or `HOTP`.
     #[serde(rename = "type")]
     kind: &'static str,
@@ -96,7 +98,7 @@ impl Row {
             MovingFactor::Time { period } => Some(period),
         };
         Row {
-            user: printable(entry.user),
+            user: secret::shown_user(entry),
             kind: if period.is_some() { "TOTP" } else { "HOTP" },
             period,
             digits: token_type.digits,
@@ -133,7 +135,7 @@ impl Row {
         }
         notes.extend(self.malformed.as_deref());
         [
-            self.user.clone(),
+            self.user.clone().unwrap_or_else(|| "(covered)".into()),
             match self.period {
                 Some(period) => format!("{} {period} s", self.kind),
                 None => self.kind.into(),

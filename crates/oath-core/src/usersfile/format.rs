@@ -415,7 +415,12 @@ pub fn parse_secret(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Malformed> {
     };
     let secret = match text.strip_prefix(b"base32:") {
         Some(text) => parse_base32(text).ok_or(malformed(FieldProblem::NotBase32)),
-        None if text.len() % 2 == 1 => Err(malformed(FieldProblem::OddHexadecimal)),
+        None if text.len() % 2 == 1 => {
+            Err(malformed(match text.iter().all(u8::is_ascii_hexdigit) {
+                true => FieldProblem::OddHexadecimal,
+                false => FieldProblem::NotHexadecimal,
+            }))
+        }
         None => hex::decode(text).ok_or(malformed(FieldProblem::NotHexadecimal)),
     }?;
     match secret.len() {
