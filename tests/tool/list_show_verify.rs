@@ -297,6 +297,47 @@ fn a_secret_in_a_wrong_field_is_shown_by_no_command() {
 }
 
 #[test]
+fn no_command_passes_on_what_turns_the_text_of_a_terminal_around() {
+    let odd = ['\u{1b}', '\u{9b}', '\u{202e}'];
+    let tool = Tool::new();
+    let path = tool
+        .scene
+        .path()
+        .with_file_name("a\u{9b}2J\u{1b}[2Jb\u{202e}c");
+    let path = path.to_str().unwrap();
+    fs::write(path, "HOTP/E\tro\u{202e}ot\t-\t00\n").unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    let run =
+        |args: &[&str]| tool.run_with_input([&["--usersfile", path], args].concat(), "123456\n");
+    for args in [
+        &["check"][..],
+        &["check", "--json"],
+        &["list"],
+        &["list", "--json"],
+        &["verify", "bin", "--stdin"],
+        &["verify", "bin", "--stdin", "--json"],
+        &["add", "bin", "--no-confirm"],
+        &["add", "bin", "--no-confirm", "--another", "--json"],
+        &["add", "bin", "--no-confirm"],
+        &["backup-codes", "bin"],
+        &["disable", "bin", "--all"],
+        &["remove", "bin", "--all"],
+        &["remove", "bin"],
+    ] {
+        let output = run(args);
+        let shown = output.stdout.clone() + &output.stderr;
+        assert!(
+            !shown.is_empty() && !shown.contains(odd),
+            "{args:?}: {output:?}"
+        );
+    }
+    // In JSON nothing is lost.
+    let findings = run(&["check", "--json"]).stdout;
+    let findings: serde_json::Value = serde_json::from_str(&findings).unwrap();
+    assert_eq!(findings["findings"][0]["place"], path);
+}
+
+#[test]
 fn verify_answers_as_the_module_does_and_records_nothing() {
     let tool = Tool::new().usersfile(alice()).pam("sshd", "window=3");
     let token = Generator::new(SECRET);

@@ -166,7 +166,7 @@ impl Verify {
         if self.json {
             output::print_json(answer)?;
         } else {
-            output::print(&output::printable_lines(&answer.to_text(service)))?;
+            output::print(&answer.to_text(service))?;
         }
         Ok(match answer.accepted {
             true => ExitCode::SUCCESS,

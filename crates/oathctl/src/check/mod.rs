@@ -180,7 +180,7 @@ impl Check {
             if fixable > 0 {
                 text += &format!("oathctl check --fix mends {fixable} of these\n");
             }
-            output::print(&output::printable_lines(&text))?;
+            output::print(&text)?;
         }
         Ok(match worst {
             None | Some(Severity::Note) => ExitCode::SUCCESS,
