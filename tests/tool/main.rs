@@ -3,6 +3,7 @@
 mod check;
 mod edit;
 mod enrol;
+mod generated;
 mod import;
 mod list_show_verify;
 mod manual;

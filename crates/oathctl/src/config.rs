@@ -314,7 +314,8 @@ fn arguments(options: &Options) -> String {
     words.join(" ")
 }
 
+/// Fields apart by tabs, as a token's are, for programs that take the second of every line.
 const HEADER: &str = "\
-# One-time password tokens for pam_oath, a line each. Kept up by oathctl(8) and by every login.
+#\tOne-time password tokens for pam_oath, a line each. Kept up by oathctl(8) and by every login.
 # TYPE\tUSER\tPIN\tSECRET\tCOUNTER\tLAST-OTP\tLAST-TIME
 ";

@@ -19,8 +19,15 @@ use crate::error::Error;
 /// The prefix of a disabled line.
 const DISABLED: &[u8] = b"# disabled by oathctl: ";
 
-/// The comment line before a token that holds backup codes.
-pub(crate) const BACKUP_CODES: &[u8] = b"# backup codes, made by oathctl backup-codes:";
+/// The comment line before a token that holds backup codes. Its fields are apart by tabs, as a
+/// token's are, for programs that take the second of every line.
+pub(crate) const BACKUP_CODES: &[u8] = b"#\tbackup codes\tmade by oathctl backup-codes";
+/// As it was written before.
+const FORMER_BACKUP_CODES: &[u8] = b"# backup codes, made by oathctl backup-codes:";
+
+fn announces_backup_codes(line: &[u8]) -> bool {
+    [BACKUP_CODES, FORMER_BACKUP_CODES].contains(&line)
+}
 
 /// A token's line.
 pub(crate) struct TokenLine<'a> {
@@ -36,7 +43,7 @@ pub(crate) struct TokenLine<'a> {
 pub(crate) fn all(document: &Document) -> impl Iterator<Item = TokenLine<'_>> {
     let mut before: &[u8] = b"";
     document.lines().filter_map(move |line| {
-        let backup_codes = before == BACKUP_CODES;
+        let backup_codes = announces_backup_codes(before);
         before = line.text;
         let enabled = enabled(line.text);
         Some(TokenLine {
@@ -107,7 +114,7 @@ pub(crate) fn remove(document: &mut Document, line: usize) {
     let before = line - 1;
     if document
         .line(before)
-        .is_some_and(|line| line.text == BACKUP_CODES)
+        .is_some_and(|line| announces_backup_codes(line.text))
     {
         document.remove(before);
     }
