@@ -779,6 +779,31 @@ fn a_file_that_no_login_can_replace_is_named_by_check_and_verify_where_logins_ar
 }
 
 #[test]
+#[ignore = "needs root, to mount: run make test"]
+fn an_ocserv_that_uses_the_file_by_itself_is_named() {
+    let system = System::new()
+        .usersfile(by_time("root"))
+        .service("login", "");
+    // Seen by this thread and what it starts.
+    let etc = Path::new("/usr/local/etc");
+    let _disk = SmallDisk::over(etc);
+    fs::create_dir(etc.join("ocserv")).unwrap();
+    let config = etc.join("ocserv/ocserv.conf");
+    let usersfile = system.tool.scene.path();
+    let link = usersfile.with_file_name("users.otp");
+    symlink(&usersfile, &link).unwrap();
+    for (file, is_named) in [(&usersfile, true), (&link, true), (&config, false)] {
+        let file = file.display();
+        let text = format!("# ocserv\nauth = \"plain[passwd=/etc/ocpasswd,otp={file}]\"\n");
+        fs::write(&config, text).unwrap();
+        let output = system.check(["--quiet"]);
+        let named = "/usr/local/etc/ocserv/ocserv.conf:2: warning: names users.oath as well";
+        assert_eq!(output.stdout.contains(named), is_named, "{output:?}");
+        assert_eq!(output.code, i32::from(is_named), "{output:?}");
+    }
+}
+
+#[test]
 fn the_examples_have_nothing_wrong() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pam.d-examples");
     for example in fs::read_dir(folder).unwrap() {

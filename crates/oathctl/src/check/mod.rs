@@ -3,6 +3,7 @@
 //! - [`usersfile`]: one usersfile, and what `--fix` changes in it
 //!   - [`lines`]: its lines
 //!   - [`replaceable`](crate::replaceable): whether a login can replace it
+//!   - [`ocserv`]: whether ocserv uses it too
 //!   - [`arguments`]: the module's arguments in each PAM service, against its tokens
 //!   - [`fix`]: applies the fixes
 //! - [`access`]: who gets in by each PAM service; [`stack`] reads and runs its stack
@@ -15,6 +16,7 @@ mod clock;
 mod finding;
 mod fix;
 mod lines;
+mod ocserv;
 mod sshd;
 pub mod stack;
 mod usersfile;

@@ -11,7 +11,7 @@ use oath_core::usersfile::{self, Document, Template, Usersfile};
 
 use super::finding::{Finding, Fix, Severity};
 use super::lines::{self, Account, Context, UsableToken};
-use super::{arguments, fix};
+use super::{arguments, fix, ocserv};
 use crate::error::Error;
 use crate::pam_config::ModuleLine;
 use crate::replaceable::Obstacle;
@@ -112,6 +112,7 @@ impl<'a> UsersfileCheck<'a> {
                     !self.module_lines.is_empty() && self.module_lines.iter().all(has_journal);
                 let obstacle = Obstacle::find(path, all_have_one);
                 findings.extend(obstacle.as_ref().map(of_obstacle));
+                findings.extend(ocserv::check(path));
                 Ok(UsersfileReport {
                     findings,
                     tokens,
