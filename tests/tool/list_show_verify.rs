@@ -2,10 +2,12 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
 use test_support::built_oathctl;
 use test_support::codes::Generator;
 use test_support::oathctl::Tool;
+use test_support::small_disk::SmallDisk;
 use test_support::{Module, NOON};
 
 /// The secret of the RFCs' test values.
@@ -335,6 +337,27 @@ fn no_command_passes_on_what_turns_the_text_of_a_terminal_around() {
     let findings = run(&["check", "--json"]).stdout;
     let findings: serde_json::Value = serde_json::from_str(&findings).unwrap();
     assert_eq!(findings["findings"][0]["place"], path);
+}
+
+#[test]
+#[ignore = "needs root, to mount: run make test"]
+fn where_no_service_names_a_usersfile_one_in_the_usual_folders_is_taken() {
+    let tool = Tool::new();
+    fs::remove_file(tool.pam_dir().join("sshd")).unwrap();
+    // Seen by this thread and what it starts.
+    let _disk = SmallDisk::over(Path::new("/etc/security"));
+    let default = Path::new("/etc/users.oath");
+    assert!(!default.exists(), "{default:?} is in the way of this test");
+    let path = "/etc/security/users.oath";
+    fs::write(path, alice()).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+    let added = tool.run(["add", "bin", "--no-confirm"]);
+    let warning = format!("the line of the module needs usersfile={path}");
+    assert!(added.stderr.contains(&warning), "{added:?}");
+    assert!(added.ok().contains(path));
+    assert!(!default.exists());
+    assert!(tool.run(["list"]).ok().contains("bin"));
+    assert!(tool.run(["check"]).stdout.contains(path));
 }
 
 #[test]

@@ -125,6 +125,7 @@ impl Add {
         let terminal = self.terminal()?;
         self.check_account()?;
         self.check_is_first(&usersfile)?;
+        config.warn_if_unnamed(&usersfile)?;
 
         let secret = self.read_secret()?;
         let pin = self.read_pin(terminal.as_ref())?;

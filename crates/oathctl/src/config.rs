@@ -21,8 +21,9 @@ use crate::tokens::{self, DisplayName};
 /// The options that every command has.
 #[derive(Args)]
 pub(crate) struct Config {
-    /// The usersfile, if not the one that the PAM configuration names (/etc/users.oath if it
-    /// names none). ${USER} and ${HOME} stand for the user's name and home directory
+    /// The usersfile, if not the one that the PAM configuration names (/etc/users.oath, or one in
+    /// /etc/liboath or /etc/security, if it names none). ${USER} and ${HOME} stand for the user's
+    /// name and home directory
     #[arg(long, global = true, value_name = "FILE", display_order = 100)]
     usersfile: Option<OsString>,
 
@@ -144,7 +145,7 @@ impl Config {
         }
         let module_lines = self.module_lines()?;
         let Some(first) = module_lines.first() else {
-            return Ok(Options::default().usersfile);
+            return unnamed_usersfile();
         };
         let template = &first.options.usersfile;
         if module_lines
@@ -160,6 +161,21 @@ impl Config {
         }
         message += "\nsay which with --usersfile FILE";
         Err(Error::usage(message))
+    }
+
+    /// Warns if no PAM service names a usersfile and this is another than a line without `usersfile=`
+    /// would use.
+    pub(crate) fn warn_if_unnamed(&self, usersfile: &Usersfile) -> Result<(), Error> {
+        let path = usersfile.path();
+        let is_default = path == Path::new(&Options::default().usersfile);
+        if self.usersfile.is_none() && !is_default && self.module_lines()?.is_empty() {
+            let path = path.display();
+            output::warn(&format!(
+                "no PAM service uses the module yet; {path} is there and is taken, and the line of \
+                 the module needs usersfile={path}"
+            ));
+        }
+        Ok(())
     }
 
     /// Reads the usersfile. Ownership and mode problems are printed as warnings.
@@ -255,6 +271,25 @@ impl Config {
 fn warn(warnings: &[fs::Warning]) {
     for warning in warnings {
         output::warn(&warning.to_string());
+    }
+}
+
+/// The usersfile where no PAM service names one: the default, or if it does not exist, one where
+/// guides for OATH Toolkit's module put it.
+pub(crate) fn unnamed_usersfile() -> Result<OsString, Error> {
+    const OTHERS: [&str; 2] = ["/etc/liboath/users.oath", "/etc/security/users.oath"];
+    let default = Options::default().usersfile;
+    if Path::new(&default).exists() {
+        return Ok(default);
+    }
+    let mut found = OTHERS.into_iter().filter(|path| Path::new(path).exists());
+    match (found.next(), found.next()) {
+        (None, _) => Ok(default),
+        (Some(path), None) => Ok(path.into()),
+        (Some(path), Some(other)) => Err(Error::usage(format!(
+            "no PAM service names a usersfile, and both {path} and {other} are there; say which \
+             with --usersfile FILE"
+        ))),
     }
 }
 

@@ -26,10 +26,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Args;
-use oath_core::options::Options;
 use serde::Serialize;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::Error;
 use crate::output;
 use crate::pam_config::{self, ModuleLine, ServiceStack};
@@ -147,7 +146,7 @@ impl Check {
             let module_lines = by_template.remove(&given).unwrap_or_default();
             by_template = BTreeMap::from([(given, module_lines)]);
         } else if by_template.is_empty() {
-            by_template.insert(Options::default().usersfile, Vec::new());
+            by_template.insert(config::unnamed_usersfile()?, Vec::new());
         }
         Ok(by_template
             .into_iter()
