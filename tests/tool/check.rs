@@ -320,6 +320,18 @@ fn a_file_or_folder_is_an_error_where_the_module_refuses_it() {
 }
 
 #[test]
+#[ignore = "needs root, to give the file away: run make test"]
+fn a_file_given_to_an_ordinary_user_is_a_warning() {
+    let system = System::new().usersfile(by_time("root"));
+    std::os::unix::fs::chown(system.tool.scene.path(), Some(65534), None).unwrap();
+    let output = system.check_file([]);
+    assert_eq!(output.code, 1, "{output:?}");
+    let said =
+        "users.oath: warning: belongs to uid 65534 in a folder that does not\n    run chown root ";
+    assert!(output.stdout.contains(said), "{output:?}");
+}
+
+#[test]
 fn a_file_that_does_not_exist_is_an_error() {
     let system = System::new().service("login", "");
     let output = system.check([]);

@@ -354,7 +354,7 @@ fn cause(entry: &Entry) -> Option<Cause> {
     }
     let module = entry.module().filter(|module| is_pam_oath(module))?;
     let (options, _) = pam_config::options(module);
-    options.use_first_pass.then_some(Cause::NoPasswordBefore)
+    options.use_first_pass.then_some(Cause::NoCodeBefore)
 }
 
 /// Whether the last word of a module's line has a carriage return, which libpam takes for a part of
