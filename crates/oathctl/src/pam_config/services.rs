@@ -85,7 +85,38 @@ fn is_part(name: &str, services: &[ServiceStack], configuration: &Configuration)
                 .any(|entry| entry.place.file == file)
         });
     let has_all = || (configuration.read)(&file).is_some_and(|text| parse::is_whole_service(&text));
-    name != OTHER && (is_name_of_part(name) || is_included && !has_all())
+    name != OTHER && (is_name_of_part(name) || is_included && !is_of_program(name) && !has_all())
+}
+
+/// Services of well-known programs, which are none to be included only, whatever their files have.
+fn is_of_program(name: &str) -> bool {
+    const NAMES: [&str; 24] = [
+        "chfn",
+        "chsh",
+        "cockpit",
+        "cron",
+        "dovecot",
+        "gdm-password",
+        "imap",
+        "kde",
+        "lightdm",
+        "login",
+        "ocserv",
+        "openvpn",
+        "passwd",
+        "polkit-1",
+        "ppp",
+        "proftpd",
+        "remote",
+        "samba",
+        "sddm",
+        "sshd",
+        "su",
+        "sudo",
+        "vsftpd",
+        "xrdp-sesman",
+    ];
+    NAMES.contains(&name)
 }
 
 /// `common-auth` and the like, which no program uses as its service.
