@@ -227,7 +227,15 @@ impl Login<'_> {
     /// PAM_AUTHTOK for the module that checks it, and tells the result.
     fn answer(&self, answer: Answer) -> Result<Success, Error> {
         for warning in &answer.warnings {
-            self.handle.log(Priority::Warning, &warning.to_string());
+            let text = warning.to_string();
+            match warning {
+                // The one that is about a user, and not about how the service is set up.
+                attempt::Warning::FewBackupCodes { .. } => {
+                    let who = self.who(answer.result.as_ref().ok().copied());
+                    self.handle.log_outcome(Priority::Warning, &text, &who);
+                }
+                _ => self.handle.log(Priority::Warning, &text),
+            }
         }
         if !answer.pin.is_empty() {
             self.handle.set_authtok(answer.pin)?;

@@ -182,6 +182,17 @@ pub fn find<const N: usize>(
     std::array::from_fn(|n| bool::from(found[n]).then_some(position[n] as usize))
 }
 
+/// Which of the moving factors from 0 on, at most 64 of them, give `code`: a bit for each.
+///
+/// As with [`find`] all codes are computed and compared, whatever was typed.
+pub fn find_all(key: &Key, moving_factors: u32, code: Option<&Code>) -> u64 {
+    (0..u64::from(moving_factors)).fold(0, |found, moving_factor| {
+        let truncated = key.truncated(moving_factor);
+        let matches = code.map_or(Choice::from(0), |code| code.is_cut_from(truncated));
+        found | u64::from(matches.unwrap_u8()) << moving_factor
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,6 +258,18 @@ mod tests {
         let seven = Code::parse(b"0012345").unwrap();
         assert!(!bool::from(six.ct_eq(&seven)));
         assert!(bool::from(six.ct_eq(&six.clone())));
+    }
+
+    #[test]
+    fn find_all_names_every_moving_factor_of_a_code() {
+        let key = Key::new(Algorithm::Sha1, RFC_SECRET);
+        for moving_factor in [0, 9, 63] {
+            let code = key.code(moving_factor, 8);
+            assert_eq!(find_all(&key, 64, Some(&code)), 1 << moving_factor);
+            let number = moving_factor as u32;
+            assert_eq!(find_all(&key, number, Some(&code)), 0);
+        }
+        assert_eq!(find_all(&key, 64, None), 0);
     }
 
     #[test]

@@ -33,10 +33,10 @@ pub(crate) struct List {
 #[derive(Serialize)]
 struct Row {
     user: String,
-    /// `TOTP` or `HOTP`.
+    /// `TOTP`, `HOTP` or `backup codes`.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// Seconds; none for HOTP.
+    /// Seconds; none but for TOTP.
     period: Option<u32>,
     digits: usize,
     hash: &'static str,
@@ -47,6 +47,7 @@ struct Row {
     line: usize,
     disabled: bool,
     backup_codes: bool,
+    backup_codes_left: Option<u32>,
     /// Why the module refuses the line.
     malformed: Option<String>,
 }
@@ -91,13 +92,14 @@ impl Row {
     fn new(token: &TokenLine) -> Row {
         let entry = &token.entry;
         let token_type = entry.token_type;
-        let period = match token_type.moving_factor {
-            MovingFactor::Event => None,
-            MovingFactor::Time { period } => Some(period),
+        let (kind, period) = match token_type.moving_factor {
+            MovingFactor::Event => ("HOTP", None),
+            MovingFactor::Time { period } => ("TOTP", Some(period)),
+            MovingFactor::BackupCodes { .. } => ("backup codes", None),
         };
         Row {
             user: printable(entry.user),
-            kind: if period.is_some() { "TOTP" } else { "HOTP" },
+            kind,
             period,
             digits: token_type.digits,
             hash: hash_name(token_type.algorithm),
@@ -116,7 +118,8 @@ impl Row {
                 .map(as_iso_8601),
             line: token.line,
             disabled: token.disabled,
-            backup_codes: token.backup_codes,
+            backup_codes: token.is_backup_codes(),
+            backup_codes_left: entry.backup_codes_left(),
             malformed: tokens::check(entry)
                 .err()
                 .map(|malformed| malformed.to_string()),
@@ -126,12 +129,12 @@ impl Row {
     fn cells(&self) -> [String; 8] {
         let mut notes = Vec::new();
         if self.disabled {
-            notes.push("disabled");
+            notes.push("disabled".to_owned());
         }
-        if self.backup_codes {
-            notes.push("backup codes");
+        if let Some(left) = self.backup_codes_left {
+            notes.push(format!("{left} left"));
         }
-        notes.extend(self.malformed.as_deref());
+        notes.extend(self.malformed.clone());
         [
             self.user.clone(),
             match self.period {

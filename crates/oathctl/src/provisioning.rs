@@ -48,6 +48,7 @@ impl<'a> Provisioning<'a> {
         let kind = match self.token.token_type.moving_factor {
             MovingFactor::Event => format!("by event (HOTP), counter {}", self.token.counter),
             MovingFactor::Time { period } => format!("by time (TOTP), {period} seconds"),
+            MovingFactor::BackupCodes { number } => format!("{number} backup codes"),
         };
         let token_type = self.token.token_type;
         Ok(Zeroizing::new(format!(

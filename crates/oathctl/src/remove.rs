@@ -7,7 +7,7 @@ use clap::Args;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output;
-use crate::tokens::{self, TokenSelection};
+use crate::tokens::TokenSelection;
 
 /// Remove a token
 #[derive(Args)]
@@ -26,7 +26,7 @@ impl Remove {
             let lines = self.selection.lines(document, usersfile.path(), |_| true)?;
             // From the last to the first: removing a line changes the numbers of those after it.
             for &line in lines.iter().rev() {
-                tokens::remove(document, line);
+                document.remove(line);
             }
             Ok(lines)
         })?;

@@ -1,8 +1,7 @@
 //! The tokens of a usersfile, and the selection of one by the command line.
 //!
-//! Whether a token is disabled or holds backup codes is recorded in comments, since this module
-//! and OATH Toolkit's keep those: a disabled token's line is a comment, and the line of backup codes
-//! follows one.
+//! That a token is disabled is recorded in a comment, since this module and OATH Toolkit's keep
+//! those: its line is one.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -19,31 +18,29 @@ use crate::error::Error;
 /// The prefix of a disabled line.
 const DISABLED: &[u8] = b"# disabled by oathctl: ";
 
-/// The comment line before a token that holds backup codes.
-pub(crate) const BACKUP_CODES: &[u8] = b"# backup codes, made by oathctl backup-codes:";
-
 /// A token's line.
 pub(crate) struct TokenLine<'a> {
     /// The line's number, counted from 1.
     pub(crate) line: usize,
     pub(crate) entry: Entry<'a>,
     pub(crate) disabled: bool,
-    /// Whether it was made by `oathctl backup-codes`.
-    pub(crate) backup_codes: bool,
+}
+
+impl TokenLine<'_> {
+    /// Whether it is a set of backup codes, and no token of an app or a device.
+    pub(crate) fn is_backup_codes(&self) -> bool {
+        self.entry.backup_codes_left().is_some()
+    }
 }
 
 /// All tokens, in file order.
 pub(crate) fn all(document: &Document) -> impl Iterator<Item = TokenLine<'_>> {
-    let mut before: &[u8] = b"";
-    document.lines().filter_map(move |line| {
-        let backup_codes = before == BACKUP_CODES;
-        before = line.text;
+    document.lines().filter_map(|line| {
         let enabled = enabled(line.text);
         Some(TokenLine {
             line: line.number,
             entry: Entry::parse(enabled.unwrap_or(line.text))?,
             disabled: enabled.is_some(),
-            backup_codes,
         })
     })
 }
@@ -98,18 +95,6 @@ pub(crate) fn rewrite(
         if let Some(text) = document.line(number).and_then(|line| change(line.text)) {
             document.replace(number, &text);
         }
-    }
-}
-
-/// Removes a token's line, and the comment that marks it as backup codes.
-pub(crate) fn remove(document: &mut Document, line: usize) {
-    document.remove(line);
-    let before = line - 1;
-    if document
-        .line(before)
-        .is_some_and(|line| line.text == BACKUP_CODES)
-    {
-        document.remove(before);
     }
 }
 
@@ -188,8 +173,8 @@ pub(crate) fn select_one<'a>(
         .collect();
     match line {
         Some(line) => tokens.retain(|token| token.line == line),
-        None if tokens.iter().all(|token| token.backup_codes) => {}
-        None => tokens.retain(|token| !token.backup_codes),
+        None if tokens.iter().all(TokenLine::is_backup_codes) => {}
+        None => tokens.retain(|token| !token.is_backup_codes()),
     }
     let lines: Vec<usize> = tokens.iter().map(|token| token.line).collect();
     match tokens.pop() {
