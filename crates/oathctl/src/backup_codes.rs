@@ -76,33 +76,43 @@ impl BackupCodes {
 
     fn make(&self, config: &Config) -> Result<ExitCode, Error> {
         let usersfile = config.usersfile(Some(&self.user))?;
+        // Who has no token is told so before anything is said of the number of digits.
+        let document = config.read(&usersfile)?;
+        self.replaceable_token(&document, usersfile.path())?;
         let digits = self.digits_for_services(config)?;
         let NewSet { secret, codes } = self.new_set(digits)?;
-        let line = config.edit(&usersfile, |document| {
+        let (line, text) = config.edit(&usersfile, |document| {
             let token = self.token(document, secret.clone(), digits, usersfile.path())?;
-            Ok(document.append(&token.line()))
+            let text = token.line();
+            Ok((document.append(&text), text))
         })?;
+        output::print_or_undo(
+            || self.print(line, &codes),
+            || config.remove_appended(&usersfile, &text),
+        )?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn print(&self, line: usize, codes: &[Zeroizing<String>]) -> Result<(), Error> {
         let user = self.user.display_name();
         if self.json {
             return output::print_json(&Codes {
                 user,
                 line,
                 codes: codes.iter().map(|code| code.as_str()).collect(),
-            })
-            .map(|()| ExitCode::SUCCESS);
+            });
         }
         let mut text = Zeroizing::new(String::with_capacity(32 * codes.len() + 256));
         text.push_str(&format!(
             "Backup codes of {user}, each good once, in any order:\n\n"
         ));
-        for code in &codes {
+        for code in codes {
             text.push_str("    ");
             text.push_str(code);
             text.push('\n');
         }
         text.push_str("\nThey are not shown again.\n");
-        output::print(&text)?;
-        Ok(ExitCode::SUCCESS)
+        output::print(&text)
     }
 
     /// A set without two codes that are the same.
@@ -139,6 +149,30 @@ impl BackupCodes {
         }
     }
 
+    /// The token of the user that backup codes stand in for.
+    fn replaceable_token<'a>(
+        &'a self,
+        document: &'a Document,
+        path: &Path,
+    ) -> Result<TokenLine<'a>, Error> {
+        let (user, path) = (self.user.display_name(), path.display());
+        if let Some(token) = tokens::of_user(document, &self.user).find(TokenLine::is_backup_codes)
+        {
+            return Err(Error::Exists(format!(
+                "{user} has backup codes already, on line {} of {path}; \
+                 `oathctl backup-codes {user} --revoke` removes them",
+                token.line
+            )));
+        }
+        tokens::of_user(document, &self.user)
+            .find(|token| !token.disabled)
+            .ok_or_else(|| {
+                Error::NotFound(format!(
+                    "{user} has no token in {path} that backup codes could stand in for"
+                ))
+            })
+    }
+
     fn token(
         &self,
         document: &Document,
@@ -146,24 +180,8 @@ impl BackupCodes {
         digits: usize,
         path: &Path,
     ) -> Result<Token, Error> {
-        let user = self.user.display_name();
-        let mut of_user = tokens::of_user(document, &self.user);
-        let mut of_set = tokens::of_user(document, &self.user);
-        if let Some(token) = of_set.find(TokenLine::is_backup_codes) {
-            return Err(Error::failed(format!(
-                "{user} has backup codes already, on line {} of {}; \
-                 `oathctl backup-codes {user} --revoke` removes them",
-                token.line,
-                path.display()
-            )));
-        }
         // Backup codes replace the phone, not the PIN.
-        let main = of_user.find(|token| !token.disabled).ok_or_else(|| {
-            Error::failed(format!(
-                "{user} has no token in {} that backup codes could stand in for",
-                path.display()
-            ))
-        })?;
+        let main = self.replaceable_token(document, path)?;
         Ok(Token {
             token_type: Type {
                 moving_factor: MovingFactor::BackupCodes {
@@ -189,9 +207,8 @@ impl BackupCodes {
                 .collect();
             if lines.is_empty() {
                 let path = usersfile.path().display();
-                return Err(Error::failed(format!(
-                    "{user} has no backup codes in {path}"
-                )));
+                let none = format!("{user} has no backup codes in {path}");
+                return Err(Error::NotFound(none));
             }
             // From the last to the first: removing a line changes the numbers of those after it.
             for &line in lines.iter().rev() {

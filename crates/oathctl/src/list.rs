@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use oath_core::local_time::LocalTime;
 use oath_core::pin::is_hash;
+use oath_core::usersfile::Document;
 use oath_core::usersfile::format::MovingFactor;
 use serde::Serialize;
 
@@ -55,7 +56,11 @@ struct Row {
 impl List {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let usersfile = config.usersfile(self.user.as_deref())?;
-        let document = config.read(&usersfile)?;
+        let document = match config.read(&usersfile) {
+            // Where each user has a file, that is who has no token.
+            Err(error) if error.is_missing_usersfile() && self.user.is_some() => Document::new(b""),
+            read => read?,
+        };
         let rows: Vec<Row> = tokens::all(&document)
             .filter(|token| match &self.user {
                 Some(user) => token.entry.user == user.as_bytes(),
@@ -63,11 +68,10 @@ impl List {
             })
             .map(|token| Row::new(&token))
             .collect();
-        if let (Some(user), true) = (&self.user, rows.is_empty()) {
-            return Err(tokens::no_such_token(user, usersfile.path()));
-        }
         if self.json {
             output::print_json(&rows)?;
+        } else if let (Some(user), true) = (&self.user, rows.is_empty()) {
+            return Err(tokens::no_token(user, usersfile.path()));
         } else {
             let rows: Vec<_> = rows.iter().map(Row::cells).collect();
             output::print(&output::table(

@@ -28,6 +28,15 @@ pub(crate) struct Json<'a> {
     uri: &'a str,
 }
 
+/// What `oathctl add --json` says.
+#[derive(Serialize)]
+pub(crate) struct AddedJson<'a> {
+    /// Whether it was added: `--if-missing`.
+    pub(crate) added: bool,
+    #[serde(flatten)]
+    pub(crate) token: Json<'a>,
+}
+
 impl<'a> Provisioning<'a> {
     /// `issuer` is what the app shows beside the user's name, the machine's name if not given.
     pub(crate) fn new(token: &'a Token, issuer: Option<&str>) -> Provisioning<'a> {
