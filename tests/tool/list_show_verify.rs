@@ -297,6 +297,17 @@ fn verify_answers_as_the_module_does_and_records_nothing() {
 }
 
 #[test]
+fn verify_takes_a_code_as_an_app_shows_it() {
+    for args in ["", "digits=6"] {
+        let tool = Tool::new().usersfile(alice()).pam("sshd", args);
+        let mut code = Generator::new(SECRET).code_at(NOON, 30, 0);
+        code.insert(3, ' ');
+        let said = tool.run_with_input(["verify", "alice", "--stdin"], &code);
+        assert!(said.ok().starts_with("accepted"), "{args}");
+    }
+}
+
+#[test]
 fn verify_asks_which_service_where_they_differ() {
     let tool = Tool::new().usersfile(alice()).pam("su", "window=20");
     let code = Generator::new(SECRET).code_at(NOON, 30, 10);

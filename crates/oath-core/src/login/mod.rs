@@ -366,16 +366,31 @@ impl Attempt<'_> {
     }
 }
 
-/// Splits a response into PIN and code. What is shorter than a code holds none; how long a
-/// token's code is only the token can tell.
+/// Splits a response into PIN and code, which may have a space among its digits. What is shorter
+/// than a code holds none; how long a token's code is only the token can tell.
 pub fn split(response: &[u8], code_length: CodeLength) -> (&[u8], &[u8]) {
     match code_length {
         CodeLength::Whole => (b"", response),
-        CodeLength::Digits(digits) => match response.len().checked_sub(digits) {
-            Some(pin) => response.split_at(pin),
-            None => (b"", b""),
-        },
+        CodeLength::Digits(digits) => split_at_end(response, Code::length_at_end(response, digits)),
         CodeLength::OfToken => (b"", b""),
+    }
+}
+
+/// What stands before the code in a response that was refused, if the arguments alone tell. As with
+/// OATH Toolkit's module no space is part of the code then: it decides nothing, and is what another
+/// module may see.
+pub fn pin_of_refused(response: &[u8], code_length: CodeLength) -> Option<&[u8]> {
+    match code_length {
+        CodeLength::Whole => Some(b""),
+        CodeLength::Digits(digits) => Some(split_at_end(response, digits).0),
+        CodeLength::OfToken => None,
+    }
+}
+
+fn split_at_end(response: &[u8], length: usize) -> (&[u8], &[u8]) {
+    match response.len().checked_sub(length) {
+        Some(before) => response.split_at(before),
+        None => (b"", b""),
     }
 }
 
