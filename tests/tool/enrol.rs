@@ -124,7 +124,8 @@ fn on_a_terminal_of_80_by_24_code_and_secret_are_in_sight_when_the_question_come
         );
         if said.contains("The QR code takes a terminal of") {
             assert!(
-                length > 34 && said.contains("--qr FILE"),
+                // How large a code gets at the edge depends on the random secret, too.
+                length >= 34 && said.contains("--qr FILE"),
                 "{length}: {said}"
             );
             continue;
