@@ -62,7 +62,7 @@ fn add_creates_a_usersfile_that_only_its_owner_reads_and_that_explains_itself() 
         .json();
     let text = tool.usersfile_now();
     assert_eq!(shown["line"], text.lines().count());
-    assert!(text.starts_with("# ") && text.contains("\nHOTP/T30/6\talice\t-\t"));
+    assert!(text.starts_with("#\t") && text.contains("\nHOTP/T30/6\talice\t-\t"));
     let metadata = fs::metadata(tool.scene.path()).unwrap();
     assert_eq!(metadata.mode() & 0o7777, 0o600);
     assert_eq!(tool.scene.left_behind(), [] as [&str; 0]);
@@ -237,7 +237,7 @@ fn tokens_added_at_the_same_moment_are_all_there_and_logins_go_on() {
     assert_eq!(
         tool.usersfile_now()
             .lines()
-            .filter(|line| line.starts_with("# One-time"))
+            .filter(|line| line.starts_with("#\tOne-time"))
             .count(),
         1
     );
