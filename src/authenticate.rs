@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use oath_core::attempt::{self, Answer, Attempts, Origin};
 use oath_core::fs::{self, Deadline};
-use oath_core::login::Refusal;
+use oath_core::login::{self, Refusal};
 use oath_core::lookup::{Enrolled, Found, Lookup, look_up};
 use oath_core::options::Options;
 use oath_core::store::FileStore;
@@ -165,7 +165,7 @@ impl Login<'_> {
                     self.attempt(&mut user, &typed, &mut attempts, (&token, Origin::Stacked));
                 let is_refused = matches!(answer.result, Err(attempt::Error::Refused(_)));
                 if options.use_first_pass || !is_refused {
-                    return self.answer(answer);
+                    return self.answer(answer, &token);
                 }
                 self.debug(|| "the stacked token does not satisfy".into());
             } else if options.use_first_pass {
@@ -181,7 +181,7 @@ impl Login<'_> {
             &mut attempts,
             (&response, Origin::Prompt),
         );
-        self.answer(answer)
+        self.answer(answer, &response)
     }
 
     /// Checks one response. A user whose token could not be looked for is looked for again.
@@ -225,12 +225,25 @@ impl Login<'_> {
 
     /// Logs what the administrator should know, leaves what was typed before the code as
     /// PAM_AUTHTOK for the module that checks it, and tells the result.
-    fn answer(&self, answer: Answer) -> Result<Success, Error> {
+    fn answer(&self, answer: Answer, response: &[u8]) -> Result<Success, Error> {
         for warning in &answer.warnings {
-            self.handle.log(Priority::Warning, &warning.to_string());
+            let text = warning.to_string();
+            match warning {
+                // The one that is about a user, and not about how the service is set up.
+                attempt::Warning::FewBackupCodes { .. } => {
+                    let who = self.who(answer.result.as_ref().ok().copied());
+                    self.handle.log_outcome(Priority::Warning, &text, &who);
+                }
+                _ => self.handle.log(Priority::Warning, &text),
+            }
         }
-        if !answer.pin.is_empty() {
-            self.handle.set_authtok(answer.pin)?;
+        let pin = match answer.result {
+            Ok(_) => None,
+            Err(_) => login::pin_of_refused(response, self.options.code_length()),
+        };
+        let pin = pin.unwrap_or(answer.pin);
+        if !pin.is_empty() {
+            self.handle.set_authtok(pin)?;
         }
         Ok(Success::Token {
             line: answer.result?,

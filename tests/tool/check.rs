@@ -1021,7 +1021,7 @@ fn a_user_who_may_not_read_the_file_is_told_so() {
     let path = system.tool.scene.path();
     let tool = system.tool.run_by(65534, 65534);
     let said = tool.run(["check".as_ref(), "--usersfile".as_ref(), path.as_os_str()]);
-    let said = said.fails(1);
+    let said = said.fails(5);
     assert!(
         said.contains("Permission denied") && said.contains("are you root?"),
         "{said}"

@@ -19,6 +19,9 @@ use crate::sys::clock;
 use crate::sys::{self, StopGuard};
 use crate::usersfile;
 
+/// So many backup codes that are left, or fewer, are worth a warning.
+const FEW_BACKUP_CODES: u32 = 2;
+
 /// Why an attempt was not accepted. Holds nothing of a secret, a PIN or a code.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -87,6 +90,11 @@ pub enum Warning {
     Store(store::Warning),
     /// `throttle=`, in a service that may not keep failures.
     NotThrottled(throttle::Error),
+    /// The user's backup codes come to their end.
+    FewBackupCodes {
+        /// How many are left.
+        left: u32,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -95,6 +103,13 @@ impl fmt::Display for Warning {
             Warning::Store(warning) => warning.fmt(f),
             Warning::NotThrottled(error) => {
                 write!(f, "not throttled, for want of root's rights: {error}")
+            }
+            Warning::FewBackupCodes { left } => {
+                let s = if *left == 1 { "" } else { "s" };
+                write!(
+                    f,
+                    "{left} backup code{s} left: oathctl backup-codes makes new ones, after --revoke"
+                )
             }
         }
     }
@@ -191,14 +206,23 @@ impl<'a> Attempts<'a> {
         origin: Origin,
     ) -> Answer<'r> {
         match self.decided(store, response, origin) {
-            Ok((decision, warnings)) => Answer {
-                result: decision
-                    .result
-                    .map(|accepted| accepted.line)
-                    .map_err(Error::from),
-                pin: decision.pin,
-                warnings,
-            },
+            Ok((decision, mut warnings)) => {
+                let accepted = decision.result.as_ref().ok();
+                match accepted.and_then(|accepted| accepted.backup_codes_left) {
+                    Some(left @ ..=FEW_BACKUP_CODES) if self.dry_run.is_none() => {
+                        warnings.push(Warning::FewBackupCodes { left });
+                    }
+                    _ => {}
+                }
+                Answer {
+                    result: decision
+                        .result
+                        .map(|accepted| accepted.line)
+                        .map_err(Error::from),
+                    pin: decision.pin,
+                    warnings,
+                }
+            }
             Err(error) => Answer::error(error, response, self.options),
         }
     }

@@ -201,6 +201,17 @@ impl Config {
         Ok(answer)
     }
 
+    /// Removes a line that was just appended, and that nobody else has touched.
+    pub(crate) fn remove_appended(&self, usersfile: &Usersfile, text: &[u8]) -> Result<(), Error> {
+        self.edit(usersfile, |document| {
+            let appended = document.lines().filter(|line| line.text == text).last();
+            let number = appended.map(|line| line.number);
+            number
+                .map(|number| document.remove(number))
+                .ok_or_else(|| Error::failed("another program has changed it"))
+        })
+    }
+
     /// As [`edit`](Config::edit); a usersfile that does not exist is created, with a header that
     /// explains its format.
     pub(crate) fn edit_or_create<T>(

@@ -44,6 +44,23 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Error> {
     print(&escaped)
 }
 
+/// Prints what nobody sees again, a secret or backup codes. If that fails, `undo` takes back what
+/// was written of it to the usersfile.
+pub(crate) fn print_or_undo(
+    print: impl FnOnce() -> Result<(), Error>,
+    undo: impl FnOnce() -> Result<(), Error>,
+) -> Result<(), Error> {
+    print().map_err(|error| {
+        let undone = match undo() {
+            Ok(()) => "so the line was removed again".to_owned(),
+            Err(error) => {
+                format!("and the line nobody has seen the secret of is still there: {error}")
+            }
+        };
+        Error::failed(format!("{error}, {undone}"))
+    })
+}
+
 /// `oathctl: ...` on standard error; that it cannot be written is ignored.
 pub(crate) fn error(message: &str) {
     let message = printable_lines(message);
@@ -110,9 +127,39 @@ fn printable_styled(text: &str) -> Zeroizing<String> {
 
 /// The same for a text of several lines: it may contain a file's name that a user chose.
 pub(crate) fn printable_lines(message: &str) -> String {
+    let message = without_error_numbers(message);
     let lines: Vec<String> = message
         .split('\n')
         .map(|line| printable(line.as_bytes()))
         .collect();
     lines.join("\n")
+}
+
+/// Without the ` (os error 13)` that the standard library puts behind what the system said.
+fn without_error_numbers(message: &str) -> String {
+    let mut parts = message.split(" (os error ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text += part.split_once(')').map_or("", |(_, rest)| rest);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_of_a_system_error_is_printed() {
+        for (said, printed) in [
+            (
+                "cannot read a: denied (os error 13)",
+                "cannot read a: denied",
+            ),
+            ("a (os error 2); b (os error 30), c", "a; b, c"),
+            ("line 1\nline 2 (x)", "line 1\nline 2 (x)"),
+        ] {
+            assert_eq!(printable_lines(said), printed);
+        }
+    }
 }

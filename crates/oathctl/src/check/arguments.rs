@@ -358,6 +358,7 @@ fn easiest_to_guess<'a>(
                 .map(|token| match token.token_type.moving_factor {
                     MovingFactor::Event => u64::from(window) + 1,
                     MovingFactor::Time { .. } => 2 * u64::from(window) + 1,
+                    MovingFactor::BackupCodes { number } => number.into(),
                 })
                 .sum();
             let chance = good as f64 / 10f64.powi(digits as i32);
