@@ -256,6 +256,32 @@ fn fix_corrects_what_has_one_correct_form_and_then_the_user_can_log_in() {
 }
 
 #[test]
+fn fix_writes_a_secret_in_the_one_form_that_was_meant_and_the_user_can_log_in() {
+    for secret in [
+        "3a:7b:d3:e2:36:0a:3d:29:ee:a4:36:fc:fb:7e:44:c7:35:d1:17:c4",
+        "3A7B-D3E2-360A-3D29-EEA4-36FC-FB7E-44C7-35D1-17C4",
+        "\"3a7bd3e2360a3d29eea436fcfb7e44c735d117c4\",",
+        "base32:HJ55-HYRW-BI6S-T3VE-G36P-W7SE-Y425-CF6E",
+        "BASE32:HJ55HYRWBI6ST3VEG36PW7SEY425CF6E",
+        "hj55hyrwbi6st3veg36pw7sey425cf6e",
+    ] {
+        let line = by_time("root").replace(SECRET, secret);
+        let system = System::new().usersfile(&line);
+        let code = Generator::new(SECRET).code_at(NOON, 30, 0);
+        assert_eq!(system.tool.scene.login("root").types(&code).rc, "AUTH_ERR");
+        let output = system.check_file(["--fix"]);
+        assert_eq!(output.code, 0, "{secret}: {output:?}");
+        assert!(
+            output
+                .stdout
+                .starts_with("users.oath:1: mended: field 4 (SECRET)")
+        );
+        let login = system.tool.scene.login("root").types(&code).rc;
+        assert_eq!(login, "SUCCESS", "{secret}");
+    }
+}
+
+#[test]
 fn fix_mends_the_mode_of_the_file_that_a_link_of_roots_leads_to() {
     let system = System::new().usersfile(by_time("root"));
     let file = system.tool.scene.path();

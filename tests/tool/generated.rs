@@ -76,13 +76,14 @@ fn the_command_for_who_has_a_token_finds_every_form_of_a_line_and_no_comment() {
          HOTP/T30/6\tbob.x\t$6$a$b\t{SECRET}\n\
          HOTP/T90/8/SHA256\tcarol\t-\t{SECRET}\n\
          HOTP/E\tbob.x\t4711\t{OTHER}\n\
+         HOTP/B10/8\tdave\t-\t{OTHER}\n\
          HOTP/T30/5\tnobody\t-\t{SECRET}\n\
          HOTPX\tnobody\t-\t{SECRET}\n\
          HOTP/T30\tnobody"
     );
     let tool = Tool::new().usersfile(text);
     let users = shell(&block("awk '$1 ~", &tool));
-    assert_eq!(users, "alice\nbob.x\ncarol\n");
+    assert_eq!(users, "alice\nbob.x\ncarol\ndave\n");
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub(crate) struct Check {
     user: Option<OsString>,
 
     /// Fix what has only one correct form: the file's mode, a typographic dash for "-", base32:
-    /// before a base32 secret
+    /// before a base32 secret, colons, dashes and quotation marks in a secret
     #[arg(long)]
     fix: bool,
 

@@ -3,7 +3,7 @@
 use oath_core::usersfile::format::{Field, Type};
 
 use super::Line;
-use crate::secret::ungrouped;
+use crate::secret::{is_in, ungrouped};
 
 /// What stands in or behind a field where a space or tab was meant.
 pub(super) struct WrongSeparator {
@@ -33,43 +33,61 @@ impl Line<'_> {
             })
         });
         odd.or_else(|| {
-            let (field, text) = *fields.last().filter(|_| !is_complete)?;
-            let (field, separator) = match joined_type(fields[0].1) {
-                Some(separator) => (Field::Type, separator),
-                None => (field, joint(text).filter(|_| field != Field::Type)?),
+            let (field, joint) = match joined_type(fields.first()?.1) {
+                Some(joint) => (Field::Type, joint),
+                None => {
+                    let (field, text) = *fields.last().filter(|_| !is_complete)?;
+                    (field, joint(text).filter(|_| field != Field::Type)?)
+                }
             };
             Some(WrongSeparator {
                 field,
-                problem: format!("is joined to the next field by \"{separator}\""),
+                problem: match joint {
+                    Joint::By(separator) => {
+                        format!("is joined to the next field by \"{separator}\"")
+                    }
+                    Joint::Nothing => "is joined to the next field".into(),
+                },
                 advice: "separate the fields by spaces or tabs",
             })
         })
     }
 }
 
+/// What stands between two fields in place of spaces.
+enum Joint {
+    By(char),
+    Nothing,
+}
+
 const JOINTS: [char; 6] = [':', ',', ';', '|', '=', '&'];
 
 /// What joins a field to those behind it, unless it is a part of a secret: `base32:`, `9d:7c:0f`.
-fn joint(text: &[u8]) -> Option<char> {
+fn joint(text: &[u8]) -> Option<Joint> {
     let text = std::str::from_utf8(text).ok()?;
+    let no_pin = text.strip_prefix(['-', '+']);
+    if no_pin.is_some_and(|rest| rest.starts_with(char::is_alphanumeric) && is_in(rest.as_bytes()))
+    {
+        return Some(Joint::Nothing);
+    }
+    let (before, behind) = text.split_once(JOINTS)?;
     let is_secret = text.starts_with("base32:") || *ungrouped(text) != text;
-    let (_, joint) = split(text).filter(|(before, _)| {
-        let behind = &text[before.len() + 1..];
-        !is_secret && !behind.trim_matches('=').is_empty()
-    })?;
-    Some(joint)
+    let separator = text[before.len()..].chars().next()?;
+    let joins = !is_secret && !behind.trim_matches('=').is_empty();
+    joins.then_some(Joint::By(separator))
 }
 
 /// What joins a type to the field behind it.
-fn joined_type(text: &[u8]) -> Option<char> {
-    let (before, joint) = split(std::str::from_utf8(text).ok()?)?;
-    Type::parse(before.as_bytes()).map(|_| joint)
-}
-
-/// What stands before the first joint, and the joint.
-fn split(text: &str) -> Option<(&str, char)> {
-    let at = text.find(JOINTS)?;
-    Some((&text[..at], text[at..].chars().next()?))
+fn joined_type(text: &[u8]) -> Option<Joint> {
+    let text = std::str::from_utf8(text).ok()?;
+    let of_type = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '/';
+    let end = text.find(|c| !of_type(c))?;
+    Type::parse(&text.as_bytes()[..end])?;
+    let next = text[end..].chars().next()?;
+    Some(match next.is_alphanumeric() {
+        true => Joint::Nothing,
+        false => Joint::By(next),
+    })
 }
 
 /// A character that looks like a space, or like nothing, and separates no fields.
