@@ -195,7 +195,7 @@ impl Config {
             let appended = document.lines().filter(|line| line.text == text).last();
             let number = appended.map(|line| line.number);
             number
-                .map(|number| document.remove(number))
+                .map(|number| tokens::remove(document, number))
                 .ok_or_else(|| Error::failed("another program has changed it"))
         })
     }
