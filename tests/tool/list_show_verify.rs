@@ -578,6 +578,41 @@ fn backup_codes_log_in_in_any_order_are_counted_by_list_and_are_revoked() {
 }
 
 #[test]
+fn show_gives_the_issuer_that_the_token_was_enrolled_with_until_it_is_removed() {
+    let tool = Tool::new().usersfile(alice().replace("alice", "bob"));
+    let add = [
+        "add",
+        "alice",
+        "--force",
+        "--no-confirm",
+        "--json",
+        "--issuer",
+        "My site",
+    ];
+    let uri = tool.run(add).json()["uri"].clone();
+    let shown = || tool.run(["show", "alice", "--yes", "--json"]).json()["uri"].clone();
+    assert_eq!(shown(), uri);
+    tool.run(["disable", "alice"]).ok();
+    tool.run(["enable", "alice"]).ok();
+    assert_eq!(shown(), uri);
+    let other = ["show", "alice", "--yes", "--json", "--issuer", "other"];
+    let other = tool.run(other).json()["uri"].clone();
+    assert!(other.as_str().unwrap().contains("issuer=other"), "{other}");
+    tool.run(["remove", "alice"]).ok();
+    assert_eq!(tool.usersfile_now(), alice().replace("alice", "bob"));
+    let two_lines = [
+        "add",
+        "alice",
+        "--force",
+        "--no-confirm",
+        "--issuer",
+        "a\nHOTP root - 00",
+    ];
+    let said = tool.run(two_lines).fails(2);
+    assert!(said.contains("line feed"), "{said}");
+}
+
+#[test]
 fn backup_codes_are_as_long_as_the_services_ask_for() {
     for (args, digits) in [("", 8), ("digits=6", 6), ("digits=7", 7)] {
         let tool = Tool::new().usersfile(alice()).pam("sshd", args);

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use oath_core::login::CodeLength;
 use oath_core::options::Options;
 use oath_core::otp;
+use oath_core::plain_text::is_plain;
 use oath_core::sys;
 use oath_core::usersfile::Document;
 use oath_core::usersfile::Usersfile;
@@ -115,11 +116,14 @@ fn zeroizing() -> impl clap::builder::TypedValueParser<Value = Zeroizing<String>
     StringValueParser::new().map(Zeroizing::new)
 }
 
-/// A colon ends the issuer in a URI's label.
+/// A colon ends the issuer in a URI's label, and it is kept in one line of the usersfile.
 pub(crate) fn issuer(text: &str) -> Result<String, String> {
     match text {
         "" => Err("must not be empty".into()),
         text if text.contains(':') => Err("must not have a colon in it".into()),
+        text if !text.chars().all(is_plain) => {
+            Err("must not have a line feed or the like in it".into())
+        }
         text => Ok(text.into()),
     }
 }
@@ -157,7 +161,7 @@ impl Add {
         };
         let number = config.edit_or_create(&usersfile, |document| {
             self.check_is_first_in(document, usersfile.path())?;
-            Ok(document.append(&line))
+            Ok(tokens::append(document, &line, self.issuer.as_deref()))
         });
         let number = match number {
             Err(error @ Error::Exists(_)) if self.if_missing => return self.nothing_to_do(&error),

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use clap::Args;
 use oath_core::fs::{self, Deadline};
 use oath_core::options::Options;
+use oath_core::sys;
 use oath_core::usersfile::Document;
 use oath_core::usersfile::{self, Template, Usersfile};
 
@@ -154,6 +155,9 @@ impl Config {
         {
             return Ok(template.clone());
         }
+        if let Some(at_home) = usersfile_at_home(&module_lines) {
+            return Ok(at_home);
+        }
         let mut message = String::from("the PAM configuration names several usersfiles:");
         for found in &module_lines {
             let usersfile = Path::new(&found.options.usersfile).display();
@@ -207,7 +211,7 @@ impl Config {
             let appended = document.lines().filter(|line| line.text == text).last();
             let number = appended.map(|line| line.number);
             number
-                .map(|number| document.remove(number))
+                .map(|number| tokens::remove(document, number))
                 .ok_or_else(|| Error::failed("another program has changed it"))
         })
     }
@@ -277,6 +281,18 @@ impl Config {
             .map(|since| since.as_secs())
             .map_err(|_| Error::failed("the system's clock stands before 1970"))
     }
+}
+
+/// Of several usersfiles the one in the user's home, for who is not root: the others are not hers
+/// to change.
+fn usersfile_at_home(module_lines: &[ModuleLine]) -> Option<OsString> {
+    if sys::effective_user() == 0 {
+        return None;
+    }
+    let templates = module_lines.iter().map(|found| &found.options.usersfile);
+    let mut at_home = templates.filter(|template| Template::new(template).names_home());
+    let first = at_home.next()?;
+    at_home.all(|other| other == first).then(|| first.clone())
 }
 
 fn warn(warnings: &[fs::Warning]) {

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output;
-use crate::tokens::{State, TokenSelection};
+use crate::tokens::{self, State, TokenSelection};
 
 /// Remove a token
 #[derive(Args)]
@@ -32,7 +32,7 @@ impl Remove {
                 .lines(document, usersfile.path(), State::Any)?;
             // From the last to the first: removing a line changes the numbers of those after it.
             for &line in lines.iter().rev() {
-                document.remove(line);
+                tokens::remove(document, line);
             }
             Ok(lines)
         });

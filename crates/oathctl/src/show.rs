@@ -32,7 +32,8 @@ pub(crate) struct Show {
     #[arg(long, value_name = "N")]
     line: Option<usize>,
 
-    /// What the app shows beside the user's name [default: the name of this machine]
+    /// What the app shows beside the user's name [default: as oathctl add was told, else the name of
+    /// this machine]
     #[arg(long, value_name = "NAME", value_parser = issuer)]
     issuer: Option<String>,
 
@@ -76,7 +77,8 @@ impl Show {
                 return Err(Error::failed("not shown"));
             }
         }
-        let provisioning = Provisioning::new(&token, self.issuer.as_deref());
+        let issuer = self.issuer.as_deref().or(found.issuer);
+        let provisioning = Provisioning::new(&token, issuer);
         if let Some(path) = &self.qr {
             QrFile::create(path, &provisioning.qr()?, &self.user)?.keep();
         } else if self.json {

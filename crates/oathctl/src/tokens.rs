@@ -1,7 +1,8 @@
 //! The tokens of a usersfile, and the selection of one by the command line.
 //!
-//! That a token is disabled is recorded in a comment, since this module and OATH Toolkit's keep
-//! those: its line is one.
+//! That a token is disabled, and the issuer that its app shows, are recorded in comments, since this
+//! module and OATH Toolkit's keep those: the line of a disabled token is one, and that of a token
+//! with an issuer of its own follows one.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -18,6 +19,9 @@ use crate::error::Error;
 /// The prefix of a disabled line.
 const DISABLED: &[u8] = b"# disabled by oathctl: ";
 
+/// What the comment above a token begins with if it was enrolled with an issuer; that follows.
+const ISSUER: &[u8] = b"# issuer, for oathctl show: ";
+
 /// A token's line.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenLine<'a> {
@@ -25,6 +29,8 @@ pub(crate) struct TokenLine<'a> {
     pub(crate) line: usize,
     pub(crate) entry: Entry<'a>,
     pub(crate) disabled: bool,
+    /// The issuer that the token was enrolled with, if that was another than the machine's name.
+    pub(crate) issuer: Option<&'a str>,
 }
 
 impl TokenLine<'_> {
@@ -36,12 +42,18 @@ impl TokenLine<'_> {
 
 /// All tokens, in file order.
 pub(crate) fn all(document: &Document) -> impl Iterator<Item = TokenLine<'_>> {
-    document.lines().filter_map(|line| {
+    let mut before: &[u8] = b"";
+    document.lines().filter_map(move |line| {
+        let issuer = before
+            .strip_prefix(ISSUER)
+            .and_then(|issuer| std::str::from_utf8(issuer).ok());
+        before = line.text;
         let enabled = enabled(line.text);
         Some(TokenLine {
             line: line.number,
             entry: Entry::parse(enabled.unwrap_or(line.text))?,
             disabled: enabled.is_some(),
+            issuer,
         })
     })
 }
@@ -96,6 +108,26 @@ pub(crate) fn rewrite(
         if let Some(text) = document.line(number).and_then(|line| change(line.text)) {
             document.replace(number, &text);
         }
+    }
+}
+
+/// Puts a token's line at the end, below the issuer if it has one; returns its number.
+pub(crate) fn append(document: &mut Document, line: &[u8], issuer: Option<&str>) -> usize {
+    if let Some(issuer) = issuer {
+        document.append(&[ISSUER, issuer.as_bytes()].concat());
+    }
+    document.append(line)
+}
+
+/// Removes a token's line, and the issuer above it.
+pub(crate) fn remove(document: &mut Document, line: usize) {
+    document.remove(line);
+    let above = line - 1;
+    if document
+        .line(above)
+        .is_some_and(|line| line.text.starts_with(ISSUER))
+    {
+        document.remove(above);
     }
 }
 
