@@ -3,10 +3,12 @@
 mod check;
 mod edit;
 mod enrol;
+mod generated;
 mod import;
 mod list_show_verify;
 mod manual;
 mod opens;
+mod scripts;
 mod stack;
 mod terminal;
 mod throttle;

@@ -55,6 +55,13 @@ impl Show {
         let usersfile = config.usersfile(Some(&self.user))?;
         let document = config.read(&usersfile)?;
         let found = tokens::select_one(&document, &self.user, self.line, usersfile.path())?;
+        if found.is_backup_codes() {
+            return Err(Error::failed(format!(
+                "line {} holds backup codes, which are shown only when they are made; \
+                 oathctl backup-codes makes new ones, after --revoke",
+                found.line
+            )));
+        }
         let token = found
             .entry
             .token()

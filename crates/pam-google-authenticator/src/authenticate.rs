@@ -283,7 +283,7 @@ impl Login<'_> {
     ) -> Result<Success, Error> {
         for warning in &answer.warnings {
             self.handle.log(Priority::Warning, &warning.to_string());
-            if let attempt::Warning::Store(Warning::NotRecorded(error)) = warning {
+            if let attempt::Warning::Tokens(Warning::NotRecorded(error)) = warning {
                 self.tell_of(error.kind());
             }
         }
