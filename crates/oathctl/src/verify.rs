@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use clap::Args;
-use oath_core::attempt::{self, Attempts, Origin};
+use oath_core::attempt::{self, Attempts, Lines, Origin};
 use oath_core::fs::{self, Deadline};
 use oath_core::login::{CodeLength, MAX_WINDOW, Refusal};
 use oath_core::lookup::{Enrolled, Lookup, look_up};
@@ -99,8 +99,8 @@ impl Verify {
         let options = &service.options;
         let store = FileStore::new(&user, options.journal_folder.as_deref());
         let deadline = Deadline::begin();
-        let mut attempts = Attempts::dry_run(now, options, &deadline);
-        let answer = attempts.attempt(&store, response, Origin::Prompt);
+        let mut attempts = Attempts::dry_run(now, options.throttling(), &deadline);
+        let answer = attempts.attempt(&Lines { store, options }, response, Origin::Prompt);
         for warning in &answer.warnings {
             output::warn(&warning.to_string());
         }

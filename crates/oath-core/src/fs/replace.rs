@@ -19,6 +19,8 @@ pub(crate) struct Rewrite {
     pub span: Range<u64>,
     /// What is to stand there.
     pub text: Zeroizing<Vec<u8>>,
+    /// The mode of the new file, where it is not that of the old.
+    pub mode: Option<u32>,
 }
 
 impl LockedFile {
@@ -30,8 +32,11 @@ impl LockedFile {
     /// afterwards, the change is visible but may not survive a power cut.
     pub(crate) fn replace(&mut self, rewrite: &Rewrite, deadline: &Deadline) -> Result<(), Error> {
         let folder_flags = libc::O_RDONLY | libc::O_DIRECTORY;
-        let folder = sys::open_at(&self.resolved.folder, OsStr::new("."), folder_flags, 0)
-            .map_err(self.io("open the folder of"))?;
+        let folder = match sys::open_at(&self.resolved.folder, OsStr::new("."), folder_flags, 0) {
+            // A folder that its owner may pass and write to, but not read.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+            folder => Some(folder.map_err(self.io("open the folder of"))?),
+        };
         let (name, file) = NewName::create(&self.resolved, deadline)?;
         let writable = name.open_for_writing(&file)?;
         let Range { start, end } = rewrite.span;
@@ -42,8 +47,8 @@ impl LockedFile {
             },
             _ => self.io("copy owner and rights of")(error),
         })?;
-        make_like(&self.file, &self.metadata, &file)
-            .map_err(self.io("copy owner and rights of"))?;
+        let mode = rewrite.mode.unwrap_or(self.metadata.mode()) & 0o7777;
+        make_like(&self.file, mode, &file).map_err(self.io("copy owner and rights of"))?;
         self.copy(0..start, &writable)
             .and_then(|()| (&writable).write_all(&rewrite.text))
             .and_then(|()| self.copy(end..self.stamp.length(), &writable))
@@ -52,7 +57,11 @@ impl LockedFile {
         drop(writable);
         self.check_unchanged()?;
         name.exchange(self, &file)?;
-        match folder.sync_all() {
+        let flushed = match folder {
+            Some(folder) => folder.sync_all(),
+            None => sys::flush_file_system(&file),
+        };
+        match flushed {
             // Some file systems cannot flush a folder and say so.
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
             result => result.map_err(self.io("flush the folder of"))?,
@@ -210,9 +219,9 @@ fn give_owner(old: &Metadata, new: &File) -> io::Result<()> {
     }
 }
 
-/// Gives a new file the ACL, labels and mode of the old one, in an order in which it is never open
+/// Gives a new file the ACL and labels of the old one and its mode, in an order in which it is never open
 /// to more people than that.
-fn make_like(old: &File, old_metadata: &Metadata, new: &File) -> io::Result<()> {
+fn make_like(old: &File, mode: u32, new: &File) -> io::Result<()> {
     const ACL: &CStr = c"system.posix_acl_access";
     let names = xattr::names(old)?;
     let has_acl = |names: &[CString]| names.iter().any(|name| name.as_c_str() == ACL);
@@ -227,7 +236,7 @@ fn make_like(old: &File, old_metadata: &Metadata, new: &File) -> io::Result<()> 
             }
         }
     }
-    new.set_permissions(Permissions::from_mode(old_metadata.mode() & 0o7777))
+    new.set_permissions(Permissions::from_mode(mode))
 }
 
 /// Removes what stands under the new file's name, unless somebody is just writing it.

@@ -191,3 +191,9 @@ fn is_on_a_server(file: &File) -> io::Result<bool> {
     let kind = found.f_type as u32; // signed, and as long as a register, on some architectures
     Ok(kind == NFS || SMB.contains(&kind))
 }
+
+/// Makes all that was written to the file system of this file durable, names included (syncfs(2)).
+pub(crate) fn flush_file_system(file: &File) -> io::Result<()> {
+    // SAFETY: syncfs(2) takes a descriptor, which is open for as long as the reference lives.
+    checked(unsafe { libc::syncfs(file.as_raw_fd()) }).map(drop)
+}
