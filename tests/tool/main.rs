@@ -3,6 +3,7 @@
 mod check;
 mod edit;
 mod enrol;
+mod google_authenticator;
 mod import;
 mod list_show_verify;
 mod manual;

@@ -45,19 +45,28 @@ impl<'a> Provisioning<'a> {
 
     /// The QR code, and the fields to type in where it cannot be scanned.
     pub(crate) fn to_text(&self) -> Result<Zeroizing<String>, Error> {
+        let fields = self.fields();
+        Ok(Zeroizing::new(format!(
+            "{}\n{}",
+            self.qr()?.for_terminal(),
+            fields.as_str()
+        )))
+    }
+
+    /// The fields to type in where no QR code can be scanned.
+    pub(crate) fn fields(&self) -> Zeroizing<String> {
         let kind = match self.token.token_type.moving_factor {
             MovingFactor::Event => format!("by event (HOTP), counter {}", self.token.counter),
             MovingFactor::Time { period } => format!("by time (TOTP), {period} seconds"),
         };
         let token_type = self.token.token_type;
-        Ok(Zeroizing::new(format!(
-            "{}\nURI:    {}\nSecret: {} (base32)\nType:   {kind}, {} digits, {}\n\n",
-            self.qr()?.for_terminal(),
+        Zeroizing::new(format!(
+            "URI:    {}\nSecret: {} (base32)\nType:   {kind}, {} digits, {}\n\n",
             self.uri.as_str(),
             self.secret.as_str(),
             token_type.digits,
             otpauth::hash_name(token_type.algorithm),
-        )))
+        ))
     }
 
     /// The same as JSON; `line` is the token's in the usersfile.
