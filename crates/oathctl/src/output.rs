@@ -3,6 +3,7 @@
 //! Colours appear on a terminal only, and not if NO_COLOR is set: `anstream` sees to both.
 
 use std::io::{self, Write};
+use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
 use oath_core::plain_text::is_plain;
@@ -15,11 +16,31 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HEADING: Style = Style::new().bold();
 
+/// The name before errors and warnings.
+static PROGRAM: OnceLock<&str> = OnceLock::new();
+
+/// Sets the name that stands before errors and warnings, `oathctl` if not set.
+pub(crate) fn set_program(name: &'static str) {
+    let _ = PROGRAM.set(name);
+}
+
+fn program() -> &'static str {
+    PROGRAM.get().copied().unwrap_or("oathctl")
+}
+
 /// Writes a text, which ends its last line itself, to standard output. It may have our own colours,
 /// and the name of a file or user, with whatever somebody put into it.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
-    let mut out = anstream::stdout().lock();
-    out.write_all(printable_styled(text).as_bytes())
+    write_to(anstream::stdout().lock(), &printable_styled(text))
+}
+
+/// A text with nothing in it but our own, with its colours, whether or not they can be shown.
+pub(crate) fn print_with_colours(text: &str) -> Result<(), Error> {
+    write_to(io::stdout().lock(), text)
+}
+
+fn write_to(mut out: impl Write, text: &str) -> Result<(), Error> {
+    out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(|cause| match cause.kind() {
             io::ErrorKind::BrokenPipe => Error::OutputClosed,
@@ -64,15 +85,17 @@ pub(crate) fn print_or_undo(
 /// `oathctl: ...` on standard error; that it cannot be written is ignored.
 pub(crate) fn error(message: &str) {
     let message = printable_lines(message);
-    let _ = writeln!(anstream::stderr(), "{ERROR}oathctl:{ERROR:#} {message}");
+    let program = program();
+    let _ = writeln!(anstream::stderr(), "{ERROR}{program}:{ERROR:#} {message}");
 }
 
 /// `oathctl: warning: ...` on standard error.
 pub(crate) fn warn(message: &str) {
     let message = printable_lines(message);
+    let program = program();
     let _ = writeln!(
         anstream::stderr(),
-        "oathctl: {WARNING}warning:{WARNING:#} {message}"
+        "{program}: {WARNING}warning:{WARNING:#} {message}"
     );
 }
 

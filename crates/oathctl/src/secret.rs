@@ -29,6 +29,23 @@ pub(crate) fn fill_random(buffer: &mut [u8]) -> Result<(), Error> {
         .map_err(|error| Error::failed(format!("the system gives no random numbers: {error}")))
 }
 
+/// New scratch codes of a `.google_authenticator`: eight digits, the first of them not 0.
+pub(crate) fn scratch_codes(number: usize) -> Result<Vec<Zeroizing<String>>, Error> {
+    const CODES: std::ops::Range<u32> = 10_000_000..100_000_000;
+    const BITS: u32 = (1 << 27) - 1; // as many as such a number has
+    let mut codes = Vec::with_capacity(number);
+    while codes.len() < number {
+        let mut bytes = Zeroizing::new([0; 4]);
+        fill_random(&mut *bytes)?;
+        let code = u32::from_ne_bytes(*bytes) & BITS;
+        // What is out of range is drawn again, so that all codes are as likely.
+        if CODES.contains(&code) {
+            codes.push(Zeroizing::new(code.to_string()));
+        }
+    }
+    Ok(codes)
+}
+
 /// Parses a secret as people write it: hex or base32, optionally in groups separated by spaces or
 /// dashes. What could be both is hex, as in the usersfile, unless `base32:` stands before it.
 pub(crate) fn parse(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {

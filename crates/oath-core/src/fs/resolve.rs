@@ -38,7 +38,7 @@ pub struct ResolvedPath {
     /// What each link on the way made of the path.
     pub(super) through: Vec<PathBuf>,
     /// Whether the file's name, as it was given, was a link.
-    pub(super) is_link: bool,
+    pub is_link: bool,
     /// The one user besides root whose folder it is.
     pub owner: Option<Account>,
     /// Whether everybody may put files into the folder (its sticky bit is set, then).

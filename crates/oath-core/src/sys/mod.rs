@@ -26,7 +26,7 @@ pub use crypt::crypt;
 pub use file::{FileId, file_id_at, open_at, try_lock, unlink_at};
 pub(crate) use file::{
     exchange_at, flush_file_system, is_open_for_writing, make_folder_at, read_link, rename_at,
-    unlock,
+    rename_new_at, unlock,
 };
 pub(crate) use memory::check_memory;
 
