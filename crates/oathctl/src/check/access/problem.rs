@@ -232,7 +232,8 @@ impl StackProblem {
                 return format!("move the line with pam_oath.so, {code}, above this one");
             }
             StackProblem::NothingNeeded { .. } => {
-                "write required before the module, and before that for the password"
+                "no change of one line mends it: write required before the module and before that for \
+                 the password, and look for reset, done and jumps in the lines below"
             }
             StackProblem::NothingNeededWithoutToken { .. } => {
                 "add a line for the password above it, such as: auth required pam_unix.so"
