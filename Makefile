@@ -1,8 +1,9 @@
 # The module that ships, and so the one that is tested.
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 MODULE := $(TARGET)/release/libpam_oath.so
+GOOGLE_MODULE := $(TARGET)/release/libpam_google_authenticator.so
 
-.PHONY: help build test check bench demo install uninstall deb rpm deny fuzz mutants
+.PHONY: help build test check bench demo demo-google install uninstall deb rpm deny fuzz mutants
 .PHONY: msrv 32bit musl miri advisories
 
 help:
@@ -11,6 +12,7 @@ help:
 	@echo 'make bench   what a login costs beside the other modules; some minutes'
 	@echo 'make check   formatting, lints, documentation'
 	@echo 'make demo    an enrolment and some logins in a scratch folder'
+	@echo 'make demo-google   the same in place of the module of google-authenticator'
 	@echo 'make install, make uninstall   PREFIX=/usr/local, DESTDIR=, SECURITYDIR= found'
 	@echo 'make deb, make rpm             packages, in $(TARGET:$(CURDIR)/%=%)/packages'
 	@echo 'make deny    licences and sources of the dependencies, with cargo-deny'
@@ -19,7 +21,7 @@ help:
 	@echo 'make 32bit, make musl   all code checked, and the library tested, for i686 and for musl'
 	@echo 'make miri    the modules without system calls under Miri; needs nightly Rust'
 	@echo 'make mutants   whether the tests notice when the change since MUTANTS_SINCE is broken'
-	@echo 'make fuzz    each fuzzer for FUZZ_SECONDS (60); needs nightly Rust, cargo-fuzz and g++'
+	@echo 'make fuzz    each fuzzer for FUZZ_SECONDS (60); needs nightly Rust and g++'
 	@echo 'cargo test   the tests that need neither root nor more packages'
 
 build:
@@ -53,6 +55,11 @@ demo:
 	@scripts/install-deps demo
 	cargo build --release --locked
 	@scripts/demo $(MODULE) $(TARGET)/release/oathctl
+
+demo-google:
+	@scripts/install-deps demo-google
+	cargo build --release --locked
+	@scripts/demo-google $(GOOGLE_MODULE) $(TARGET)/release/google-authenticator
 
 # Does not build: root need not have a Rust.
 install:
@@ -89,11 +96,12 @@ FUZZ_SECONDS ?= 60
 # What makes one fail goes to fuzz/artifacts/. With the fix it moves to fuzz/seeds/, where
 # tests/conformance/bytes.rs finds it.
 fuzz:
-	@cargo +nightly fuzz --version >/dev/null || { \
-	    echo 'Run: rustup toolchain install nightly && cargo install cargo-fuzz' >&2; \
+	@cargo +nightly --version >/dev/null || { \
+	    echo 'Run: rustup toolchain install nightly' >&2; \
 	    exit 1; }
+	scripts/cargo-tool cargo-fuzz 0.13.1
 	mkdir -p $(FUZZERS:%=fuzz/corpus/%)
 	for fuzzer in $(FUZZERS); do \
-	    cargo +nightly fuzz run $$fuzzer fuzz/corpus/$$fuzzer fuzz/seeds/$$fuzzer -- \
+	    PATH=$(TARGET)/tools/bin:$$PATH cargo +nightly fuzz run $$fuzzer fuzz/corpus/$$fuzzer fuzz/seeds/$$fuzzer -- \
 	        -max_total_time=$(FUZZ_SECONDS) -timeout=30 -max_len=4096 || exit 1; \
 	done

@@ -3,10 +3,13 @@
 mod check;
 mod edit;
 mod enrol;
+mod generated;
+mod google_authenticator;
 mod import;
 mod list_show_verify;
 mod manual;
 mod opens;
+mod scripts;
 mod stack;
 mod terminal;
 mod throttle;

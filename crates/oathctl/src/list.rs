@@ -7,13 +7,15 @@ use std::process::ExitCode;
 use clap::Args;
 use oath_core::local_time::LocalTime;
 use oath_core::pin::is_hash;
+use oath_core::usersfile::Document;
 use oath_core::usersfile::format::MovingFactor;
 use serde::Serialize;
 
 use crate::config::Config;
 use crate::error::Error;
 use crate::otpauth::hash_name;
-use crate::output::{self, printable};
+use crate::output;
+use crate::secret;
 use crate::tokens::{self, TokenLine, user_name};
 
 /// List the tokens, never a secret
@@ -32,11 +34,12 @@ pub(crate) struct List {
 /// What `--json` says of a token.
 #[derive(Serialize)]
 struct Row {
-    user: String,
-    /// `TOTP` or `HOTP`.
+    /// None where the field may hold a secret.
+    user: Option<String>,
+    /// `TOTP`, `HOTP` or `backup codes`.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// Seconds; none for HOTP.
+    /// Seconds; none but for TOTP.
     period: Option<u32>,
     digits: usize,
     hash: &'static str,
@@ -47,6 +50,7 @@ struct Row {
     line: usize,
     disabled: bool,
     backup_codes: bool,
+    backup_codes_left: Option<u32>,
     /// Why the module refuses the line.
     malformed: Option<String>,
 }
@@ -54,7 +58,11 @@ struct Row {
 impl List {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let usersfile = config.usersfile(self.user.as_deref())?;
-        let document = config.read(&usersfile)?;
+        let document = match config.read(&usersfile) {
+            // Where each user has a file, that is who has no token.
+            Err(error) if error.is_missing_usersfile() && self.user.is_some() => Document::new(b""),
+            read => read?,
+        };
         let rows: Vec<Row> = tokens::all(&document)
             .filter(|token| match &self.user {
                 Some(user) => token.entry.user == user.as_bytes(),
@@ -62,11 +70,10 @@ impl List {
             })
             .map(|token| Row::new(&token))
             .collect();
-        if let (Some(user), true) = (&self.user, rows.is_empty()) {
-            return Err(tokens::no_such_token(user, usersfile.path()));
-        }
         if self.json {
             output::print_json(&rows)?;
+        } else if let (Some(user), true) = (&self.user, rows.is_empty()) {
+            return Err(tokens::no_token(user, usersfile.path()));
         } else {
             let rows: Vec<_> = rows.iter().map(Row::cells).collect();
             output::print(&output::table(
@@ -91,13 +98,14 @@ impl Row {
     fn new(token: &TokenLine) -> Row {
         let entry = &token.entry;
         let token_type = entry.token_type;
-        let period = match token_type.moving_factor {
-            MovingFactor::Event => None,
-            MovingFactor::Time { period } => Some(period),
+        let (kind, period) = match token_type.moving_factor {
+            MovingFactor::Event => ("HOTP", None),
+            MovingFactor::Time { period } => ("TOTP", Some(period)),
+            MovingFactor::BackupCodes { .. } => ("backup codes", None),
         };
         Row {
-            user: printable(entry.user),
-            kind: if period.is_some() { "TOTP" } else { "HOTP" },
+            user: secret::shown_user(entry),
+            kind,
             period,
             digits: token_type.digits,
             hash: hash_name(token_type.algorithm),
@@ -116,7 +124,8 @@ impl Row {
                 .map(as_iso_8601),
             line: token.line,
             disabled: token.disabled,
-            backup_codes: token.backup_codes,
+            backup_codes: token.is_backup_codes(),
+            backup_codes_left: entry.backup_codes_left(),
             malformed: tokens::check(entry)
                 .err()
                 .map(|malformed| malformed.to_string()),
@@ -126,14 +135,14 @@ impl Row {
     fn cells(&self) -> [String; 8] {
         let mut notes = Vec::new();
         if self.disabled {
-            notes.push("disabled");
+            notes.push("disabled".to_owned());
         }
-        if self.backup_codes {
-            notes.push("backup codes");
+        if let Some(left) = self.backup_codes_left {
+            notes.push(format!("{left} left"));
         }
-        notes.extend(self.malformed.as_deref());
+        notes.extend(self.malformed.clone());
         [
-            self.user.clone(),
+            self.user.clone().unwrap_or_else(|| "(covered)".into()),
             match self.period {
                 Some(period) => format!("{} {period} s", self.kind),
                 None => self.kind.into(),

@@ -32,7 +32,8 @@ pub(crate) struct Show {
     #[arg(long, value_name = "N")]
     line: Option<usize>,
 
-    /// What the app shows beside the user's name [default: the name of this machine]
+    /// What the app shows beside the user's name [default: as oathctl add was told, else the name of
+    /// this machine]
     #[arg(long, value_name = "NAME", value_parser = issuer)]
     issuer: Option<String>,
 
@@ -55,6 +56,13 @@ impl Show {
         let usersfile = config.usersfile(Some(&self.user))?;
         let document = config.read(&usersfile)?;
         let found = tokens::select_one(&document, &self.user, self.line, usersfile.path())?;
+        if found.is_backup_codes() {
+            return Err(Error::failed(format!(
+                "line {} holds backup codes, which are shown only when they are made; \
+                 oathctl backup-codes makes new ones, after --revoke",
+                found.line
+            )));
+        }
         let token = found
             .entry
             .token()
@@ -69,7 +77,8 @@ impl Show {
                 return Err(Error::failed("not shown"));
             }
         }
-        let provisioning = Provisioning::new(&token, self.issuer.as_deref());
+        let issuer = self.issuer.as_deref().or(found.issuer);
+        let provisioning = Provisioning::new(&token, issuer);
         if let Some(path) = &self.qr {
             QrFile::create(path, &provisioning.qr()?, &self.user)?.keep();
         } else if self.json {

@@ -99,6 +99,7 @@ fn build() -> &'static Path {
         let build = Command::new(env!("CARGO"))
             .args(["build", "--locked", "--quiet", "--profile", profile])
             .args(["--package", "pam_oath", "--package", "oathctl"])
+            .args(["--package", "pam_google_authenticator"])
             .args(["--package", "test-support", "--lib", "--bins", "--examples"])
             .arg("--target-dir")
             .arg(folder.parent().expect("the target folder"))

@@ -13,6 +13,7 @@ use crate::sys;
 pub(crate) struct UnlockedFile {
     resolved: ResolvedPath,
     file: File,
+    metadata: Metadata,
     stamp: Stamp,
 }
 
@@ -26,11 +27,17 @@ impl FilePath {
             stamp: Stamp::from(&metadata),
             resolved,
             file,
+            metadata,
         })
     }
 }
 
 impl UnlockedFile {
+    /// What was known of the file when it was opened.
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
     /// The file's state when it was opened.
     pub(crate) fn stamp(&self) -> &Stamp {
         &self.stamp

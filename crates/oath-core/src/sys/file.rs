@@ -110,7 +110,16 @@ pub(crate) fn make_folder_at(folder: &File, name: &OsStr, mode: u32) -> io::Resu
 
 /// `renameat2(2)` with `RENAME_EXCHANGE`: two names within one folder change places.
 pub(crate) fn exchange_at(folder: &File, one: &OsStr, other: &OsStr) -> io::Result<()> {
-    let (one, other) = (c_string(one)?, c_string(other)?);
+    rename_with(folder, one, other, libc::RENAME_EXCHANGE)
+}
+
+/// `renameat2(2)` with `RENAME_NOREPLACE`: a file gets a name within one folder that no other has.
+pub(crate) fn rename_new_at(folder: &File, from: &OsStr, to: &OsStr) -> io::Result<()> {
+    rename_with(folder, from, to, libc::RENAME_NOREPLACE)
+}
+
+fn rename_with(folder: &File, from: &OsStr, to: &OsStr, flags: libc::c_uint) -> io::Result<()> {
+    let (from, to) = (c_string(from)?, c_string(to)?);
     let fd = folder.as_raw_fd();
     // The system call itself: not every C library has a function for it.
     // SAFETY: renameat2(2) reads two terminated strings that live until after the call.
@@ -118,10 +127,10 @@ pub(crate) fn exchange_at(folder: &File, one: &OsStr, other: &OsStr) -> io::Resu
         libc::syscall(
             libc::SYS_renameat2,
             fd,
-            one.as_ptr(),
+            from.as_ptr(),
             fd,
-            other.as_ptr(),
-            libc::RENAME_EXCHANGE,
+            to.as_ptr(),
+            flags,
         ) as c_int
     })
     .map(drop)
@@ -190,6 +199,12 @@ fn is_on_a_server(file: &File) -> io::Result<bool> {
     };
     let kind = found.f_type as u32; // signed, and as long as a register, on some architectures
     Ok(kind == NFS || SMB.contains(&kind))
+}
+
+/// Makes all that was written to the file system of this file durable, names included (syncfs(2)).
+pub(crate) fn flush_file_system(file: &File) -> io::Result<()> {
+    // SAFETY: syncfs(2) takes a descriptor, which is open for as long as the reference lives.
+    checked(unsafe { libc::syncfs(file.as_raw_fd()) }).map(drop)
 }
 
 #[cfg(test)]
