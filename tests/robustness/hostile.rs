@@ -1259,16 +1259,18 @@ fn a_folder_on_a_file_system_of_fstab_that_is_not_mounted_has_no_usersfile_to_be
             let folder = scene.folder().display().to_string();
             // Unknown and passed over alone would be no login.
             let scene = scene
-                .usersfile_option(&format!("usersfile={folder}/{file}"))
+                .usersfile_option(&format!("usersfile=/proc/self/root{folder}/{file}"))
                 .control("required pam_permit.so\nauth required");
             for (lines, rc) in [
-                (String::new(), "SUCCESS"),
-                (format!("/dev/sdz1 {folder} ext4 nofail 0 2\n"), "AUTH_ERR"),
-                // By another name, and mounted.
+                ("", "SUCCESS"),
                 (
-                    "proc /proc/self/root/proc proc defaults 0 0\n".into(),
-                    "SUCCESS",
+                    &*format!("/dev/sdz1 {folder} ext4 nofail 0 2\n"),
+                    "AUTH_ERR",
                 ),
+                // By another name than the kernel's, and mounted.
+                ("/dev/sda1 /proc/self/root ext4 defaults 0 1\n", "SUCCESS"),
+                // Nothing to do with it.
+                ("/dev/sr0 /media/cdrom udf noauto 0 0\n", "SUCCESS"),
             ] {
                 fs::write(fstab.path(), lines).unwrap();
                 let outcome = scene.login("root").types(code(0));

@@ -318,3 +318,56 @@ fn remove_leftover(resolved: &ResolvedPath, name: &OsStr) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::fs::FilePath;
+
+    /// A new file in this folder stays as long as somebody has its lock, and no longer.
+    fn assert_stays_while_locked(folder: &Path) {
+        let (file, new) = (folder.join("users.oath"), folder.join(".users.oath.new"));
+        let resolved = FilePath::new(file).resolve().unwrap();
+        let writer = File::open(&new).unwrap();
+        assert!(sys::try_lock(&writer).unwrap());
+        remove_leftover(&resolved, new.file_name().unwrap()).unwrap();
+        assert!(new.exists(), "somebody is writing it");
+        drop(writer);
+        remove_leftover(&resolved, new.file_name().unwrap()).unwrap();
+        assert!(!new.exists(), "nobody is writing it");
+    }
+
+    /// A folder of this mode and this user's, with a new file in it. `home` holds it.
+    fn folder_with_a_new_file(home: &TempDir, mode: u32, user: u32) -> PathBuf {
+        let folder = home.path().join("home");
+        let new = folder.join(".users.oath.new");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(&new, "").unwrap();
+        std::fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+        for path in [&folder, &new] {
+            std::os::unix::fs::chown(path, Some(user), None).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn a_new_file_that_another_login_is_writing_is_no_leftover() {
+        for mode in [0o700, 0o1777] {
+            let home = tempfile::tempdir().unwrap();
+            let user = sys::effective_user();
+            assert_stays_while_locked(&folder_with_a_new_file(&home, mode, user));
+        }
+    }
+
+    #[test]
+    #[ignore = "needs root: run `make test`"]
+    fn a_new_file_that_a_login_is_writing_in_a_users_own_folder_is_no_leftover() {
+        let home = tempfile::tempdir().unwrap();
+        let daemon = sys::account_by_uid(1).unwrap().expect("daemon");
+        assert_stays_while_locked(&folder_with_a_new_file(&home, 0o700, daemon.uid));
+    }
+}

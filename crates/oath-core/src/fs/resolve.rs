@@ -372,3 +372,35 @@ impl Resolver {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::fs::Deadline;
+
+    #[test]
+    fn a_file_that_everybody_can_read_or_its_group_can_write_is_used_with_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.oath");
+        std::fs::write(&path, "").unwrap();
+        let warnings = |mode| {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let file = FilePath::new(path.clone());
+            file.with_lock(&Deadline::begin(), |_| Ok(()))
+                .map(|((), warnings)| warnings)
+        };
+        let readable = || Warning::ReadableByOthers(path.clone());
+        let writable = || Warning::WritableByGroup(path.clone());
+        for mode in [0o600, 0o400, 0o640, 0o650] {
+            assert_eq!(warnings(mode).unwrap(), [], "{mode:o}");
+        }
+        assert_eq!(warnings(0o604).unwrap(), [readable()]);
+        assert_eq!(warnings(0o660).unwrap(), [writable()]);
+        assert_eq!(warnings(0o664).unwrap(), [readable(), writable()]);
+        let refused = warnings(0o602).unwrap_err().problem();
+        assert_eq!(refused, Problem::WritableByOthers.to_string());
+    }
+}

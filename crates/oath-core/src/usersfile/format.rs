@@ -717,6 +717,25 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_would_break_a_line_or_disturb_a_terminal_is_no_users() {
+        for name in ["alice", "EX\\al", "żółw", "-", "a.b-c_d$"] {
+            assert!(is_user_name(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "",
+            "a b",
+            "a\tb",
+            "alice\n",
+            "a\rb",
+            "\u{1b}[2J",
+            "a\0",
+            "\u{7f}",
+        ] {
+            assert!(!is_user_name(name.as_bytes()), "{name:?}");
+        }
+    }
+
+    #[test]
     fn fields_are_apart_by_spaces_tabs_and_carriage_returns_and_by_nothing_else() {
         let apart = |separator: char| {
             let line = format!("HOTP{separator}alice");
