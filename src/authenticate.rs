@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString, c_int};
 use std::path::PathBuf;
 
-use oath_core::attempt::{self, Answer, Attempts, Origin};
+use oath_core::attempt::{self, Answer, Attempts, Origin, counted};
 use oath_core::fs::{self, Deadline};
 use oath_core::login::{self, Refusal};
 use oath_core::lookup::{Enrolled, Found, Lookup, look_up};
@@ -81,9 +81,10 @@ enum Success {
     NoUsersfile,
 }
 
-/// Reads the arguments, does the login, logs how it went, gives PAM its answer.
+/// Reads the arguments, does the login, logs how it went, gives PAM its answer. `silent` says that
+/// the application wants nothing shown but the prompt.
 #[inline(never)]
-pub fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
+pub fn respond(handle: &Handle, arguments: &[&OsStr], silent: bool) -> c_int {
     let (options, warnings) = Options::parse(arguments.iter().copied());
     for warning in warnings {
         handle.log(Priority::Warning, &warning);
@@ -91,6 +92,7 @@ pub fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
     let mut login = Login {
         handle,
         options: &options,
+        silent,
         user: None,
     };
     let result = login.authenticate();
@@ -131,6 +133,7 @@ pub fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
 struct Login<'a> {
     handle: &'a Handle<'a>,
     options: &'a Options,
+    silent: bool,
     /// The user's name, once it is known that a line or an account has it. Before that it may be
     /// a password: people type one where a name is asked for.
     user: Option<OsString>,
@@ -181,6 +184,12 @@ impl Login<'_> {
             &mut attempts,
             (&response, Origin::Prompt),
         );
+        if let (true, Err(attempt::Error::TooEarly { wait, .. })) =
+            (options.throttle_notice && !self.silent, &answer.result)
+        {
+            let wait = counted(*wait, "second");
+            handle.inform(&format!("Too many failures; try again in {wait}."));
+        }
         self.answer(answer, &response)
     }
 

@@ -166,6 +166,24 @@ impl Handle<'_> {
         answer.ok_or(Error::NoResponse)
     }
 
+    /// Shows `text` through the application, which may not be able to: then nothing is shown.
+    pub fn inform(&self, text: &str) {
+        let Ok(text) = CString::new(text) else {
+            return;
+        };
+        // SAFETY: the handle is valid (see `from_raw`); pam_prompt(3) formats one string, which is
+        // terminated and lives until after the call, and takes null where no response is wanted.
+        unsafe {
+            pam_sys::pam_prompt(
+                self.raw.as_ptr(),
+                pam_sys::PAM_TEXT_INFO,
+                ptr::null_mut(),
+                c"%s".as_ptr(),
+                text.as_ptr(),
+            );
+        }
+    }
+
     /// Writes the outcome of a login to syslog: what happened, a semicolon, and to whom. The end
     /// of the line is always there whole, since programs look for it.
     pub fn log_outcome(&self, priority: Priority, what: &str, who: &str) {

@@ -25,7 +25,7 @@ use handle::{Handle, Priority};
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pam_sm_authenticate(
     pamh: *mut pam_handle,
-    _flags: c_int,
+    flags: c_int,
     argc: c_int,
     argv: *const *const c_char,
 ) -> c_int {
@@ -37,7 +37,10 @@ pub unsafe extern "C" fn pam_sm_authenticate(
     let Some(handle) = handle else {
         return pam_sys::PAM_SERVICE_ERR;
     };
-    let code = guarded(&handle, || authenticate::respond(&handle, &arguments));
+    let silent = flags & pam_sys::PAM_SILENT != 0;
+    let code = guarded(&handle, || {
+        authenticate::respond(&handle, &arguments, silent)
+    });
     wipe_stack();
     code
 }

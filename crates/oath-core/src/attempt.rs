@@ -32,7 +32,11 @@ pub enum Error {
     #[error(transparent)]
     Usersfile(#[from] usersfile::Error),
     /// `throttle=`: the answer came before the user's failures allow it. It was not checked.
-    #[error("{failures} failures; the next answer is checked in {wait} seconds")]
+    #[error(
+        "{}; the next answer is checked in {}",
+        counted(*failures, "failure"),
+        counted(*wait, "second")
+    )]
     TooEarly {
         /// How many there were in a row.
         failures: u64,
@@ -61,6 +65,12 @@ pub enum Error {
     /// The process could not be protected against being stopped while it holds the lock.
     #[error("cannot keep other users from stopping this process: {0}")]
     StopGuard(std::io::Error),
+}
+
+/// "1 failure", "2 failures"
+pub fn counted(number: u64, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
 }
 
 /// Where a response comes from.
@@ -104,13 +114,11 @@ impl fmt::Display for Warning {
             Warning::NotThrottled(error) => {
                 write!(f, "not throttled, for want of root's rights: {error}")
             }
-            Warning::FewBackupCodes { left } => {
-                let s = if *left == 1 { "" } else { "s" };
-                write!(
-                    f,
-                    "{left} backup code{s} left: oathctl backup-codes makes new ones, after --revoke"
-                )
-            }
+            Warning::FewBackupCodes { left } => write!(
+                f,
+                "{} left: oathctl backup-codes makes new ones, after --revoke",
+                counted((*left).into(), "backup code")
+            ),
         }
     }
 }
