@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString, c_int};
 use std::path::PathBuf;
 
-use oath_core::attempt::{self, Answer, Attempts, Lines, LinesWarning, Origin};
+use oath_core::attempt::{self, Answer, Attempts, Lines, LinesWarning, Origin, counted};
 use oath_core::fs::{self, Deadline};
 use oath_core::login::{self, Refusal};
 use oath_core::lookup::{Enrolled, Found, Lookup, look_up};
@@ -80,9 +80,10 @@ enum Success {
     NoUsersfile,
 }
 
-/// Reads the arguments, does the login, logs how it went, gives PAM its answer.
+/// Reads the arguments, does the login, logs how it went, gives PAM its answer. `silent` says that
+/// the application wants nothing shown but the prompt.
 #[inline(never)]
-pub fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
+pub fn respond(handle: &Handle, arguments: &[&OsStr], silent: bool) -> c_int {
     let (options, warnings) = Options::parse(arguments.iter().copied());
     for warning in warnings {
         handle.log(Priority::Warning, &warning);
@@ -90,6 +91,7 @@ pub fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
     let mut login = Login {
         handle,
         options: &options,
+        silent,
         user: None,
     };
     let result = login.authenticate();
@@ -130,6 +132,7 @@ pub fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
 struct Login<'a> {
     handle: &'a Handle<'a>,
     options: &'a Options,
+    silent: bool,
     /// The user's name, once it is known that a line or an account has it. Before that it may be
     /// a password: people type one where a name is asked for.
     user: Option<OsString>,
@@ -180,6 +183,12 @@ impl Login<'_> {
             &mut attempts,
             (&response, Origin::Prompt),
         );
+        if let (true, Err(attempt::Error::TooEarly { wait, .. })) =
+            (options.throttle_notice && !self.silent, &answer.result)
+        {
+            let wait = counted(*wait, "second");
+            handle.inform(&format!("Too many failures; try again in {wait}."));
+        }
         self.answer(answer, &response)
     }
 

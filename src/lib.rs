@@ -18,12 +18,17 @@ use std::ffi::{c_char, c_int};
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pam_sm_authenticate(
     pamh: *mut pam_sys::pam_handle,
-    _flags: c_int,
+    flags: c_int,
     argc: c_int,
     argv: *const *const c_char,
 ) -> c_int {
+    let silent = flags & pam_sys::PAM_SILENT != 0;
     // SAFETY: by this function's own contract, which is libpam's.
-    unsafe { pam_handle::serve(pamh, (argc, argv), "pam_oath", authenticate::respond) }
+    unsafe {
+        pam_handle::serve(pamh, (argc, argv), "pam_oath", |handle, arguments| {
+            authenticate::respond(handle, arguments, silent)
+        })
+    }
 }
 
 /// PAM's service function for credentials, pam_sm_setcred(3). There are none to set.

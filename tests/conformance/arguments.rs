@@ -569,7 +569,7 @@ mod forward_pass {
 }
 
 #[test]
-fn a_code_with_two_spaces_in_it_is_named_as_no_code_and_not_as_a_wrong_pin() {
+fn a_code_in_three_groups_is_named_as_no_code_and_not_as_a_wrong_pin() {
     let scene = hotp("-").args("digits=6");
     let code = token().code(0);
     let spaced = format!("{} {} {}", &code[..2], &code[2..4], &code[4..]);

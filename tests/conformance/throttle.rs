@@ -52,6 +52,51 @@ fn assert_rc(outcome: &Outcome, rc: &str) {
     assert_eq!(outcome.rc, rc, "{}", outcome.log_text());
 }
 
+/// What was shown besides the prompts.
+fn told(outcome: &Outcome) -> Vec<&str> {
+    let informed = outcome.prompts.iter();
+    let informed = informed.filter(|prompt| prompt.style == pam_sys::PAM_TEXT_INFO);
+    informed.map(|prompt| prompt.text.as_str()).collect()
+}
+
+#[test]
+fn throttle_notice_tells_who_has_to_wait_and_nobody_else() {
+    let scene = throttled("throttle_notice");
+    assert!(told(&scene.login("alice").types(wrong())).is_empty());
+    let outcome = scene.login("alice").types(code(0));
+    assert_too_early(&outcome);
+    assert_eq!(
+        told(&outcome),
+        ["Too many failures; try again in 5 seconds."]
+    );
+    assert!(
+        outcome
+            .log_text()
+            .contains("refused: 1 failure; the next answer is checked in 5 s")
+    );
+    let styles: Vec<i32> = outcome.prompts.iter().map(|prompt| prompt.style).collect();
+    let asked = pam_sys::PAM_PROMPT_ECHO_OFF;
+    assert_eq!(styles, [asked, pam_sys::PAM_TEXT_INFO], "after the prompt");
+    let silent = scene.login("alice").flags(pam_sys::PAM_SILENT);
+    assert!(told(&silent.types(code(0))).is_empty());
+    let scene = scene.at(NOON + 4);
+    let outcome = scene.login("alice").types(code(0));
+    assert_eq!(
+        told(&outcome),
+        ["Too many failures; try again in 1 second."]
+    );
+    let scene = scene.at(NOON + 5);
+    let outcome = scene.login("alice").types(code(0));
+    assert_rc(&outcome, "SUCCESS");
+    assert!(told(&outcome).is_empty());
+
+    let scene = throttled("");
+    scene.login("alice").types(wrong());
+    let outcome = scene.login("alice").types(code(0));
+    assert_too_early(&outcome);
+    assert!(told(&outcome).is_empty());
+}
+
 /// Refused unchecked.
 #[track_caller]
 fn assert_too_early(outcome: &Outcome) {

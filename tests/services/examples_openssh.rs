@@ -205,7 +205,7 @@ fn sshd_throttle_makes_the_next_code_wait_after_a_wrong_one() {
     let next = totp(SECRET, 2);
     assert_refused(&log_in(&server, [PASSWORD, &wrong_code(SECRET)]), both);
     assert_refused(&log_in(&server, [PASSWORD, &next]), both);
-    server.wait_for_log("refused: 1 failures; the next answer is checked in ");
+    server.wait_for_log("refused: 1 failure; the next answer is checked in ");
 
     // Ten seconds pass: the failure was ten seconds earlier.
     let failure = "/run/pam_oath/throttle-alice";

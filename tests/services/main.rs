@@ -1,5 +1,6 @@
 //! Real services, the examples and guides, and what `make install` and the packages do.
 
+mod ansible;
 mod demo;
 mod examples;
 mod examples_openssh;

@@ -807,6 +807,38 @@ fn a_user_who_lacks_the_rights_is_told_so() {
 }
 
 #[test]
+fn completions_name_users_and_no_hidden_option() {
+    let tool = Tool::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = tool.run(["completions", shell]).ok();
+        assert!(!script.contains("pam-dir"), "{shell}");
+        assert!(script.contains("no-confirm"), "{shell}");
+    }
+    assert!(tool.run(["completions", "zsh"]).ok().contains(":_users"));
+    let script = tool.run(["completions", "bash"]).ok();
+    let typed = |words: &str| {
+        let typed = format!(
+            "{script}\nCOMP_WORDS=(oathctl {words}) COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+            _oathctl_with_users oathctl \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"
+            printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        );
+        let bash = std::process::Command::new("bash")
+            .args(["-c", &typed])
+            .output()
+            .unwrap();
+        assert!(bash.status.success(), "{bash:?}");
+        String::from_utf8(bash.stdout).unwrap()
+    };
+    assert!(typed("add roo").lines().any(|name| name == "root"));
+    assert!(
+        typed("import --user roo")
+            .lines()
+            .any(|name| name == "root")
+    );
+    assert!(!typed("add --pi").contains("root") && typed("add --pi").contains("--pin-stdin"));
+}
+
+#[test]
 fn completions_name_every_command() {
     let tool = Tool::new();
     let help = tool.run(["--help"]).ok();

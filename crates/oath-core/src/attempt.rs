@@ -36,7 +36,11 @@ pub enum Error<R = Refusal, F = usersfile::Error> {
     #[error(transparent)]
     File(F),
     /// `throttle=`: the answer came before the user's failures allow it. It was not checked.
-    #[error("{failures} failures; the next answer is checked in {wait} seconds")]
+    #[error(
+        "{}; the next answer is checked in {}",
+        counted(*failures, "failure"),
+        counted(*wait, "second")
+    )]
     TooEarly {
         /// How many there were in a row.
         failures: u64,
@@ -77,6 +81,12 @@ impl From<usersfile::Error> for Error {
     fn from(error: usersfile::Error) -> Self {
         Error::File(error)
     }
+}
+
+/// "1 failure", "2 failures"
+pub fn counted(number: u64, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
 }
 
 /// Where a response comes from.
@@ -442,13 +452,11 @@ impl fmt::Display for LinesWarning {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             LinesWarning::Store(warning) => warning.fmt(f),
-            LinesWarning::FewBackupCodes { left } => {
-                let s = if *left == 1 { "" } else { "s" };
-                write!(
-                    f,
-                    "{left} backup code{s} left: oathctl backup-codes makes new ones, after --revoke"
-                )
-            }
+            LinesWarning::FewBackupCodes { left } => write!(
+                f,
+                "{} left: oathctl backup-codes makes new ones, after --revoke",
+                counted((*left).into(), "backup code")
+            ),
         }
     }
 }

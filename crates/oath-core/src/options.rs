@@ -49,6 +49,8 @@ pub struct Options {
     pub throttle: Option<u64>,
     /// `throttle_dir=`: where failures are remembered.
     pub throttle_folder: OsString,
+    /// `throttle_notice`: tell who has to wait for how long.
+    pub throttle_notice: bool,
     /// `readonly_ok=`: where to record what was used while the usersfile cannot be written.
     pub journal_folder: Option<OsString>,
 }
@@ -73,6 +75,7 @@ impl Default for Options {
             drift: false,
             throttle: None,
             throttle_folder: throttle::FOLDER.into(),
+            throttle_notice: false,
             journal_folder: None,
         }
     }
@@ -151,6 +154,7 @@ impl Options {
                 (b"throttle_dir", Some(value)) => {
                     options.throttle_folder = OsString::from_vec(value.to_vec());
                 }
+                (b"throttle_notice", None) => options.throttle_notice = true,
                 (b"readonly_ok", Some(value)) => {
                     options.journal_folder = Some(OsString::from_vec(value.to_vec()));
                 }

@@ -311,9 +311,7 @@ impl Login<'_> {
             Some(io::ErrorKind::StorageFull) => "No space left on device",
             _ => return,
         };
-        let text = format!("Error \"{cause}\" while writing config");
-        if let Err(error) = self.handle.show_error(OsStr::new(&text)) {
-            self.handle.log(Priority::Notice, &error.to_string());
-        }
+        self.handle
+            .show_error(&format!("Error \"{cause}\" while writing config"));
     }
 }

@@ -186,21 +186,31 @@ impl Handle<'_> {
         who
     }
 
-    /// Shows a text to the user, as an error.
-    pub fn show_error(&self, text: &OsStr) -> Result<(), Error> {
-        let text = CString::new(text.as_bytes()).map_err(|_| Error::NoResponse)?;
+    /// Shows `text` through the application, which may not be able to: then nothing is shown.
+    pub fn inform(&self, text: &str) {
+        self.show(pam_sys::PAM_TEXT_INFO, text);
+    }
+
+    /// The same, as an error.
+    pub fn show_error(&self, text: &str) {
+        self.show(pam_sys::PAM_ERROR_MSG, text);
+    }
+
+    fn show(&self, style: c_int, text: &str) {
+        let Ok(text) = CString::new(text) else {
+            return;
+        };
         // SAFETY: the handle is valid (see `from_raw`); pam_prompt(3) formats one string, which is
-        // terminated and lives until after the call, and takes no response for a null pointer.
-        let code = unsafe {
+        // terminated and lives until after the call, and takes null where no response is wanted.
+        unsafe {
             pam_sys::pam_prompt(
                 self.raw.as_ptr(),
-                pam_sys::PAM_ERROR_MSG,
+                style,
                 ptr::null_mut(),
                 c"%s".as_ptr(),
                 text.as_ptr(),
-            )
-        };
-        succeeded("show a message", code)
+            );
+        }
     }
 
     /// Writes the outcome of a login to syslog: what happened, a semicolon, and to whom. The end
