@@ -123,6 +123,8 @@ pub struct SecretFile {
     /// With whose rights it is used, and whose it must be.
     account: Account,
     user: OsString,
+    /// Whether the user has an account: with `user=` that need not be.
+    is_account: bool,
 }
 
 impl SecretFile {
@@ -135,6 +137,7 @@ impl SecretFile {
         let own = sys::account_by_name(typed).map_err(Error::NameService)?;
         let names_home =
             contains(options.secret.as_bytes(), HOME) || contains(options.secret.as_bytes(), TILDE);
+        let is_account = own.is_some();
         let (account, home) = match &options.user {
             Some(user) => {
                 let no_such = || Error::NoSuchUser(user.to_string_lossy().into_owned());
@@ -164,6 +167,7 @@ impl SecretFile {
             file: FilePath::of_account(account.clone(), options.any_owner, path),
             account,
             user: typed.to_owned(),
+            is_account,
         })
     }
 
@@ -175,6 +179,11 @@ impl SecretFile {
     /// The name of the account whose file it is.
     pub fn user(&self) -> &OsStr {
         &self.user
+    }
+
+    /// Whether `nullok` lets the user pass without a file: not a name that has no account.
+    pub fn may_be_missing(&self) -> bool {
+        self.is_account
     }
 
     /// Why a login without a file is refused.
