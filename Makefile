@@ -1,6 +1,7 @@
-# The module that ships, and so the one that is tested.
+# The modules that ship, and so the ones that are tested.
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 MODULE := $(TARGET)/release/libpam_oath.so
+GOOGLE_MODULE := $(TARGET)/release/libpam_google_authenticator.so
 
 .PHONY: help build test check bench demo install uninstall deb rpm deny fuzz mutants
 .PHONY: msrv 32bit musl miri advisories
@@ -34,7 +35,8 @@ test:
 	    exit 1; } >&2
 	@scripts/install-deps test
 	$(MAKE) build
-	PAM_OATH_SO=$(MODULE) PAM_OATH_PROPERTY_TRIES=$${PAM_OATH_PROPERTY_TRIES:-10000} \
+	PAM_OATH_SO=$(MODULE) PAM_GOOGLE_AUTHENTICATOR_SO=$(GOOGLE_MODULE) \
+	    PAM_OATH_PROPERTY_TRIES=$${PAM_OATH_PROPERTY_TRIES:-10000} \
 	    cargo test --locked --no-fail-fast -- --include-ignored
 
 check:
