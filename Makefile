@@ -1,4 +1,4 @@
-# The module that ships, and so the one that is tested.
+# The modules that ship, and so the ones that are tested.
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 MODULE := $(TARGET)/release/libpam_oath.so
 GOOGLE_MODULE := $(TARGET)/release/libpam_google_authenticator.so
@@ -36,7 +36,8 @@ test:
 	    exit 1; } >&2
 	@scripts/install-deps test
 	$(MAKE) build
-	PAM_OATH_SO=$(MODULE) PAM_OATH_PROPERTY_TRIES=$${PAM_OATH_PROPERTY_TRIES:-10000} \
+	PAM_OATH_SO=$(MODULE) PAM_GOOGLE_AUTHENTICATOR_SO=$(GOOGLE_MODULE) \
+	    PAM_OATH_PROPERTY_TRIES=$${PAM_OATH_PROPERTY_TRIES:-10000} \
 	    cargo test --locked --no-fail-fast -- --include-ignored
 
 check:

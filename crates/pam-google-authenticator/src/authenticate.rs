@@ -5,9 +5,11 @@
 use std::ffi::{OsStr, OsString, c_int};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use oath_core::attempt::{self, Attempts, Origin, Throttling};
 use oath_core::fs::Deadline;
+use oath_core::google::format::Malformed;
 use oath_core::google::login::{Accepted, Beforehand, Refusal};
 use oath_core::google::options::{self, Options};
 use oath_core::google::secret_file::{self, Found, Response, SecretFile, Warning, is_host_name};
@@ -30,6 +32,14 @@ enum Error {
     /// `nullok`, and the user has no file.
     #[error("no secret file, and nullok")]
     NullOk,
+    /// A field of the file cannot be used.
+    #[error("{}: {malformed}", .path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The field, and what is wrong with it.
+        malformed: Malformed,
+    },
     /// The attempt was not accepted.
     #[error(transparent)]
     Attempt(#[from] attempt::Error<Refusal, secret_file::Error>),
@@ -54,14 +64,11 @@ impl Error {
         use pam_sys::{PAM_AUTH_ERR, PAM_IGNORE};
         match self {
             Error::NullOk => (PAM_IGNORE, Priority::Info),
-            Error::Attempt(attempt::Error::Refused(Refusal::Malformed(_))) => {
-                (PAM_AUTH_ERR, Priority::Error)
-            }
             Error::Attempt(attempt::Error::Refused(_) | attempt::Error::TooEarly { .. }) => {
                 (PAM_AUTH_ERR, Priority::Notice)
             }
             Error::Pam(_) => (PAM_AUTH_ERR, Priority::Notice),
-            Error::Options(_) | Error::NoAuthtok | Error::Attempt(_) => {
+            Error::Options(_) | Error::NoAuthtok | Error::Malformed { .. } | Error::Attempt(_) => {
                 (PAM_AUTH_ERR, Priority::Error)
             }
         }
@@ -69,7 +76,7 @@ impl Error {
 
     fn line(&self) -> Option<usize> {
         match self {
-            Error::Attempt(attempt::Error::Refused(refusal)) => refusal.line(),
+            Error::Malformed { malformed, .. } => Some(malformed.line),
             _ => None,
         }
     }
@@ -127,6 +134,17 @@ impl std::fmt::Display for Success {
     }
 }
 
+/// A refusal that the file gave rise to.
+fn refused(file: &SecretFile, refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Malformed(malformed) => Error::Malformed {
+            path: file.path().to_owned(),
+            malformed,
+        },
+        refusal => refusal.into(),
+    }
+}
+
 /// One login.
 struct Login<'a> {
     handle: &'a Handle<'a>,
@@ -165,7 +183,9 @@ impl Login<'_> {
         });
         let file = match found {
             Ok(None) => return Err(Error::NullOk),
-            Ok(Some((_, Beforehand::Refused(refusal)))) => return Err(refusal.into()),
+            Ok(Some((file, Beforehand::Refused(refusal)))) => {
+                return Err(refused(&file, refusal));
+            }
             Ok(Some((file, Beforehand::WithinGrace))) => {
                 return self.within_grace(&file, &deadline);
             }
@@ -199,11 +219,11 @@ impl Login<'_> {
                     _ => false,
                 };
                 if options.use_first_pass || !may_ask {
-                    return self.answer(answer);
+                    return self.answer(file, answer);
                 }
                 counts_as_try = false;
             } else if options.use_first_pass {
-                return Err(Error::NoAuthtok);
+                return Err(self.no_authtok(file, host, &mut attempts));
             }
         }
 
@@ -225,11 +245,40 @@ impl Login<'_> {
             Err(error) => (Zeroizing::default(), Some(error)),
         };
         let answer = attempts.attempt(&response, &text, Origin::Prompt);
-        let result = self.answer(answer);
+        let result = self.answer(&file, answer);
         match no_response {
             Some(error) => Err(error),
             None => result,
         }
+    }
+
+    /// A try without an answer, which counts for RATE_LIMIT as any other.
+    fn no_authtok(
+        &self,
+        file: Result<SecretFile, secret_file::Error>,
+        host: Option<&[u8]>,
+        attempts: &mut Attempts,
+    ) -> Error {
+        if let Ok(file) = &file {
+            let response = Response {
+                file,
+                options: self.options,
+                host,
+                may_have_password: false,
+                counts_as_try: true,
+            };
+            let answer = attempts.attempt(&response, b"", Origin::Stacked);
+            let is_told = |error: &Error| {
+                !matches!(
+                    error,
+                    Error::Attempt(attempt::Error::Refused(Refusal::NoResponse))
+                )
+            };
+            if let Some(error) = self.answer(file, answer).err().filter(is_told) {
+                return error;
+            }
+        }
+        Error::NoAuthtok
     }
 
     fn ask(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
@@ -279,6 +328,7 @@ impl Login<'_> {
     /// what was typed before a good code as PAM_AUTHTOK, and tells the result.
     fn answer(
         &self,
+        file: &SecretFile,
         answer: attempt::Answer<Accepted, attempt::Error<Refusal, secret_file::Error>, Warning>,
     ) -> Result<Success, Error> {
         for warning in &answer.warnings {
@@ -294,6 +344,7 @@ impl Login<'_> {
                 }
                 Ok(Success::Code(accepted))
             }
+            Err(attempt::Error::Refused(refusal)) => Err(refused(file, refusal)),
             Err(error) => {
                 if let attempt::Error::File(secret_file::Error::File(error)) = &error {
                     self.tell_of(error.kind());

@@ -574,3 +574,246 @@ pub(crate) fn leading_number(text: &[u8]) -> (Option<i128>, &[u8]) {
         _ => (number.map(|number| sign * number), &digits[end..]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+    fn document(text: &str) -> Document {
+        Document::new(Zeroizing::new(text.as_bytes().to_vec()))
+    }
+
+    fn below_the_secret(options: &str) -> Document {
+        document(&format!("{SECRET}\n{options}"))
+    }
+
+    fn text_of(document: &Document) -> &str {
+        std::str::from_utf8(document.text()).unwrap()
+    }
+
+    #[test]
+    fn the_secret_is_base32_as_people_type_it() {
+        let secret = document(SECRET).secret().unwrap();
+        assert_eq!(*secret, b"12345678901234567890");
+        for same in [
+            "gezdgnbvgy3tqojqgezdgnbvgy3tqojq",
+            "GEZD GNBV-GY3T\tQOJQ GEZDGNBVGY3TQOJQ\r",
+        ] {
+            assert_eq!(document(same).secret().unwrap(), secret, "{same}");
+        }
+        let (mistaken, meant) = (document("MZXW018A"), document("MZXWOLBA"));
+        assert_eq!(mistaken.secret(), meant.secret());
+    }
+
+    #[test]
+    fn a_first_line_with_anything_else_in_it_is_no_secret() {
+        for text in [
+            "",
+            "\nGEZDGNBV",
+            "GEZDGNBV=",
+            "GEZDGNB9",
+            "A",
+            "GEZDGNBV # hers",
+            "\u{feff}GEZDGNBV",
+        ] {
+            assert_eq!(document(text).secret(), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn empty_long_and_nul_are_not_readable() {
+        assert!(!document("").is_readable());
+        assert!(!document("GEZD\0").is_readable());
+        assert!(document(&"a".repeat(MAX_LENGTH)).is_readable());
+        assert!(!document(&"a".repeat(MAX_LENGTH + 1)).is_readable());
+    }
+
+    #[test]
+    fn an_option_stands_at_the_beginning_of_its_line_in_capitals() {
+        let has = |line: &str| below_the_secret(line).has(Name::WindowSize);
+        assert!(has("\" WINDOW_SIZE 5\n") && has("\" WINDOW_SIZE\t5") && has("\" WINDOW_SIZE"));
+        for other in [
+            " \" WINDOW_SIZE 5",
+            "# \" WINDOW_SIZE 5",
+            "\"WINDOW_SIZE 5",
+            "\"  WINDOW_SIZE 5",
+            "\" window_size 5",
+            "\" WINDOW_SIZEX 5",
+        ] {
+            assert!(!has(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn totp_auth_may_be_indented_and_not_commented_out() {
+        let has = |line: &str| below_the_secret(line).has_totp();
+        assert!(has("\" TOTP_AUTH\n") && has("  \" TOTP_AUTH\n") && has("\" TOTP_AUTHX\n"));
+        assert!(!has("# \" TOTP_AUTH\n") && !has("\" HOTP_COUNTER 1\n"));
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_named_with_its_line() {
+        let file = below_the_secret("\" TOTP_AUTH\n\" WINDOW_SIZE 101\n\" STEP_SIZE 0\n");
+        let error = file.window_size().unwrap_err();
+        assert_eq!((error.line, error.option), (3, Name::WindowSize));
+        assert_eq!(
+            error.to_string(),
+            "WINDOW_SIZE: the value is not a number from 1 to 100"
+        );
+        assert_eq!(file.step_size().unwrap_err().line, 4);
+        for bad in ["", "x", "-1", "5x", "0"] {
+            let file = below_the_secret(&format!("\" WINDOW_SIZE {bad}\n"));
+            assert!(file.window_size().is_err(), "{bad:?}");
+        }
+        assert_eq!(
+            below_the_secret("\" WINDOW_SIZE 17 \n").window_size(),
+            Ok(17)
+        );
+        assert_eq!(below_the_secret("").window_size(), Ok(3));
+    }
+
+    #[test]
+    fn a_counter_is_a_number_that_can_be_counted_on() {
+        let counter = |value: &str| {
+            let file = below_the_secret(&format!("\" HOTP_COUNTER {value}\n"));
+            file.hotp_counter().unwrap().ok()
+        };
+        assert_eq!(
+            [counter("1"), counter("5x"), counter(" 05")],
+            [Some(1), Some(5), Some(5)]
+        );
+        assert_eq!(counter("9223372036854775807"), Some(i64::MAX as u64));
+        for bad in [
+            "",
+            "0",
+            "-1",
+            "x",
+            "9223372036854775808",
+            "99999999999999999999999999999999999999999",
+        ] {
+            assert_eq!(counter(bad), None, "{bad}");
+        }
+        assert!(below_the_secret("").hotp_counter().is_none());
+    }
+
+    #[test]
+    fn a_value_takes_the_place_of_the_old_one_and_every_other_byte_stays() {
+        let mut file = below_the_secret("# hers\n\" HOTP_COUNTER 1\n\n\" HOTP_COUNTER 9\n junk");
+        file.set(Name::HotpCounter, b"2");
+        let expected = format!("{SECRET}\n# hers\n\" HOTP_COUNTER 2\n\n\" HOTP_COUNTER 9\n junk");
+        assert_eq!(text_of(&file), expected);
+    }
+
+    #[test]
+    fn a_new_option_stands_below_the_secret() {
+        let mut file = below_the_secret("\" TOTP_AUTH\n");
+        file.set(Name::TimeSkew, b"10");
+        assert_eq!(
+            text_of(&file),
+            format!("{SECRET}\n\" TIME_SKEW 10\n\" TOTP_AUTH\n")
+        );
+        let mut alone = document(SECRET);
+        alone.set(Name::TimeSkew, b"10");
+        assert_eq!(text_of(&alone), format!("{SECRET}\n\" TIME_SKEW 10"));
+    }
+
+    #[test]
+    fn lines_end_as_the_first_does() {
+        let mut file = document("GEZDGNBV\r\n\" TOTP_AUTH\r\n\" HOTP_COUNTER 1\r\n");
+        file.set(Name::HotpCounter, b"2");
+        file.set(Name::TimeSkew, b"10");
+        assert_eq!(
+            text_of(&file),
+            "GEZDGNBV\r\n\" TIME_SKEW 10\r\n\" TOTP_AUTH\r\n\" HOTP_COUNTER 2\r\n"
+        );
+    }
+
+    #[test]
+    fn what_is_set_to_what_it_is_changes_nothing() {
+        let mut file = below_the_secret("\" HOTP_COUNTER 2\n");
+        file.set(Name::HotpCounter, b"2");
+        assert!(file.changed().is_none());
+    }
+
+    #[test]
+    fn a_scratch_code_goes_with_its_line() {
+        let mut file = below_the_secret("\" TOTP_AUTH\n12345678\n 87654321\r\n\n11112222");
+        assert_eq!(file.scratch_codes(), 3);
+        assert!(file.use_scratch_code(b"87654321"));
+        assert!(!file.use_scratch_code(b"87654321"));
+        assert!(file.use_scratch_code(b"11112222"));
+        assert_eq!(
+            text_of(&file),
+            format!("{SECRET}\n\" TOTP_AUTH\n12345678\n\n")
+        );
+        assert_eq!(file.scratch_codes(), 1);
+    }
+
+    #[test]
+    fn scratch_codes_end_at_the_first_line_that_is_neither_code_nor_option() {
+        for line in ["# hers", "123456789", "1234567", "01234567", "12345678 "] {
+            let mut file = below_the_secret(&format!("11112222\n{line}\n12345678\n"));
+            assert_eq!(file.scratch_codes(), 1, "{line:?}");
+            assert!(!file.use_scratch_code(b"12345678"), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_rate_limit_holds_for_so_many_seconds_and_one_more() {
+        let limit = |text: &str| below_the_secret(text).rate_limit().unwrap().ok().unwrap();
+        let mut full = limit("\" RATE_LIMIT 1 30 100\n");
+        assert_eq!(full.count(130), Err(1));
+        assert_eq!(full.count(120), Err(11));
+        assert_eq!(full.to_value(), b"1 30 100");
+        assert_eq!(full.count(131), Ok(()));
+        assert_eq!(full.to_value(), b"1 30 131");
+    }
+
+    #[test]
+    fn a_rate_limit_forgets_tries_of_the_future() {
+        let file = below_the_secret("\" RATE_LIMIT 1 30 900\n");
+        let mut limit = file.rate_limit().unwrap().ok().unwrap();
+        assert_eq!(limit.count(100), Ok(()));
+        assert_eq!(limit.to_value(), b"1 30 100");
+    }
+
+    #[test]
+    fn a_malformed_rate_limit_is_named() {
+        for bad in [
+            "", " 3", "3 30 ", "0 30", "101 30", "3 0", "3 3601", "3 30 x", "3 30 5x",
+        ] {
+            let file = below_the_secret(&format!("\" RATE_LIMIT {bad}\n"));
+            let error = file.rate_limit().unwrap().err().expect(bad);
+            assert_eq!((error.line, error.option), (2, Name::RateLimit));
+        }
+    }
+
+    #[test]
+    fn a_host_is_remembered_in_its_line_then_in_a_free_one_then_in_the_oldest() {
+        let mut file = below_the_secret("\" LAST3 here 100\n");
+        file.set_last_asked(b"here", 200);
+        assert_eq!(text_of(&file), format!("{SECRET}\n\" LAST3 here 200\n"));
+        for (n, host) in ["a", "b", "c", "d", "e", "f", "g", "h", "i"]
+            .iter()
+            .enumerate()
+        {
+            file.set_last_asked(host.as_bytes(), 300 + n as u64);
+        }
+        assert!((0..10).all(|n| file.has(Name::Last(n))));
+        file.set_last_asked(b"new", 900);
+        assert_eq!(file.last_asked(b"here"), None, "the oldest");
+        assert_eq!(file.last_asked(b"new"), Some(900));
+        assert_eq!(file.last_asked(b"a"), Some(300));
+    }
+
+    #[test]
+    fn a_skew_in_the_making_is_read_up_to_the_first_entry_that_is_none() {
+        let file = below_the_secret("\" RESETTING_TIME_SKEW 100+2 101-3 x 102+2\n");
+        let entries = file.resetting_time_skew();
+        let expected = [(100, 2), (101, -3)].map(|(step, skew)| Skewed { step, skew });
+        assert_eq!(entries, expected);
+        assert_eq!(skewed_value(&entries), b"100+2 101-3");
+    }
+}

@@ -112,20 +112,15 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The line of the file that it is about, counted from 1.
-    pub fn line(&self) -> Option<usize> {
-        match self {
-            Refusal::Malformed(malformed) => Some(malformed.line),
-            _ => None,
-        }
-    }
-
     /// Whether another response may still be taken in the same login: `try_first_pass` asks after a
     /// stacked token that is no good code, and does not after one that is a code of another time.
     pub fn may_ask_again(&self) -> bool {
         !matches!(
             self,
-            Refusal::Replayed | Refusal::Skewed { .. } | Refusal::TooManyTries { .. }
+            Refusal::Replayed
+                | Refusal::LastUsedInFuture
+                | Refusal::Skewed { .. }
+                | Refusal::TooManyTries { .. }
         )
     }
 }
@@ -392,4 +387,273 @@ fn is_a_skew(seen: &[Skewed]) -> bool {
         && seen.windows(2).all(follow)
         && differ.is_some_and(|differ| differ <= 1)
         && skews().all(|skew| skew.abs() <= 2 * SKEW_SEARCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zeroize::Zeroizing;
+
+    const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    const NOW: u64 = 1_768_478_400;
+    const STEP: i64 = NOW as i64 / 30;
+
+    fn totp(options: &str) -> Document {
+        let text = format!("{SECRET}\n\" TOTP_AUTH\n{options}");
+        Document::new(Zeroizing::new(text.into_bytes()))
+    }
+
+    fn hotp(options: &str) -> Document {
+        let text = format!("{SECRET}\n{options}");
+        Document::new(Zeroizing::new(text.into_bytes()))
+    }
+
+    fn code(moving_factor: i64) -> String {
+        let key = Key::new(Algorithm::Sha1, b"12345678901234567890");
+        key.code(moving_factor as u64, 6).text().as_str().to_owned()
+    }
+
+    fn text(file: &Document) -> &str {
+        std::str::from_utf8(file.text()).unwrap()
+    }
+
+    /// Types this, so many seconds later.
+    fn log_in(
+        file: &mut Document,
+        typed: &str,
+        later: u64,
+        options: &Options,
+    ) -> Result<Accepted, Refusal> {
+        let attempt = Attempt {
+            response: typed.as_bytes(),
+            may_have_password: options.forward_pass,
+            counts_as_try: true,
+            unix_time: NOW + later,
+            host: Some(b"here"),
+        };
+        decide(file, &attempt, options).result
+    }
+
+    fn types(file: &mut Document, typed: &str) -> Result<Accepted, Refusal> {
+        log_in(file, typed, 0, &Options::default())
+    }
+
+    #[test]
+    fn the_window_reaches_as_far_back_as_forward_and_one_more_forward_if_even() {
+        // No search beyond it, which takes its time.
+        let options = Options {
+            no_skew_adjustment: true,
+            ..Options::default()
+        };
+        for (size, reach) in [
+            (1, 0..=0),
+            (2, 0..=1),
+            (3, -1..=1),
+            (4, -1..=2),
+            (17, -8..=8),
+        ] {
+            for offset in -10..=10 {
+                let mut file = totp(&format!("\" WINDOW_SIZE {size}\n"));
+                let is_in = log_in(&mut file, &code(STEP + offset), 0, &options).is_ok();
+                assert_eq!(is_in, reach.contains(&offset), "{size}: {offset}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_known_skew_moves_the_window() {
+        let mut file = totp("\" TIME_SKEW 10\n");
+        assert!(types(&mut file, &code(STEP + 11)).is_ok());
+        assert!(types(&mut file, &code(STEP)).is_err());
+    }
+
+    #[test]
+    fn a_code_is_good_once_where_reuse_is_disallowed_and_older_ones_still_are() {
+        let mut file = totp("\" DISALLOW_REUSE\n");
+        assert!(types(&mut file, &code(STEP)).is_ok());
+        assert_eq!(types(&mut file, &code(STEP)), Err(Refusal::Replayed));
+        assert!(types(&mut file, &code(STEP - 1)).is_ok());
+        let used = format!("DISALLOW_REUSE {STEP} {}\n", STEP - 1);
+        assert!(text(&file).ends_with(&used), "{}", text(&file));
+    }
+
+    #[test]
+    fn steps_a_whole_window_before_the_code_are_forgotten_and_later_ones_never() {
+        let mut file = totp(&format!(
+            "\" DISALLOW_REUSE {} {} {}\n",
+            STEP - 3,
+            STEP - 2,
+            STEP + 2
+        ));
+        assert!(types(&mut file, &code(STEP)).is_ok());
+        let used = format!("DISALLOW_REUSE {} {} {STEP}\n", STEP - 2, STEP + 2);
+        assert!(text(&file).ends_with(&used), "{}", text(&file));
+        let mut file = totp(&format!("\" DISALLOW_REUSE {}\n", STEP + 3));
+        assert_eq!(
+            types(&mut file, &code(STEP)),
+            Err(Refusal::LastUsedInFuture)
+        );
+        assert!(file.changed().is_none());
+    }
+
+    #[test]
+    fn three_codes_in_a_row_that_are_as_far_ahead_teach_a_skew() {
+        let mut file = totp("\" DISALLOW_REUSE\n");
+        let options = Options::default();
+        for (n, is_good) in [(0, false), (1, false), (2, true)] {
+            let result = log_in(&mut file, &code(STEP + n + 10), 30 * n as u64, &options);
+            assert_eq!(result.is_ok(), is_good, "{n}");
+        }
+        assert!(
+            text(&file).contains("\" TIME_SKEW 10\n\" RESETTING_TIME_SKEW \n"),
+            "{}",
+            text(&file)
+        );
+        let third = log_in(&mut file, &code(STEP + 12), 60, &options);
+        assert_eq!(third, Err(Refusal::Replayed), "it is recorded");
+    }
+
+    #[test]
+    fn codes_too_far_apart_or_ahead_by_another_skew_teach_nothing() {
+        // Steps of the server's clock, and how far the token is ahead.
+        let sequences = [
+            [(0, 10), (1, 10), (4, 10)],
+            [(0, 10), (1, 12), (2, 10)],
+            [(0, 10), (1, 10), (1, 11)],
+        ];
+        for sequence in sequences {
+            let mut file = totp("");
+            for (server, ahead) in sequence {
+                let typed = code(STEP + server + ahead);
+                let result = log_in(&mut file, &typed, 30 * server as u64, &Options::default());
+                assert!(result.is_err(), "{sequence:?}");
+            }
+            assert_eq!(file.time_skew(), 0, "{sequence:?}");
+        }
+    }
+
+    #[test]
+    fn used_codes_and_codes_before_them_teach_no_skew() {
+        for used in [-100, -90] {
+            let mut file = totp(&format!("\" DISALLOW_REUSE {}\n", STEP + used));
+            assert_eq!(types(&mut file, &code(STEP - 100)), Err(Refusal::Replayed));
+            assert!(file.changed().is_none());
+        }
+    }
+
+    #[test]
+    fn with_noskewadj_nothing_is_learned() {
+        let mut file = totp("");
+        let no_skew_adjustment = Options {
+            no_skew_adjustment: true,
+            ..Options::default()
+        };
+        let result = log_in(&mut file, &code(STEP + 10), 0, &no_skew_adjustment);
+        assert_eq!(result, Err(Refusal::WrongOtp));
+        assert!(file.changed().is_none());
+    }
+
+    #[test]
+    fn a_counter_moves_past_the_code_and_by_no_wrong_one() {
+        let mut file = hotp("\" HOTP_COUNTER 1\n");
+        assert_eq!(types(&mut file, &code(0)), Err(Refusal::WrongOtp));
+        assert_eq!(types(&mut file, &code(4)), Err(Refusal::WrongOtp));
+        assert!(types(&mut file, &code(3)).is_ok());
+        assert_eq!(text(&file), format!("{SECRET}\n\" HOTP_COUNTER 4\n"));
+        assert_eq!(types(&mut file, &code(3)), Err(Refusal::WrongOtp));
+    }
+
+    #[test]
+    fn a_scratch_code_is_good_whatever_the_file_says_besides() {
+        for options in [
+            "",
+            "\" WINDOW_SIZE x\n",
+            "\" DISALLOW_REUSE x\n",
+            "\" HOTP_COUNTER 0\n",
+        ] {
+            let mut file = hotp(&format!("{options}12345678\n87654321\n"));
+            let accepted = types(&mut file, "12345678");
+            assert_eq!(accepted, Ok(Accepted::ScratchCode { left: 1 }), "{options}");
+            assert!(types(&mut file, "12345678").is_err());
+        }
+    }
+
+    #[test]
+    fn without_totp_auth_or_a_counter_no_code_is_good() {
+        let mut file = hotp("");
+        assert_eq!(types(&mut file, &code(STEP)), Err(Refusal::NoMovingFactor));
+    }
+
+    #[test]
+    fn a_password_may_stand_before_the_code_only_if_the_next_module_gets_it() {
+        let typed = format!("hunter2{}", code(STEP));
+        assert_eq!(types(&mut totp(""), &typed), Err(Refusal::NoCode));
+        let options = Options {
+            forward_pass: true,
+            ..Options::default()
+        };
+        let attempt = Attempt {
+            response: typed.as_bytes(),
+            may_have_password: true,
+            counts_as_try: true,
+            unix_time: NOW,
+            host: None,
+        };
+        let mut file = totp("");
+        let decision = decide(&mut file, &attempt, &options);
+        assert_eq!(decision.password, b"hunter2");
+        assert!(decision.result.is_ok());
+    }
+
+    #[test]
+    fn each_try_counts_for_the_limit_and_a_refused_one_does_not() {
+        let mut file = totp("\" RATE_LIMIT 2 30\n");
+        assert_eq!(types(&mut file, ""), Err(Refusal::NoResponse));
+        assert_eq!(types(&mut file, "000000"), Err(Refusal::WrongOtp));
+        let before = text(&file).to_owned();
+        assert_eq!(
+            types(&mut file, &code(STEP)),
+            Err(Refusal::TooManyTries { wait: 31 })
+        );
+        assert_eq!(text(&file), before);
+        let later = log_in(&mut file, &code(STEP + 1), 31, &Options::default());
+        assert!(later.is_ok());
+    }
+
+    #[test]
+    fn grace_begins_with_every_good_code_and_is_told_before_the_prompt() {
+        let options = Options {
+            grace_period: 60,
+            ..Options::default()
+        };
+        let mut file = totp("");
+        assert!(log_in(&mut file, &code(STEP), 0, &options).is_ok());
+        assert!(
+            text(&file).contains(&format!("\" LAST0 here {NOW}\n")),
+            "{}",
+            text(&file)
+        );
+        let is_within = |host: &[u8], time| {
+            let told = before_the_prompt(&file, Some(host), time, &options);
+            matches!(told, Beforehand::WithinGrace)
+        };
+        assert!(is_within(b"here", NOW) && is_within(b"here", NOW + 59));
+        assert!(!is_within(b"here", NOW + 60) && !is_within(b"there", NOW));
+        assert!(!is_within(b"here", NOW - 1), "a time of the future");
+        assert!(log_in(&mut totp(""), "000000", 0, &options).is_err());
+    }
+
+    #[test]
+    fn disallow_reuse_on_the_line_holds_for_a_file_that_does_not_ask_for_it() {
+        let options = Options {
+            disallow_reuse: true,
+            ..Options::default()
+        };
+        let mut file = totp("");
+        assert!(log_in(&mut file, &code(STEP), 0, &options).is_ok());
+        assert_eq!(
+            log_in(&mut file, &code(STEP), 0, &options),
+            Err(Refusal::Replayed)
+        );
+    }
 }
