@@ -281,3 +281,16 @@ fn no_name_can_add_a_host_to_the_log() {
         assert!(text.ends_with(end), "{text:?}");
     }
 }
+
+#[test]
+fn no_path_sends_a_terminal_or_another_line_to_whoever_reads_the_log() {
+    let scene = Scene::new();
+    let path = scene
+        .folder()
+        .join("users\u{1b}[2J\u{7}\u{202e}\u{2028}.oath");
+    let scene = scene.usersfile_option(&format!("usersfile={}", path.display()));
+    let outcome = scene.login("alice").types("000000");
+    assert_eq!(outcome.rc, "AUTH_ERR");
+    let log = outcome.log_text();
+    assert!(log.contains("users?[2J???.oath does not exist"), "{log:?}");
+}

@@ -685,6 +685,23 @@ mod tests {
         assert_eq!(accepts(&lines(&hashed), 0), Err("hash"));
         assert_eq!(accepts(&lines(&used), 30), Err("zone"));
         assert_eq!(accepts(&lines(&other_length), 0), Err("zone"));
+
+        // What the journal has of a token counts like what the line has.
+        let journalled = Candidate {
+            line: 1,
+            entry: Entry::parse(line.as_bytes()).unwrap(),
+            journalled: Some(Entry::parse(used.as_bytes()).unwrap().last_used),
+        };
+        let attempt = Attempt {
+            replay_grace: 30,
+            ..attempt(b"755224", CodeLength::Whole)
+        };
+        let known = Known {
+            hashes: &CheckedHashes::default(),
+            zone: None,
+        };
+        let decision = decide(&[journalled], &attempt, &known);
+        assert!(matches!(decision, Err(Undecided::Zone)));
     }
 
     #[test]
