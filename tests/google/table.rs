@@ -296,10 +296,10 @@ impl Asked<'_> {
         if !is_to_forward || self.step.preset_authtok.is_some() {
             return;
         }
-        let prompt = self.value("authtok_prompt");
+        // Of the password alone, or the user would type a code behind it.
         answer.prompts = 1;
-        answer.prompt = Some(prompt.unwrap_or("Password & verification code: ").into());
-        answer.echo = Some(self.has("echo_verification_code"));
+        answer.prompt = Some("Password: ".into());
+        answer.echo = Some(false);
         match self.step.responses[0].as_str() {
             NO_STRING => self.deny(answer),
             typed => answer.authtok = Some(typed.into()),

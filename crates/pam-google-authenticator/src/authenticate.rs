@@ -186,9 +186,7 @@ impl Login<'_> {
             Ok(Some((file, Beforehand::Refused(refusal)))) => {
                 return Err(refused(&file, refusal));
             }
-            Ok(Some((file, Beforehand::WithinGrace))) => {
-                return self.within_grace(&file, &deadline);
-            }
+            Ok(Some((_, Beforehand::WithinGrace))) => return self.within_grace(),
             Ok(Some((file, Beforehand::Ask))) => Ok(file),
             Err(error) => Err(error),
         };
@@ -298,28 +296,11 @@ impl Login<'_> {
     }
 
     /// No code is needed. With `forward_pass` the next module waits for a password all the same, and
-    /// the user, who cannot know, may type a code behind it.
-    fn within_grace(&self, file: &SecretFile, deadline: &Deadline) -> Result<Success, Error> {
+    /// the question is another, so that nobody types a code behind it.
+    fn within_grace(&self) -> Result<Success, Error> {
         if self.options.forward_pass && self.handle.authtok()?.is_none() {
-            let typed = deadline.except(|| self.ask())?;
-            let response = Response {
-                file,
-                options: self.options,
-                host: None,
-                may_have_password: true,
-                counts_as_try: false,
-            };
-            let unthrottled = Throttling {
-                seconds: None,
-                folder: OsStr::new(""),
-            };
-            let mut attempts = Attempts::new(unthrottled, deadline);
-            let answer = attempts.attempt(&response, &typed, Origin::Prompt);
-            let password = match answer.result {
-                Ok(_) => answer.pin,
-                Err(_) => &typed,
-            };
-            self.handle.set_authtok(password)?;
+            let password = self.handle.prompt(OsStr::new("Password: "), false)?;
+            self.handle.set_authtok(&password)?;
         }
         Ok(Success::WithinGrace)
     }
