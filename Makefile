@@ -1,8 +1,9 @@
-# The module that ships, and so the one that is tested.
+# The modules that ship, and so the ones that are tested.
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 MODULE := $(TARGET)/release/libpam_oath.so
+GOOGLE_MODULE := $(TARGET)/release/libpam_google_authenticator.so
 
-.PHONY: help build test check bench demo install uninstall deb rpm deny fuzz mutants
+.PHONY: help build test check bench demo demo-google install uninstall deb rpm deny fuzz mutants
 .PHONY: msrv 32bit musl miri advisories
 
 help:
@@ -11,6 +12,7 @@ help:
 	@echo 'make bench   what a login costs beside the other modules; some minutes'
 	@echo 'make check   formatting, lints, documentation'
 	@echo 'make demo    an enrolment and some logins in a scratch folder'
+	@echo 'make demo-google   the same in place of the module of google-authenticator'
 	@echo 'make install, make uninstall   PREFIX=/usr/local, DESTDIR=, SECURITYDIR= found'
 	@echo 'make deb, make rpm             packages, in $(TARGET:$(CURDIR)/%=%)/packages'
 	@echo 'make deny    licences and sources of the dependencies, with cargo-deny'
@@ -34,7 +36,8 @@ test:
 	    exit 1; } >&2
 	@scripts/install-deps test
 	$(MAKE) build
-	PAM_OATH_SO=$(MODULE) PAM_OATH_PROPERTY_TRIES=$${PAM_OATH_PROPERTY_TRIES:-10000} \
+	PAM_OATH_SO=$(MODULE) PAM_GOOGLE_AUTHENTICATOR_SO=$(GOOGLE_MODULE) \
+	    PAM_OATH_PROPERTY_TRIES=$${PAM_OATH_PROPERTY_TRIES:-10000} \
 	    cargo test --locked --no-fail-fast -- --include-ignored
 
 check:
@@ -53,6 +56,11 @@ demo:
 	@scripts/install-deps demo
 	cargo build --release --locked
 	@scripts/demo $(MODULE) $(TARGET)/release/oathctl
+
+demo-google:
+	@scripts/install-deps demo-google
+	cargo build --release --locked
+	@scripts/demo-google $(GOOGLE_MODULE) $(TARGET)/release/google-authenticator
 
 # Does not build: root need not have a Rust.
 install:

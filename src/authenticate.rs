@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString, c_int};
 use std::path::PathBuf;
 
-use oath_core::attempt::{self, Answer, Attempts, Origin, counted};
+use oath_core::attempt::{self, Answer, Attempts, Lines, LinesWarning, Origin, counted};
 use oath_core::fs::{self, Deadline};
 use oath_core::login::{self, Refusal};
 use oath_core::lookup::{Enrolled, Found, Lookup, look_up};
@@ -14,8 +14,7 @@ use oath_core::store::FileStore;
 use oath_core::sys;
 use oath_core::usersfile::{self, Template};
 
-use crate::handle::{self, Handle, Priority, shortened};
-use oath_core::plain_text::is_plain;
+use pam_handle::{self as handle, Handle, Priority};
 
 /// Why a login was not accepted. Says what to do about it where something can be done; holds
 /// nothing of a secret, a PIN or a code.
@@ -101,7 +100,7 @@ pub fn respond(handle: &Handle, arguments: &[&OsStr], silent: bool) -> c_int {
         Ok(Success::NoUsersfile) => None,
         Err(error) => error.line(),
     };
-    let who = login.who(line);
+    let who = handle.who(login.user.as_deref(), line);
     match result {
         Ok(Success::Token { .. }) => handle.log_outcome(Priority::Info, "accepted", &who),
         Ok(Success::NoUsersfile) => handle.log_outcome(
@@ -161,7 +160,7 @@ impl Login<'_> {
         };
         let mut user = lookup.ok().and_then(Lookup::enrolled);
 
-        let mut attempts = Attempts::new(options, &deadline);
+        let mut attempts = Attempts::new(options.throttling(), &deadline);
         if options.use_first_pass || options.try_first_pass {
             if let Some(token) = handle.authtok()? {
                 let answer =
@@ -215,7 +214,9 @@ impl Login<'_> {
         match found {
             Ok(user) => {
                 let journal_folder = self.options.journal_folder.as_deref();
-                attempts.attempt(&FileStore::new(user, journal_folder), response, origin)
+                let store = FileStore::new(user, journal_folder);
+                let options = self.options;
+                attempts.attempt(&Lines { store, options }, response, origin)
             }
             Err(error) => Answer::error(error, response, self.options),
         }
@@ -239,8 +240,9 @@ impl Login<'_> {
             let text = warning.to_string();
             match warning {
                 // The one that is about a user, and not about how the service is set up.
-                attempt::Warning::FewBackupCodes { .. } => {
-                    let who = self.who(answer.result.as_ref().ok().copied());
+                attempt::Warning::Tokens(LinesWarning::FewBackupCodes { .. }) => {
+                    let line = answer.result.as_ref().ok().copied();
+                    let who = self.handle.who(self.user.as_deref(), line);
                     self.handle.log_outcome(Priority::Warning, &text, &who);
                 }
                 _ => self.handle.log(Priority::Warning, &text),
@@ -259,42 +261,9 @@ impl Login<'_> {
         })
     }
 
-    /// ` user=… rhost=… line=…`, as far as known, and each a single word: what ends a line of the
-    /// log must not be for anybody to choose by the name they log in with. A `?` stands for a user
-    /// whom nobody knows.
-    fn who(&self, line: Option<usize>) -> String {
-        const LONGEST_USER: usize = 128;
-        const LONGEST_HOST: usize = 256; // more than a name in the DNS can have
-        let user = self.user.as_deref().unwrap_or(OsStr::new("?"));
-        let mut who = format!(" user={}", one_word(user, LONGEST_USER));
-        if let Some(host) = self.handle.remote_host() {
-            who += &format!(" rhost={}", one_word(&host, LONGEST_HOST));
-        }
-        if let Some(line) = line {
-            who += &format!(" line={line}");
-        }
-        who
-    }
-
     fn debug(&self, message: impl FnOnce() -> String) {
         if self.options.debug {
             self.handle.log(Priority::Debug, &message());
         }
     }
-}
-
-/// A name as one word of at most so many bytes, and what is cut off shown by `...`.
-fn one_word(name: &OsStr, longest: usize) -> String {
-    let word: String = name
-        .to_string_lossy()
-        .chars()
-        .map(|c| {
-            if is_plain(c) && !c.is_whitespace() {
-                c
-            } else {
-                '?'
-            }
-        })
-        .collect();
-    shortened(&word, longest)
 }

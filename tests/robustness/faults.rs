@@ -123,6 +123,25 @@ fn works_from(scene: &Scene, is_recorded: bool) {
 
 #[test]
 #[ignore = "needs root, strace, acl and attr: run `make test`"]
+fn a_file_system_that_knows_no_attributes_or_flushes_no_folder_keeps_nobody_out() {
+    let scene = scene();
+    let calls = calls_of_a_login(&scene);
+    let replaced = calls.iter().position(|call| call.name == "renameat2");
+    let flushed = calls[replaced.unwrap()..]
+        .iter()
+        .find(|call| call.name == "fsync")
+        .unwrap();
+    for wrong in ["flistxattr:error=EOPNOTSUPP", &flushed.but("error=EINVAL")] {
+        scene.write_usersfile(usersfile());
+        let traced = Traced::new(&scene, &[wrong.into()]);
+        let outcome = traced.scene.login("alice").types(code(0));
+        assert_eq!(outcome.rc, "SUCCESS", "{wrong}: {}", outcome.log_text());
+        works_from(&scene, true);
+    }
+}
+
+#[test]
+#[ignore = "needs root, strace, acl and attr: run `make test`"]
 fn a_call_that_a_signal_interrupts_is_made_again() {
     let scene = scene();
     give_away(&scene.path());

@@ -124,7 +124,8 @@ fn on_a_terminal_of_80_by_24_code_and_secret_are_in_sight_when_the_question_come
         );
         if said.contains("The QR code takes a terminal of") {
             assert!(
-                length > 34 && said.contains("--qr FILE"),
+                // How large a code gets at the edge depends on the random secret, too.
+                length >= 34 && said.contains("--qr FILE"),
                 "{length}: {said}"
             );
             continue;
@@ -138,7 +139,7 @@ fn on_a_terminal_of_80_by_24_code_and_secret_are_in_sight_when_the_question_come
         );
         drawn_at_all += 1;
     }
-    assert!(drawn_at_all >= 4);
+    assert!(drawn_at_all >= 3);
 }
 
 /// The last 24 lines, with their colours.

@@ -2,11 +2,13 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
 use test_support::NOON;
 use test_support::built_oathctl;
 use test_support::codes::Generator;
 use test_support::oathctl::Tool;
+use test_support::small_disk::SmallDisk;
 
 /// The secret of the RFCs' test values.
 const SECRET: &str = "3132333435363738393031323334353637383930";
@@ -60,7 +62,7 @@ fn add_creates_a_usersfile_that_only_its_owner_reads_and_that_explains_itself() 
         .json();
     let text = tool.usersfile_now();
     assert_eq!(shown["line"], text.lines().count());
-    assert!(text.starts_with("# ") && text.contains("\nHOTP/T30/6\talice\t-\t"));
+    assert!(text.starts_with("#\t") && text.contains("\nHOTP/T30/6\talice\t-\t"));
     let metadata = fs::metadata(tool.scene.path()).unwrap();
     assert_eq!(metadata.mode() & 0o7777, 0o600);
     assert_eq!(tool.scene.left_behind(), [] as [&str; 0]);
@@ -235,7 +237,7 @@ fn tokens_added_at_the_same_moment_are_all_there_and_logins_go_on() {
     assert_eq!(
         tool.usersfile_now()
             .lines()
-            .filter(|line| line.starts_with("# One-time"))
+            .filter(|line| line.starts_with("#\tOne-time"))
             .count(),
         1
     );
@@ -263,6 +265,99 @@ erin   HOTP       6       SHA1    none      never                5     field 4 (
     let json = tool.run(["list", "--json"]).ok();
     assert!(!json.contains(SECRET) && !json.contains("4711") && !json.contains("12345678"));
     assert!(tool.run(["list", "nobody"]).fails(3).contains("nobody"));
+}
+
+#[test]
+fn a_secret_in_a_wrong_field_is_shown_by_no_command() {
+    let text = include_bytes!("check/covered.oath");
+    let tool = Tool::new().usersfile(text);
+    let list = tool.run(["list"]).ok();
+    assert_eq!(list.matches("(covered)").count(), 8, "{list}");
+    let json = tool.run(["list", "--json"]);
+    let users: Vec<_> = json.json().as_array().unwrap().to_vec();
+    assert!(users.iter().any(|row| row["user"].is_null()));
+    assert!(users.iter().any(|row| row["user"] == "root"));
+
+    for args in [
+        &["list"][..],
+        &["list", "--json"],
+        &["list", "root"],
+        &["check"],
+        &["check", "--json"],
+        &["check", "--fix"],
+        &["verify", "root", "--stdin"],
+        &["show", "root"],
+        &["resync", "root", "--stdin"],
+        &["disable", "root"],
+    ] {
+        let output = tool.run_with_input(args, "123456\n");
+        for part in ["9d7c0f1e", "JBSWY3DP", "nXwPHio7", "9d:7c"] {
+            let shows = output.stdout.contains(part) || output.stderr.contains(part);
+            assert!(!shows, "{args:?}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn no_command_passes_on_what_turns_the_text_of_a_terminal_around() {
+    let odd = ['\u{1b}', '\u{9b}', '\u{202e}'];
+    let tool = Tool::new();
+    let path = tool
+        .scene
+        .path()
+        .with_file_name("a\u{9b}2J\u{1b}[2Jb\u{202e}c");
+    let path = path.to_str().unwrap();
+    fs::write(path, "HOTP/E\tro\u{202e}ot\t-\t00\n").unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    let run =
+        |args: &[&str]| tool.run_with_input([&["--usersfile", path], args].concat(), "123456\n");
+    for args in [
+        &["check"][..],
+        &["check", "--json"],
+        &["list"],
+        &["list", "--json"],
+        &["verify", "bin", "--stdin"],
+        &["verify", "bin", "--stdin", "--json"],
+        &["add", "bin", "--no-confirm"],
+        &["add", "bin", "--no-confirm", "--another", "--json"],
+        &["add", "bin", "--no-confirm"],
+        &["backup-codes", "bin"],
+        &["disable", "bin", "--all"],
+        &["remove", "bin", "--all"],
+        &["remove", "bin"],
+    ] {
+        let output = run(args);
+        let shown = output.stdout.clone() + &output.stderr;
+        assert!(
+            !shown.is_empty() && !shown.contains(odd),
+            "{args:?}: {output:?}"
+        );
+    }
+    // In JSON nothing is lost.
+    let findings = run(&["check", "--json"]).stdout;
+    let findings: serde_json::Value = serde_json::from_str(&findings).unwrap();
+    assert_eq!(findings["findings"][0]["place"], path);
+}
+
+#[test]
+#[ignore = "needs root, to mount: run make test"]
+fn where_no_service_names_a_usersfile_one_in_the_usual_folders_is_taken() {
+    let tool = Tool::new();
+    fs::remove_file(tool.pam_dir().join("sshd")).unwrap();
+    // Seen by this thread and what it starts.
+    let _disk = SmallDisk::over(Path::new("/etc/security"));
+    let default = Path::new("/etc/users.oath");
+    assert!(!default.exists(), "{default:?} is in the way of this test");
+    let path = "/etc/security/users.oath";
+    fs::write(path, alice()).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+    let added = tool.run(["add", "bin", "--no-confirm"]);
+    let warning = format!("the line of the module needs usersfile={path}");
+    assert!(added.stderr.contains(&warning), "{added:?}");
+    assert!(added.ok().contains(path));
+    assert!(!default.exists());
+    assert!(tool.run(["list"]).ok().contains("bin"));
+    assert!(tool.run(["check"]).stdout.contains(path));
 }
 
 #[test]
@@ -320,6 +415,61 @@ fn verify_asks_which_service_where_they_differ() {
     assert!(verify(&[]).fails(2).contains("--service"));
     assert_eq!(verify(&["--service", "su"]).json()["steps"], 10);
     assert_eq!(verify(&["--service", "sshd"]).code, 1);
+    for decides in [
+        "drift",
+        "forward_pass",
+        "ignore_userfile_password",
+        "allow_replayed_otp_within=30",
+        "throttle=5",
+        "readonly_ok=/run/pam_oath",
+        "alwaysok",
+    ] {
+        let tool = Tool::new().usersfile(alice()).pam("su", decides);
+        let said = tool.run(["verify", "alice", "--stdin"]).fails(2);
+        assert!(
+            said.contains(&format!("su: window=5 {decides}\n")),
+            "{said}"
+        );
+    }
+    let does_not = "debug echo prompt=Code: try_first_pass nullok";
+    let tool = Tool::new().usersfile(alice()).pam("su", does_not);
+    let code = Generator::new(SECRET).code_at(NOON, 30, 0);
+    let verified = tool.run_with_input(["verify", "alice", "--stdin"], &code);
+    assert!(verified.ok().contains("sshd, su: window=5\n"));
+}
+
+#[test]
+fn verify_tells_of_who_has_no_token_what_each_service_does_and_asks_for_no_code() {
+    let ignores = "auth [success=ok user_unknown=ignore default=die] pam_oath.so usersfile=";
+    let tool = Tool::new().usersfile(alice() + "HOTP/T30\tbob\n");
+    let line = format!("{ignores}{}\n", tool.scene.path().display());
+    let tool = tool.pam_file("su", &line);
+    let verify = |user: &str, more: &[&str]| {
+        let said = tool.run([&["verify", user], more].concat());
+        assert_eq!(said.code, 1, "{said:?}");
+        said.stdout
+    };
+    let path = tool.scene.path().display().to_string();
+    let denied = "sshd: who has no token is not asked for a code, and denied\n";
+    let others = "su: who has no token is not asked for a code, and the other lines decide\n";
+    assert_eq!(
+        verify("carol", &[]),
+        format!("refused: carol has no token in {path}\nsshd, su: window=5\n{denied}{others}")
+    );
+    assert_eq!(
+        verify("carol", &["--service", "su"]),
+        format!("refused: carol has no token in {path}\nsu: window=5\n{others}")
+    );
+    assert!(verify("bob", &[]).contains("line 2 breaks off before its SECRET"));
+    tool.run(["disable", "alice"]).ok();
+    assert!(verify("alice", &[]).starts_with(&format!(
+        "refused: alice has no token in {path}: that on line 1 is disabled; oathctl enable alice \
+         enables it\n"
+    )));
+    let json: serde_json::Value =
+        serde_json::from_str(&verify("alice", &["--json", "--service", "su"])).unwrap();
+    assert_eq!(json["accepted"], false);
+    assert!(json["reason"].as_str().unwrap().contains("disabled"));
 }
 
 #[test]

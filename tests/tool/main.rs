@@ -3,6 +3,8 @@
 mod check;
 mod edit;
 mod enrol;
+mod generated;
+mod google_authenticator;
 mod import;
 mod list_show_verify;
 mod manual;

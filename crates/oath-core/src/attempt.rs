@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::cell::OnceCell;
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 
@@ -23,14 +24,17 @@ use crate::usersfile;
 const FEW_BACKUP_CODES: u32 = 2;
 
 /// Why an attempt was not accepted. Holds nothing of a secret, a PIN or a code.
+///
+/// `R` says why a code is not good, `F` why a file could not be used: those of a usersfile, or of
+/// another [`Verifier`].
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum Error<R = Refusal, F = usersfile::Error> {
     /// The code is not good.
     #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The usersfile, or the journal, could not be used.
+    Refused(R),
+    /// The usersfile, or the journal, or what else holds the tokens, could not be used.
     #[error(transparent)]
-    Usersfile(#[from] usersfile::Error),
+    File(F),
     /// `throttle=`: the answer came before the user's failures allow it. It was not checked.
     #[error(
         "{}; the next answer is checked in {}",
@@ -67,6 +71,18 @@ pub enum Error {
     StopGuard(std::io::Error),
 }
 
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Error::Refused(refusal)
+    }
+}
+
+impl From<usersfile::Error> for Error {
+    fn from(error: usersfile::Error) -> Self {
+        Error::File(error)
+    }
+}
+
 /// "1 failure", "2 failures"
 pub fn counted(number: u64, what: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
@@ -93,45 +109,90 @@ impl Origin {
     }
 }
 
-/// What an administrator should know of an attempt besides its result.
-#[derive(Debug)]
-pub enum Warning {
-    /// Of where the user's tokens are kept.
-    Store(store::Warning),
-    /// `throttle=`, in a service that may not keep failures.
-    NotThrottled(throttle::Error),
-    /// The user's backup codes come to their end.
-    FewBackupCodes {
-        /// How many are left.
-        left: u32,
-    },
+/// What responses are checked against, and by which rules: the tokens of a user in a store.
+pub trait Verifier {
+    /// What is known of a code that is good.
+    type Accepted;
+    /// Why a code is not good.
+    type Refusal;
+    /// Why a file could not be used.
+    type Error;
+    /// What an administrator should know besides.
+    type Warning;
+
+    /// Under which name failures are counted.
+    fn user(&self) -> &OsStr;
+
+    /// What stands before the code in a response that is not checked: see [`Answer::pin`].
+    fn pin<'r>(&self, response: &'r [u8]) -> &'r [u8];
+
+    /// Whether a decision takes the zone of LAST-TIME, as a rule.
+    fn needs_zone(&self) -> bool;
+
+    /// Checks a response, and records a good one unless [`Attempts::records`] says no.
+    ///
+    /// # Errors
+    /// The tokens could not be read, or what was used not recorded; or something has to be found out
+    /// first, and nothing was compared.
+    #[allow(clippy::type_complexity)]
+    fn verify<'r>(
+        &self,
+        response: &'r [u8],
+        attempts: &Attempts,
+    ) -> Result<Checked<'r, Self>, Stop<'r, Error<Self::Refusal, Self::Error>>>;
 }
 
-impl fmt::Display for Warning {
+/// What a check came to.
+pub struct Checked<'r, V: Verifier + ?Sized> {
+    /// What was accepted, or why nothing was.
+    pub result: Result<V::Accepted, V::Refusal>,
+    /// See [`Answer::pin`].
+    pub pin: &'r [u8],
+    /// Whether the refusal counts as a failure.
+    pub compared: Compared,
+    /// What an administrator should know besides.
+    pub warnings: Vec<V::Warning>,
+}
+
+/// What an administrator should know of an attempt besides its result.
+#[derive(Debug)]
+pub enum Warning<W = LinesWarning> {
+    /// Of the user's tokens, and of where they are kept.
+    Tokens(W),
+    /// `throttle=`, in a service that may not keep failures.
+    NotThrottled(throttle::Error),
+}
+
+impl<W: fmt::Display> fmt::Display for Warning<W> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Warning::Store(warning) => warning.fmt(f),
+            Warning::Tokens(warning) => warning.fmt(f),
             Warning::NotThrottled(error) => {
                 write!(f, "not throttled, for want of root's rights: {error}")
             }
-            Warning::FewBackupCodes { left } => write!(
-                f,
-                "{} left: oathctl backup-codes makes new ones, after --revoke",
-                counted((*left).into(), "backup code")
-            ),
         }
     }
 }
 
 /// What an attempt came to.
-pub struct Answer<'r> {
-    /// The line of the token that accepted the code, counted from 1.
-    pub result: Result<usize, Error>,
+pub struct Answer<'r, A = usize, E = Error, W = LinesWarning> {
+    /// What was accepted: of a usersfile, the line of the token, counted from 1.
+    pub result: Result<A, E>,
     /// The PIN in the response, empty if there was none: for the module that checks it.
     pub pin: &'r [u8],
     /// What the administrator should know besides.
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<Warning<W>>,
 }
+
+/// [`Answer`] to a response that a verifier checks.
+type AnswerOf<'r, V> = Answer<
+    'r,
+    <V as Verifier>::Accepted,
+    Error<<V as Verifier>::Refusal, <V as Verifier>::Error>,
+    <V as Verifier>::Warning,
+>;
+
+type ErrorOf<V> = Error<<V as Verifier>::Refusal, <V as Verifier>::Error>;
 
 impl<'r> Answer<'r> {
     /// An attempt that was not made.
@@ -144,9 +205,18 @@ impl<'r> Answer<'r> {
     }
 }
 
+/// The argument `throttle=`.
+#[derive(Clone, Copy)]
+pub struct Throttling<'a> {
+    /// How many seconds each failure in a row adds; nothing if failures are not counted.
+    pub seconds: Option<u64>,
+    /// Where they are counted.
+    pub folder: &'a OsStr,
+}
+
 /// The attempts of one login: what they have in common.
 pub struct Attempts<'a> {
-    options: &'a Options,
+    throttling: Throttling<'a>,
     deadline: &'a Deadline,
     /// The time of a dry run, in seconds since 1970.
     dry_run: Option<u64>,
@@ -158,31 +228,25 @@ pub struct Attempts<'a> {
     counted: Option<Failures>,
 }
 
-/// Why a pass over the user's lines ended without a decision.
-enum Stop<'r> {
+/// Why a pass over the user's tokens ended without a decision.
+pub enum Stop<'r, E = Error> {
     /// The login is refused.
-    Error(Error),
+    Error(E),
     /// Something has to be found out first, while no lock is held.
     Undecided(Undecided<'r>),
 }
 
-impl<E: Into<Error>> From<E> for Stop<'_> {
+impl<E: Into<Error<R, F>>, R, F> From<E> for Stop<'_, Error<R, F>> {
     fn from(error: E) -> Self {
         Stop::Error(error.into())
     }
 }
 
-impl<'r> From<Undecided<'r>> for Stop<'r> {
-    fn from(undecided: Undecided<'r>) -> Self {
-        Stop::Undecided(undecided)
-    }
-}
-
 impl<'a> Attempts<'a> {
-    /// The attempts of a login with these options.
-    pub fn new(options: &'a Options, deadline: &'a Deadline) -> Attempts<'a> {
+    /// The attempts of a login, throttled so.
+    pub fn new(throttling: Throttling<'a>, deadline: &'a Deadline) -> Attempts<'a> {
         Attempts {
-            options,
+            throttling,
             deadline,
             dry_run: None,
             hashes: CheckedHashes::default(),
@@ -193,11 +257,20 @@ impl<'a> Attempts<'a> {
 
     /// Attempts that are answered as at the time `unix_time`, in seconds since 1970, and that leave
     /// no trace: no failure is counted, no code recorded.
-    pub fn dry_run(unix_time: u64, options: &'a Options, deadline: &'a Deadline) -> Attempts<'a> {
+    pub fn dry_run(
+        unix_time: u64,
+        throttling: Throttling<'a>,
+        deadline: &'a Deadline,
+    ) -> Attempts<'a> {
         Attempts {
             dry_run: Some(unix_time),
-            ..Attempts::new(options, deadline)
+            ..Attempts::new(throttling, deadline)
         }
+    }
+
+    /// Whether what is used is to be recorded: it is not in a dry run.
+    pub fn records(&self) -> bool {
+        self.dry_run.is_none()
     }
 
     /// What the login may still wait and compute.
@@ -205,53 +278,48 @@ impl<'a> Attempts<'a> {
         self.deadline
     }
 
-    /// Checks one response of the user of this store, unless it comes too early; a good code is
+    /// Checks one response of the verifier's user, unless it comes too early; a good code is
     /// recorded.
-    pub fn attempt<'r>(
+    pub fn attempt<'r, V: Verifier>(
         &mut self,
-        store: &impl Store,
+        verifier: &V,
         response: &'r [u8],
         origin: Origin,
-    ) -> Answer<'r> {
-        match self.decided(store, response, origin) {
-            Ok((decision, mut warnings)) => {
-                let accepted = decision.result.as_ref().ok();
-                match accepted.and_then(|accepted| accepted.backup_codes_left) {
-                    Some(left @ ..=FEW_BACKUP_CODES) if self.dry_run.is_none() => {
-                        warnings.push(Warning::FewBackupCodes { left });
-                    }
-                    _ => {}
-                }
+    ) -> AnswerOf<'r, V> {
+        match self.decided(verifier, response, origin) {
+            Ok((checked, not_throttled)) => {
+                let not_throttled = not_throttled.into_iter().map(Warning::NotThrottled);
+                let warnings = checked.warnings.into_iter().map(Warning::Tokens);
                 Answer {
-                    result: decision
-                        .result
-                        .map(|accepted| accepted.line)
-                        .map_err(Error::from),
-                    pin: decision.pin,
-                    warnings,
+                    result: checked.result.map_err(Error::Refused),
+                    pin: checked.pin,
+                    warnings: not_throttled.chain(warnings).collect(),
                 }
             }
-            Err(error) => Answer::error(error, response, self.options),
+            Err(error) => Answer {
+                result: Err(error),
+                pin: verifier.pin(response),
+                warnings: Vec::new(),
+            },
         }
     }
 
-    /// Passes over the user's lines until there is a decision. Nothing of a pass outlives it but
+    /// Passes over the user's tokens until there is a decision. Nothing of a pass outlives it but
     /// what was found out for the next.
-    fn decided<'r>(
+    fn decided<'r, V: Verifier>(
         &mut self,
-        store: &impl Store,
+        verifier: &V,
         response: &'r [u8],
         origin: Origin,
-    ) -> Result<(Decision<'r>, Vec<Warning>), Error> {
-        if self.options.drift || self.options.replay_grace > 0 {
-            // Nearly every decision needs it then.
+    ) -> Result<(Checked<'r, V>, Option<throttle::Error>), ErrorOf<V>> {
+        if verifier.needs_zone() {
             self.zone()?;
         }
         loop {
             sys::check_memory().map_err(Error::Memory)?;
             // From here on others may wait for a lock of this thread.
             let guard = StopGuard::begin().map_err(Error::StopGuard)?;
-            let pass = self.throttled(store, response, origin);
+            let pass = self.throttled(verifier, response, origin);
             drop(guard);
             match pass {
                 Ok(decided) => return Ok(decided),
@@ -262,7 +330,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// Finds out what a decision needs, as long as there is time.
-    fn find_out(&mut self, undecided: Undecided) -> Result<(), Error> {
+    fn find_out<R, F>(&mut self, undecided: Undecided) -> Result<(), Error<R, F>> {
         match undecided {
             Undecided::Hash { hash, typed } => {
                 if self.deadline.is_over() || self.hashes.count() >= 2 * MAX_HASHES {
@@ -277,31 +345,31 @@ impl<'a> Attempts<'a> {
         Ok(())
     }
 
-    /// Checks a response if the user need not wait.
-    fn throttled<'r>(
+    /// Checks a response if the user need not wait. Returns also why it was checked although
+    /// failures cannot be counted.
+    #[allow(clippy::type_complexity)]
+    fn throttled<'r, V: Verifier>(
         &mut self,
-        store: &impl Store,
+        verifier: &V,
         response: &'r [u8],
         origin: Origin,
-    ) -> Result<(Decision<'r>, Vec<Warning>), Stop<'r>> {
-        let Some(seconds) = self.options.throttle else {
-            return self.check(store, response);
+    ) -> Result<(Checked<'r, V>, Option<throttle::Error>), Stop<'r, ErrorOf<V>>> {
+        let Some(seconds) = self.throttling.seconds else {
+            return Ok((verifier.verify(response, self)?, None));
         };
-        let (mut throttle, before) = match self.count_failure(store, seconds) {
+        let (mut throttle, before) = match self.count_failure(verifier.user(), seconds) {
             Err(Error::Throttle(error))
                 if sys::effective_user() != 0 && error.is_permission_denied() =>
             {
-                let (decision, mut warnings) = self.check(store, response)?;
-                warnings.insert(0, Warning::NotThrottled(error));
-                return Ok((decision, warnings));
+                return Ok((verifier.verify(response, self)?, Some(error)));
             }
             counted => counted?,
         };
-        let pass = self.check(store, response);
+        let pass = verifier.verify(response, self);
         let after = match &pass {
-            _ if self.dry_run.is_some() => before,
-            Ok((decision, _)) if decision.result.is_ok() => Failures::default(),
-            Ok((decision, _)) if origin.counts(decision.compared) => throttle.failures(),
+            _ if !self.records() => before,
+            Ok(checked) if checked.result.is_ok() => Failures::default(),
+            Ok(checked) if origin.counts(checked.compared) => throttle.failures(),
             _ => before,
         };
         throttle
@@ -310,22 +378,22 @@ impl<'a> Attempts<'a> {
         if pass.is_ok() {
             self.counted = Some(after);
         }
-        pass
+        Ok((pass?, None))
     }
 
-    /// Counts a failure of the store's user, unless failures before it make the user wait, and
+    /// Counts a failure of this user, unless failures before it make the user wait, and
     /// before the check begins, so that nothing that stops the check makes a guess free. Returns
     /// the throttle, still locked, and what it held before.
     ///
     /// The fallback prompt of try_first_pass belongs to the same login: what the stacked token has
     /// cost does not throttle it. It is another guess, and counts as one.
-    fn count_failure(
+    fn count_failure<R, F>(
         &self,
-        store: &impl Store,
+        user: &OsStr,
         seconds: u64,
-    ) -> Result<(Throttle, Failures), Error> {
-        let folder = Path::new(&self.options.throttle_folder);
-        let throttle = Throttle::lock(folder, store.user(), self.deadline);
+    ) -> Result<(Throttle, Failures), Error<R, F>> {
+        let folder = Path::new(self.throttling.folder);
+        let throttle = Throttle::lock(folder, user, self.deadline);
         let mut throttle = throttle.map_err(Error::Throttle)?;
         // Not earlier: others may have failed while this one waited for the lock.
         let now = self.unix_time()?;
@@ -345,36 +413,17 @@ impl<'a> Attempts<'a> {
         Ok((throttle, before))
     }
 
-    /// Checks a response against the store, and records it if it is good.
-    fn check<'r>(
-        &self,
-        store: &impl Store,
-        response: &'r [u8],
-    ) -> Result<(Decision<'r>, Vec<Warning>), Stop<'r>> {
-        let updated = store.update(self.deadline, |candidates| {
-            // Not earlier: another login may have been recorded while this one waited for a lock.
-            let unix_time = self.unix_time()?;
-            let attempt = self.options.attempt(response, unix_time);
-            let known = Known {
-                hashes: &self.hashes,
-                zone: self.zone.get(),
-            };
-            let mut decision = login::decide(candidates, &attempt, &known)?;
-            let record = match &mut decision.result {
-                Ok(Accepted { record, .. }) if self.dry_run.is_none() => record.take(),
-                _ => None,
-            };
-            let record = match record {
-                Some(record) => Some((record, self.zone()?.local_time(unix_time)?)),
-                None => None,
-            };
-            Ok::<_, Stop>((decision, record))
-        })?;
-        let warnings = updated.warnings.into_iter().map(Warning::Store).collect();
-        Ok((updated.answer, warnings))
+    /// What was found out so far.
+    fn known(&self) -> Known<'_> {
+        Known {
+            hashes: &self.hashes,
+            zone: self.zone.get(),
+        }
     }
 
-    fn unix_time(&self) -> Result<u64, clock::Error> {
+    /// The time, in seconds since 1970. To be asked for under the lock: another login may have been
+    /// recorded while this one waited.
+    pub(crate) fn unix_time(&self) -> Result<u64, clock::Error> {
         self.dry_run.map_or_else(clock::unix_time, Ok)
     }
 
@@ -384,5 +433,97 @@ impl<'a> Attempts<'a> {
         }
         let zone = clock::system_zone()?;
         Ok(self.zone.get_or_init(|| zone))
+    }
+}
+
+/// What an administrator should know of an attempt with the lines of a usersfile.
+#[derive(Debug)]
+pub enum LinesWarning {
+    /// Of where they are kept.
+    Store(store::Warning),
+    /// The user's backup codes come to their end.
+    FewBackupCodes {
+        /// How many are left.
+        left: u32,
+    },
+}
+
+impl fmt::Display for LinesWarning {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            LinesWarning::Store(warning) => warning.fmt(f),
+            LinesWarning::FewBackupCodes { left } => write!(
+                f,
+                "{} left: oathctl backup-codes makes new ones, after --revoke",
+                counted((*left).into(), "backup code")
+            ),
+        }
+    }
+}
+
+/// A user's lines in a usersfile, or in another store like it.
+pub struct Lines<'a, S> {
+    /// Where they are.
+    pub store: S,
+    /// The arguments of the auth line.
+    pub options: &'a Options,
+}
+
+impl<S: Store> Verifier for Lines<'_, S> {
+    type Accepted = usize;
+    type Refusal = Refusal;
+    type Error = usersfile::Error;
+    type Warning = LinesWarning;
+
+    fn user(&self) -> &OsStr {
+        self.store.user()
+    }
+
+    fn pin<'r>(&self, response: &'r [u8]) -> &'r [u8] {
+        login::split(response, self.options.code_length()).0
+    }
+
+    fn needs_zone(&self) -> bool {
+        self.options.drift || self.options.replay_grace > 0
+    }
+
+    fn verify<'r>(
+        &self,
+        response: &'r [u8],
+        attempts: &Attempts,
+    ) -> Result<Checked<'r, Self>, Stop<'r>> {
+        let updated = self.store.update(attempts.deadline, |candidates| {
+            let unix_time = attempts.unix_time()?;
+            let attempt = self.options.attempt(response, unix_time);
+            let mut decision =
+                login::decide(candidates, &attempt, &attempts.known()).map_err(Stop::Undecided)?;
+            let record = match &mut decision.result {
+                Ok(Accepted { record, .. }) if attempts.records() => record.take(),
+                _ => None,
+            };
+            let record = match record {
+                Some(record) => Some((record, attempts.zone()?.local_time(unix_time)?)),
+                None => None,
+            };
+            Ok::<_, Stop>((decision, record))
+        })?;
+        let Decision {
+            result,
+            pin,
+            compared,
+        } = updated.answer;
+        let warnings = updated.warnings.into_iter().map(LinesWarning::Store);
+        let accepted = result.as_ref().ok();
+        let few = accepted
+            .and_then(|accepted| accepted.backup_codes_left)
+            .filter(|&left| left <= FEW_BACKUP_CODES && attempts.records())
+            .map(|left| LinesWarning::FewBackupCodes { left });
+        let warnings = warnings.chain(few).collect();
+        Ok(Checked {
+            result: result.map(|accepted| accepted.line),
+            pin,
+            compared,
+            warnings,
+        })
     }
 }

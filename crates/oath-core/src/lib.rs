@@ -9,6 +9,7 @@
 //! - [`store`]: where a user's tokens are kept, and where it is recorded what was used.
 //! - [`lookup`]: under which name, and in which file, a user has a token.
 //! - [`login`]: the decision, by the user's tokens, what was typed and the time.
+//! - [`google`]: the secret file of Google's PAM module, in place of lookup, store, login and usersfile.
 //! - [`pin`]: the PIN field, and whether what was typed fits it.
 //! - [`state`]: what is kept beside the usersfile: the failures of a user, the journal.
 //! - [`usersfile`]: what a line means, which lines are a user's, the template of `usersfile=`.
@@ -24,6 +25,7 @@
 
 pub mod attempt;
 pub mod fs;
+pub mod google;
 pub mod hex;
 pub mod local_time;
 pub mod login;

@@ -5,6 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use crate::attempt::Throttling;
 use crate::login::{Attempt, CodeLength, MAX_WINDOW};
 use crate::otp::{MAX_DIGITS, MIN_DIGITS};
 use crate::state::throttle;
@@ -177,6 +178,14 @@ impl Options {
             replay_grace: self.replay_grace,
             unix_time,
             has_journal: self.journal_folder.is_some(),
+        }
+    }
+
+    /// `throttle=` and `throttle_dir=`.
+    pub fn throttling(&self) -> Throttling<'_> {
+        Throttling {
+            seconds: self.throttle,
+            folder: &self.throttle_folder,
         }
     }
 

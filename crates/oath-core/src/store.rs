@@ -162,5 +162,6 @@ fn rewrite(lines: &[UserLine], record: &Record, last_time: LocalTime) -> Rewrite
     Rewrite {
         span: line.span.clone(),
         text,
+        mode: None,
     }
 }

@@ -137,6 +137,7 @@ impl Add {
             Err(error @ Error::Exists(_)) if self.if_missing => return self.nothing_to_do(&error),
             checked => checked?,
         }
+        config.warn_if_unnamed(&usersfile)?;
 
         let secret = self.read_secret()?;
         let pin = self.read_pin(terminal.as_ref())?;

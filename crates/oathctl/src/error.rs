@@ -128,7 +128,7 @@ impl Error {
     fn is_permission_denied(&self) -> bool {
         match self {
             Error::Usersfile(usersfile::Error::File(error))
-            | Error::Attempt(attempt::Error::Usersfile(usersfile::Error::File(error)))
+            | Error::Attempt(attempt::Error::File(usersfile::Error::File(error)))
             | Error::File(error) => error.is_permission_denied(),
             Error::Throttle(error) => error.is_permission_denied(),
             Error::Io { cause, .. } => cause.kind() == io::ErrorKind::PermissionDenied,

@@ -1,6 +1,7 @@
 //! `oathctl`: enrols, lists, checks and edits the tokens that `pam_oath` asks for.
 //!
-//! One file for each subcommand. What they share, from the command line down:
+//! One file for each subcommand, and [`google_authenticator`] for the command of that name, which is a
+//! program of its own. What they share, from the command line down:
 //!
 //! - [`config`]: which usersfile, which PAM services, what time it is
 //! - [`pam_config`]: the lines of the PAM configuration that name the module
@@ -35,6 +36,7 @@ mod edit;
 mod enable;
 mod error;
 mod files;
+mod google_authenticator;
 mod import;
 mod list;
 mod merge;
@@ -46,6 +48,7 @@ mod programs;
 mod provisioning;
 mod qr;
 mod remove;
+mod replaceable;
 mod resync;
 mod secret;
 mod show;
@@ -61,6 +64,8 @@ use rustix::fs::Mode;
 
 use config::Config;
 use error::Error;
+
+pub use google_authenticator::main as google_authenticator_main;
 
 /// Enrol, check and edit the tokens of pam_oath.
 #[derive(Parser)]
@@ -119,8 +124,13 @@ impl Command {
 /// Runs the command that the command line asks for.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let result = begin().and_then(|()| cli.command.run(&cli.config));
+    result.unwrap_or_else(|error| error.report())
+}
+
+/// What each program does before anything else.
+fn begin() -> Result<(), Error> {
     // Files that the tool or the editor creates are the owner's alone, whatever umask it inherits.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    let result = terminal::catch_signals().and_then(|()| cli.command.run(&cli.config));
-    result.unwrap_or_else(|error| error.report())
+    terminal::catch_signals()
 }

@@ -14,7 +14,8 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::error::Error;
 use crate::otpauth::hash_name;
-use crate::output::{self, printable};
+use crate::output;
+use crate::secret;
 use crate::tokens::{self, TokenLine, user_name};
 
 /// List the tokens, never a secret
@@ -33,7 +34,8 @@ pub(crate) struct List {
 /// What `--json` says of a token.
 #[derive(Serialize)]
 struct Row {
-    user: String,
+    /// None where the field may hold a secret.
+    user: Option<String>,
     /// `TOTP`, `HOTP` or `backup codes`.
     #[serde(rename = "type")]
     kind: &'static str,
@@ -102,7 +104,7 @@ impl Row {
             MovingFactor::BackupCodes { .. } => ("backup codes", None),
         };
         Row {
-            user: printable(entry.user),
+            user: secret::shown_user(entry),
             kind,
             period,
             digits: token_type.digits,
@@ -140,7 +142,7 @@ impl Row {
         }
         notes.extend(self.malformed.clone());
         [
-            self.user.clone(),
+            self.user.clone().unwrap_or_else(|| "(covered)".into()),
             match self.period {
                 Some(period) => format!("{} {period} s", self.kind),
                 None => self.kind.into(),

@@ -3,10 +3,12 @@
 //! Colours appear on a terminal only, and not if NO_COLOR is set: `anstream` sees to both.
 
 use std::io::{self, Write};
+use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
 use oath_core::plain_text::is_plain;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::error::Error;
 
@@ -14,9 +16,30 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HEADING: Style = Style::new().bold();
 
-/// Writes a text, which ends its last line itself, to standard output.
+/// The name before errors and warnings.
+static PROGRAM: OnceLock<&str> = OnceLock::new();
+
+/// Sets the name that stands before errors and warnings, `oathctl` if not set.
+pub(crate) fn set_program(name: &'static str) {
+    let _ = PROGRAM.set(name);
+}
+
+fn program() -> &'static str {
+    PROGRAM.get().copied().unwrap_or("oathctl")
+}
+
+/// Writes a text, which ends its last line itself, to standard output. It may have our own colours,
+/// and the name of a file or user, with whatever somebody put into it.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
-    let mut out = anstream::stdout().lock();
+    write_to(anstream::stdout().lock(), &printable_styled(text))
+}
+
+/// A text with nothing in it but our own, with its colours, whether or not they can be shown.
+pub(crate) fn print_with_colours(text: &str) -> Result<(), Error> {
+    write_to(io::stdout().lock(), text)
+}
+
+fn write_to(mut out: impl Write, text: &str) -> Result<(), Error> {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(|cause| match cause.kind() {
@@ -25,10 +48,21 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
         })
 }
 
-/// Writes a value as JSON to standard output, indented.
+/// Writes a value as JSON to standard output, indented. What would act on a terminal is escaped, so
+/// that nothing is lost.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Error> {
     let json = serde_json::to_string_pretty(value).map_err(Error::io("write JSON"))?;
-    print(&format!("{json}\n"))
+    let mut escaped = Zeroizing::new(String::with_capacity(3 * json.len() + 1));
+    for c in Zeroizing::new(json).chars() {
+        match c {
+            '\n' => escaped.push(c),
+            // They are all in the first plane of Unicode.
+            c if !is_plain(c) => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => escaped.push(c),
+        }
+    }
+    escaped.push('\n');
+    print(&escaped)
 }
 
 /// Prints what nobody sees again, a secret or backup codes. If that fails, `undo` takes back what
@@ -51,15 +85,17 @@ pub(crate) fn print_or_undo(
 /// `oathctl: ...` on standard error; that it cannot be written is ignored.
 pub(crate) fn error(message: &str) {
     let message = printable_lines(message);
-    let _ = writeln!(anstream::stderr(), "{ERROR}oathctl:{ERROR:#} {message}");
+    let program = program();
+    let _ = writeln!(anstream::stderr(), "{ERROR}{program}:{ERROR:#} {message}");
 }
 
 /// `oathctl: warning: ...` on standard error.
 pub(crate) fn warn(message: &str) {
     let message = printable_lines(message);
+    let program = program();
     let _ = writeln!(
         anstream::stderr(),
-        "oathctl: {WARNING}warning:{WARNING:#} {message}"
+        "{program}: {WARNING}warning:{WARNING:#} {message}"
     );
 }
 
@@ -94,6 +130,22 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
         .chars()
         .map(|c| if is_plain(c) { c } else { '\u{fffd}' })
         .collect()
+}
+
+/// The same for a text of several lines with colours: all that begins with ESC and is no colour goes.
+fn printable_styled(text: &str) -> Zeroizing<String> {
+    let mut shown = Zeroizing::new(String::with_capacity(3 * text.len()));
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        let is_colour = || {
+            let parameters = rest.as_str().strip_prefix('[');
+            let end = parameters.map(|it| it.trim_start_matches(|c| matches!(c, '0'..='9' | ';')));
+            end.is_some_and(|end| end.starts_with('m'))
+        };
+        let may_stay = is_plain(c) || matches!(c, '\n' | '\t') || c == '\u{1b}' && is_colour();
+        shown.push(if may_stay { c } else { '\u{fffd}' });
+    }
+    shown
 }
 
 /// The same for a text of several lines: it may contain a file's name that a user chose.

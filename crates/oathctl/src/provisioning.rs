@@ -56,23 +56,41 @@ impl<'a> Provisioning<'a> {
     /// The QR code, and the fields to type in where it cannot be scanned. On a terminal that is just
     /// high enough, the code and the secret below it stay in sight when a question follows.
     pub(crate) fn to_text(&self) -> Result<Zeroizing<String>, Error> {
+        let secret = self.secret_line();
+        let screen = Screen::of_stdout();
+        let rows_of_secret =
+            screen.map_or(1, |screen| secret.trim_end().len().div_ceil(screen.columns));
+        Ok(Zeroizing::new(format!(
+            "{}\n{}{}",
+            self.other_fields().as_str(),
+            self.qr()?.for_terminal(screen, rows_of_secret + 1),
+            secret.as_str(),
+        )))
+    }
+
+    /// The fields to type in where no QR code can be scanned.
+    pub(crate) fn fields(&self) -> Zeroizing<String> {
+        let fields = [self.other_fields(), self.secret_line()];
+        Zeroizing::new(format!("{}{}", fields[0].as_str(), fields[1].as_str()))
+    }
+
+    fn secret_line(&self) -> Zeroizing<String> {
+        Zeroizing::new(format!("Secret: {} (base32)\n", self.secret.as_str()))
+    }
+
+    fn other_fields(&self) -> Zeroizing<String> {
         let kind = match self.token.token_type.moving_factor {
             MovingFactor::Event => format!("by event (HOTP), counter {}", self.token.counter),
             MovingFactor::Time { period } => format!("by time (TOTP), {period} seconds"),
             MovingFactor::BackupCodes { number } => format!("{number} backup codes"),
         };
         let token_type = self.token.token_type;
-        let secret = Zeroizing::new(format!("Secret: {} (base32)", self.secret.as_str()));
-        let screen = Screen::of_stdout();
-        let rows_of_secret = screen.map_or(1, |screen| secret.len().div_ceil(screen.columns));
-        Ok(Zeroizing::new(format!(
-            "URI:    {}\nType:   {kind}, {} digits, {}\n\n{}{}\n",
+        Zeroizing::new(format!(
+            "URI:    {}\nType:   {kind}, {} digits, {}\n",
             self.uri.as_str(),
             token_type.digits,
             otpauth::hash_name(token_type.algorithm),
-            self.qr()?.for_terminal(screen, rows_of_secret + 1),
-            secret.as_str(),
-        )))
+        ))
     }
 
     /// The same as JSON; `line` is the token's in the usersfile.

@@ -89,6 +89,26 @@ impl Qr {
         text
     }
 
+    /// The code for standard output by background colours alone, a module in two characters: for
+    /// terminals that cannot show block elements.
+    pub(crate) fn in_background_colours(&self) -> String {
+        const DARK: &str = "\x1b[48;5;16m";
+        const LIGHT: &str = "\x1b[48;5;231m";
+        let mut text = String::new();
+        for y in 0..self.width(MARGIN) {
+            for x in 0..self.width(MARGIN) {
+                text += if self.is_dark(x, y, MARGIN) {
+                    DARK
+                } else {
+                    LIGHT
+                };
+                text += "  ";
+            }
+            text += "\x1b[0m\n";
+        }
+        text
+    }
+
     fn to_svg(&self) -> Vec<u8> {
         self.0
             .render::<svg::Color>()

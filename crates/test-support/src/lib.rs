@@ -50,6 +50,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
+use oath_core::sys;
 use tempfile::TempDir;
 
 use protocol::Clock;
@@ -68,6 +69,11 @@ pub enum Module {
     This,
     /// OATH Toolkit's, as the system has installed it.
     OathToolkit,
+    /// The module in place of Google's that was built here, or the one that
+    /// PAM_GOOGLE_AUTHENTICATOR_SO names.
+    Google,
+    /// Google's, as the system has installed it.
+    DebiansGoogle,
 }
 
 impl Module {
@@ -78,7 +84,39 @@ impl Module {
                 Some(path) => existing(path.into(), "PAM_OATH_SO names it"),
                 None => build().join("libpam_oath.so"),
             },
-            Module::OathToolkit => installed_module("pam_oath.so"),
+            Module::OathToolkit => installed_module("pam_oath.so", "libpam-oath"),
+            Module::Google => match std::env::var_os("PAM_GOOGLE_AUTHENTICATOR_SO") {
+                Some(path) => existing(path.into(), "PAM_GOOGLE_AUTHENTICATOR_SO names it"),
+                None => build().join("libpam_google_authenticator.so"),
+            },
+            Module::DebiansGoogle => {
+                installed_module("pam_google_authenticator.so", "libpam-google-authenticator")
+            }
+        }
+    }
+
+    /// The name it is installed with.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Module::This | Module::OathToolkit => "pam_oath.so",
+            Module::Google | Module::DebiansGoogle => "pam_google_authenticator.so",
+        }
+    }
+
+    /// Whether it was built here.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Module::This | Module::Google)
+    }
+
+    /// The argument that names this file. For Google's the file is that of the account that the
+    /// test runs as, whoever logs in.
+    fn file_option(self, path: &Path) -> String {
+        let path = path.display();
+        match self {
+            Module::This | Module::OathToolkit => format!("usersfile={path}"),
+            Module::Google | Module::DebiansGoogle => {
+                format!("secret={path} user={}", sys::effective_user())
+            }
         }
     }
 }
@@ -99,6 +137,7 @@ fn build() -> &'static Path {
         let build = Command::new(env!("CARGO"))
             .args(["build", "--locked", "--quiet", "--profile", profile])
             .args(["--package", "pam_oath", "--package", "oathctl"])
+            .args(["--package", "pam_google_authenticator"])
             .args(["--package", "test-support", "--lib", "--bins", "--examples"])
             .arg("--target-dir")
             .arg(folder.parent().expect("the target folder"))
@@ -140,7 +179,7 @@ pub fn built_oathctl() -> &'static str {
 }
 
 /// Where Linux-PAM finds a module that is named without a folder.
-fn installed_module(name: &str) -> PathBuf {
+fn installed_module(name: &str, package: &str) -> PathBuf {
     let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
     [
         Path::new("/usr/lib").join(&multiarch).join("security"),
@@ -153,7 +192,7 @@ fn installed_module(name: &str) -> PathBuf {
     .into_iter()
     .map(|folder| folder.join(name))
     .find(|path| path.exists())
-    .unwrap_or_else(|| panic!("no {name} in PAM's folders: install the package libpam-oath"))
+    .unwrap_or_else(|| panic!("no {name} in PAM's folders: install the package {package}"))
 }
 
 fn existing(path: PathBuf, why: &str) -> PathBuf {
@@ -168,7 +207,8 @@ pub struct Scene {
     service: String,
     module: Module,
     control: String,
-    usersfile_option: String,
+    /// In place of the argument that names the usersfile.
+    usersfile_option: Option<String>,
     args: String,
     clock: Clock,
     env: Vec<(String, String)>,
@@ -210,7 +250,7 @@ impl Scene {
             service: "oath".into(),
             module: Module::This,
             control: "required".into(),
-            usersfile_option: String::new(),
+            usersfile_option: None,
             args: String::new(),
             clock: Clock::Held(NOON),
             // No file: a system that keeps universal time.
@@ -222,12 +262,6 @@ impl Scene {
             starter: Vec::new(),
             process: RefCell::new(None),
         }
-        .with_usersfile_option()
-    }
-
-    fn with_usersfile_option(mut self) -> Scene {
-        self.usersfile_option = format!("usersfile={}", self.path().display());
-        self
     }
 
     /// A second service over the same usersfile, set up as this one is now, in a process of its
@@ -289,10 +323,11 @@ impl Scene {
         }
     }
 
-    /// What stands on the PAM line in place of `usersfile=PATH`.
+    /// What stands on the PAM line in place of `usersfile=PATH`, or for Google's module of
+    /// `secret=PATH`.
     pub fn usersfile_option(self, option: &str) -> Scene {
         Scene {
-            usersfile_option: option.into(),
+            usersfile_option: Some(option.into()),
             ..self
         }
     }
@@ -475,7 +510,11 @@ impl Scene {
         let neighbour = neighbour.display();
         let module = self.module_under_its_name();
         let (module, control) = (module.display(), &self.control);
-        let (usersfile, args) = (&self.usersfile_option, &self.args);
+        let usersfile = match &self.usersfile_option {
+            Some(option) => option,
+            None => &self.module.file_option(&self.path()),
+        };
+        let args = &self.args;
         let stack = format!(
             "auth optional {neighbour} set\n\
              auth {control} {module} {usersfile} {args}\n\
@@ -492,7 +531,7 @@ impl Scene {
         let answer = process.as_mut().expect("who was asked").answer();
         let (outcomes, printed) = answer.inspect_err(|_| *process = None)?;
         assert!(
-            self.module != Module::This || printed.is_empty(),
+            !self.module.is_ours() || printed.is_empty(),
             "the module printed {printed:?}"
         );
         Ok(outcomes
@@ -504,7 +543,7 @@ impl Scene {
     /// A link to the module by the name it is installed with: libpam puts it before log lines.
     fn module_under_its_name(&self) -> PathBuf {
         let folder = self.folder.path().join(format!("{:?}", self.module));
-        let link = folder.join("pam_oath.so");
+        let link = folder.join(self.module.file_name());
         if !link.exists() {
             fs::create_dir_all(&folder).unwrap();
             symlink(self.module.path(), &link).unwrap();
@@ -591,6 +630,12 @@ impl Login<'_> {
 
     pub fn rhost(mut self, rhost: impl AsRef<[u8]>) -> Self {
         self.request.rhost = Some(rhost.as_ref().to_vec());
+        self
+    }
+
+    /// The moment of this login, in seconds since 1970.
+    pub fn at(mut self, moment: i64) -> Self {
+        self.request.clock = Clock::Held(moment);
         self
     }
 

@@ -47,7 +47,7 @@ impl Deadline {
     }
 
     /// Waits before another try; `false` if the time is up.
-    pub(super) fn wait(&self) -> bool {
+    pub(crate) fn wait(&self) -> bool {
         let next = self.next.get();
         let longest = match self.slept.get() < Self::LONG {
             true => Self::LONGEST_WAIT,

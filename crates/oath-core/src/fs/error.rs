@@ -81,6 +81,14 @@ impl Error {
         }
     }
 
+    /// Of which kind the failure of a system call was, if it was one.
+    pub fn kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Error::Io { cause, .. } => Some(cause.kind()),
+            _ => None,
+        }
+    }
+
     /// Whether the process lacks the rights for it. A lock held by others, or a limit that is
     /// reached, is not meant.
     pub fn is_permission_denied(&self) -> bool {

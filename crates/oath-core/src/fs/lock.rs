@@ -164,6 +164,11 @@ impl LockedFile {
         Error::io(action, &self.resolved.path)
     }
 
+    /// What was known of the file when it was locked.
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
     /// Its length in bytes.
     pub(crate) fn length(&self) -> u64 {
         self.stamp.length()

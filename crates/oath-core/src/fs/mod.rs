@@ -29,7 +29,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::sys;
+use crate::sys::{self, Account};
 
 pub use deadline::Deadline;
 pub use error::{Error, Problem, Warning};
@@ -44,6 +44,10 @@ pub struct FilePath {
     path: PathBuf,
     /// Whatever on the way does not belong to root must belong to this user.
     home_of: Option<u32>,
+    /// With whose rights the whole way is walked, and the file used.
+    account: Option<Account>,
+    /// Whether the file itself may be anybody's.
+    any_owner: bool,
 }
 
 impl FilePath {
@@ -52,6 +56,8 @@ impl FilePath {
         FilePath {
             path,
             home_of: None,
+            account: None,
+            any_owner: false,
         }
     }
 
@@ -60,6 +66,20 @@ impl FilePath {
         FilePath {
             path,
             home_of: Some(uid),
+            account: None,
+            any_owner: false,
+        }
+    }
+
+    /// The file at this path, used with the rights of `account` from `/` on. Whatever on the way does
+    /// not belong to root must belong to that user, whose links are followed; the file itself may be
+    /// anybody's if `any_owner`.
+    pub(crate) fn of_account(account: Account, any_owner: bool, path: PathBuf) -> FilePath {
+        FilePath {
+            path,
+            home_of: None,
+            account: Some(account),
+            any_owner,
         }
     }
 

@@ -13,6 +13,7 @@ use crate::sys;
 pub(crate) struct UnlockedFile {
     resolved: ResolvedPath,
     file: File,
+    metadata: Metadata,
     stamp: Stamp,
 }
 
@@ -26,11 +27,17 @@ impl FilePath {
             stamp: Stamp::from(&metadata),
             resolved,
             file,
+            metadata,
         })
     }
 }
 
 impl UnlockedFile {
+    /// What was known of the file when it was opened.
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
     /// The file's state when it was opened.
     pub(crate) fn stamp(&self) -> &Stamp {
         &self.stamp
@@ -131,4 +138,67 @@ pub(super) fn is_same(resolved: &ResolvedPath, name: &OsStr, file: &File) -> Res
         .metadata()
         .map_err(Error::io("look at", &resolved.path))?;
     is_named(resolved, name, &metadata)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
+    use std::process::Command;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn write(path: &Path) {
+        std::fs::write(path, "").unwrap();
+        std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn resolve(path: &Path) -> ResolvedPath {
+        FilePath::new(path.to_owned()).resolve().unwrap()
+    }
+
+    fn in_a_folder() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.oath");
+        (folder, path)
+    }
+
+    #[test]
+    fn a_file_that_an_editor_moves_away_and_writes_anew_is_not_missing() {
+        let (_folder, path) = in_a_folder();
+        let resolved = resolve(&path);
+        write(&path);
+        open(&path, &resolved, &Deadline::begin()).unwrap();
+    }
+
+    #[test]
+    fn a_link_that_leads_to_nothing_is_another_problem_than_no_file() {
+        let (folder, path) = in_a_folder();
+        let error = || open(&path, &resolve(&path), &Deadline::begin()).unwrap_err();
+        assert!(matches!(error(), Error::Missing(_)));
+        symlink(folder.path().join("unmounted"), &path).unwrap();
+        assert!(matches!(error(), Error::DanglingLink { .. }));
+    }
+
+    #[test]
+    fn a_pipe_put_in_the_files_place_when_that_was_looked_at_holds_nobody_up() {
+        let (_folder, path) = in_a_folder();
+        write(&path);
+        let (done, answer) = mpsc::channel();
+        std::thread::spawn(move || {
+            let resolved = resolve(&path);
+            std::fs::remove_file(&path).unwrap();
+            let mut mkfifo = Command::new("mkfifo");
+            let made = mkfifo.args(["-m", "600"]).arg(&path).status();
+            assert!(made.unwrap().success());
+            let opened = open(&path, &resolved, &Deadline::begin());
+            let _ = done.send(opened.and_then(|file| checked(&resolved, &file)));
+        });
+        let answer = answer.recv_timeout(Duration::from_secs(60));
+        let answer = answer.expect("an answer, not a wait for somebody to write");
+        assert_eq!(answer.unwrap_err().problem(), "is not a regular file");
+    }
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::lock::{FileLock, open_to_owner, try_lock};
 use super::open::{is_same, look_at};
-use super::{Deadline, Error, LockedFile, Problem, ResolvedPath, Stamp};
+use super::{Deadline, Error, FilePath, LockedFile, Problem, ResolvedPath, Stamp};
 use crate::sys::{self, xattr};
 
 /// A part of a file, and what to put in its place.
@@ -19,6 +19,8 @@ pub(crate) struct Rewrite {
     pub span: Range<u64>,
     /// What is to stand there.
     pub text: Zeroizing<Vec<u8>>,
+    /// The mode of the new file, where it is not that of the old.
+    pub mode: Option<u32>,
 }
 
 impl LockedFile {
@@ -29,9 +31,7 @@ impl LockedFile {
     /// Nothing was replaced, with one exception: if the folder cannot be flushed to disk
     /// afterwards, the change is visible but may not survive a power cut.
     pub(crate) fn replace(&mut self, rewrite: &Rewrite, deadline: &Deadline) -> Result<(), Error> {
-        let folder_flags = libc::O_RDONLY | libc::O_DIRECTORY;
-        let folder = sys::open_at(&self.resolved.folder, OsStr::new("."), folder_flags, 0)
-            .map_err(self.io("open the folder of"))?;
+        let folder = open_folder(&self.resolved)?;
         let (name, file) = NewName::create(&self.resolved, deadline)?;
         let writable = name.open_for_writing(&file)?;
         let Range { start, end } = rewrite.span;
@@ -42,8 +42,8 @@ impl LockedFile {
             },
             _ => self.io("copy owner and rights of")(error),
         })?;
-        make_like(&self.file, &self.metadata, &file)
-            .map_err(self.io("copy owner and rights of"))?;
+        let mode = rewrite.mode.unwrap_or(self.metadata.mode()) & 0o7777;
+        make_like(&self.file, mode, &file).map_err(self.io("copy owner and rights of"))?;
         self.copy(0..start, &writable)
             .and_then(|()| (&writable).write_all(&rewrite.text))
             .and_then(|()| self.copy(end..self.stamp.length(), &writable))
@@ -52,11 +52,7 @@ impl LockedFile {
         drop(writable);
         self.check_unchanged()?;
         name.exchange(self, &file)?;
-        match folder.sync_all() {
-            // Some file systems cannot flush a folder and say so.
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
-            result => result.map_err(self.io("flush the folder of"))?,
-        }
+        flush(folder, &file).map_err(self.io("flush the folder of"))?;
         self.metadata = file.metadata().map_err(self.io("look at"))?;
         self.stamp = Stamp::from(&self.metadata);
         self.file = file;
@@ -81,6 +77,65 @@ impl LockedFile {
             }
         }
         Ok(())
+    }
+}
+
+impl FilePath {
+    /// Makes a file with this text and mode where there is none. It gets its name only when all of
+    /// it is on the disk.
+    ///
+    /// # Errors
+    /// Nothing was made, with one exception: if the folder cannot be flushed to disk afterwards, the
+    /// file is there but may not survive a power cut. [`io::ErrorKind::AlreadyExists`] if there is a
+    /// file.
+    pub(crate) fn create(&self, text: &[u8], mode: u32, deadline: &Deadline) -> Result<(), Error> {
+        let resolved = self.resolve()?;
+        let io = |action| Error::io(action, &resolved.path);
+        let folder = open_folder(&resolved)?;
+        let (name, file) = NewName::create(&resolved, deadline)?;
+        let writable = name.open_for_writing(&file)?;
+        (&writable)
+            .write_all(text)
+            .and_then(|()| writable.set_permissions(Permissions::from_mode(mode)))
+            .and_then(|()| writable.sync_all())
+            .map_err(io("write"))?;
+        drop(writable);
+        match sys::rename_new_at(&resolved.folder, &name.name, &resolved.name) {
+            // A file system that cannot tell whether there is such a file in the same step.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                if look_at(&resolved, &resolved.name)?.is_some() {
+                    return Err(io("create")(io::ErrorKind::AlreadyExists.into()));
+                }
+                sys::rename_at(&resolved.folder, &name.name, &resolved.name)
+            }
+            renamed => renamed,
+        }
+        .map_err(io("create"))?;
+        flush(folder, &file).map_err(io("flush the folder of"))
+    }
+}
+
+/// The folder, to be flushed; `None` if its owner may pass it and write to it, but not read it.
+fn open_folder(resolved: &ResolvedPath) -> Result<Option<File>, Error> {
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+    match sys::open_at(&resolved.folder, OsStr::new("."), flags, 0) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        folder => folder
+            .map(Some)
+            .map_err(Error::io("open the folder of", &resolved.path)),
+    }
+}
+
+/// Makes the names in a folder durable, that of `file` among them.
+fn flush(folder: Option<File>, file: &File) -> io::Result<()> {
+    let flushed = match folder {
+        Some(folder) => folder.sync_all(),
+        None => sys::flush_file_system(file),
+    };
+    match flushed {
+        // Some file systems cannot flush a folder and say so.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+        flushed => flushed,
     }
 }
 
@@ -210,9 +265,9 @@ fn give_owner(old: &Metadata, new: &File) -> io::Result<()> {
     }
 }
 
-/// Gives a new file the ACL, labels and mode of the old one, in an order in which it is never open
+/// Gives a new file the ACL and labels of the old one and its mode, in an order in which it is never open
 /// to more people than that.
-fn make_like(old: &File, old_metadata: &Metadata, new: &File) -> io::Result<()> {
+fn make_like(old: &File, mode: u32, new: &File) -> io::Result<()> {
     const ACL: &CStr = c"system.posix_acl_access";
     let names = xattr::names(old)?;
     let has_acl = |names: &[CString]| names.iter().any(|name| name.as_c_str() == ACL);
@@ -227,7 +282,7 @@ fn make_like(old: &File, old_metadata: &Metadata, new: &File) -> io::Result<()> 
             }
         }
     }
-    new.set_permissions(Permissions::from_mode(old_metadata.mode() & 0o7777))
+    new.set_permissions(Permissions::from_mode(mode))
 }
 
 /// Removes what stands under the new file's name, unless somebody is just writing it.
@@ -261,5 +316,58 @@ fn remove_leftover(resolved: &ResolvedPath, name: &OsStr) -> Result<(), Error> {
             Err(Error::io("remove the leftover", &path)(error))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::fs::FilePath;
+
+    /// A new file in this folder stays as long as somebody has its lock, and no longer.
+    fn assert_stays_while_locked(folder: &Path) {
+        let (file, new) = (folder.join("users.oath"), folder.join(".users.oath.new"));
+        let resolved = FilePath::new(file).resolve().unwrap();
+        let writer = File::open(&new).unwrap();
+        assert!(sys::try_lock(&writer).unwrap());
+        remove_leftover(&resolved, new.file_name().unwrap()).unwrap();
+        assert!(new.exists(), "somebody is writing it");
+        drop(writer);
+        remove_leftover(&resolved, new.file_name().unwrap()).unwrap();
+        assert!(!new.exists(), "nobody is writing it");
+    }
+
+    /// A folder of this mode and this user's, with a new file in it. `home` holds it.
+    fn folder_with_a_new_file(home: &TempDir, mode: u32, user: u32) -> PathBuf {
+        let folder = home.path().join("home");
+        let new = folder.join(".users.oath.new");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(&new, "").unwrap();
+        std::fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+        for path in [&folder, &new] {
+            std::os::unix::fs::chown(path, Some(user), None).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn a_new_file_that_another_login_is_writing_is_no_leftover() {
+        for mode in [0o700, 0o1777] {
+            let home = tempfile::tempdir().unwrap();
+            let user = sys::effective_user();
+            assert_stays_while_locked(&folder_with_a_new_file(&home, mode, user));
+        }
+    }
+
+    #[test]
+    #[ignore = "needs root: run `make test`"]
+    fn a_new_file_that_a_login_is_writing_in_a_users_own_folder_is_no_leftover() {
+        let home = tempfile::tempdir().unwrap();
+        let daemon = sys::account_by_uid(1).unwrap().expect("daemon");
+        assert_stays_while_locked(&folder_with_a_new_file(&home, 0o700, daemon.uid));
     }
 }

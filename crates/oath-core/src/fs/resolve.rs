@@ -38,11 +38,13 @@ pub struct ResolvedPath {
     /// What each link on the way made of the path.
     pub(super) through: Vec<PathBuf>,
     /// Whether the file's name, as it was given, was a link.
-    pub(super) is_link: bool,
+    pub is_link: bool,
     /// The one user besides root whose folder it is.
     pub owner: Option<Account>,
     /// Whether everybody may put files into the folder (its sticky bit is set, then).
     shared: bool,
+    /// Whether the file itself may be anybody's.
+    any_owner: bool,
     _credentials: Option<FsCredentials>,
 }
 
@@ -50,7 +52,7 @@ impl ResolvedPath {
     /// Walks to the folder of the file, whose path must be absolute.
     pub(super) fn of(file: &FilePath) -> Result<ResolvedPath, Error> {
         let (path, home_of) = (file.path(), file.home_of);
-        let mut resolver = Resolver::start()?;
+        let mut resolver = Resolver::start(file.account.as_ref())?;
         let mut ahead = Vec::new();
         let mut through = Vec::new();
         let mut is_link = false;
@@ -74,7 +76,7 @@ impl ResolvedPath {
             };
             let next = match next {
                 Err(error) if is_last && error.kind() == io::ErrorKind::NotFound => {
-                    return resolver.arrive(name, None, (through, is_link), home_of);
+                    return resolver.arrive(name, None, (through, is_link), file);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Err(Error::MissingFolder(resolver.path.join(name)));
@@ -89,14 +91,16 @@ impl ResolvedPath {
                 }
                 let target = resolver.link_target(&name, &next, &metadata)?;
                 if target.is_absolute() {
-                    // Only root's own links get here, so there are no rights to carry along.
-                    resolver = Resolver::start()?;
+                    // Only root's own links get here, or those of the user whose rights are taken
+                    // anew: there are no others to carry along.
+                    drop(resolver);
+                    resolver = Resolver::start(file.account.as_ref())?;
                 }
                 is_link |= is_last;
                 push_components(&mut ahead, &target);
                 through.push(resolver.path.join(ahead.iter().rev().collect::<PathBuf>()));
             } else if is_last {
-                return resolver.arrive(name, Some(metadata), (through, is_link), home_of);
+                return resolver.arrive(name, Some(metadata), (through, is_link), file);
             } else {
                 resolver.enter(&name, next, &metadata)?;
             }
@@ -121,7 +125,7 @@ impl ResolvedPath {
             return refused(Problem::WritableByOthers);
         }
         if let Some(owner) = &self.owner {
-            if metadata.uid() != owner.uid {
+            if metadata.uid() != owner.uid && !self.any_owner {
                 return refused(Problem::NotOwners {
                     uid: metadata.uid(),
                     owner: owner.name.clone(),
@@ -195,10 +199,13 @@ struct Resolver {
     path: PathBuf,
     owner: Option<Account>,
     credentials: Option<FsCredentials>,
+    /// Whether the owner's rights were taken before the first step.
+    is_walked_by_owner: bool,
 }
 
 impl Resolver {
-    fn start() -> Result<Resolver, Error> {
+    /// Begins at `/`, with the rights of `account` if one is given that is not as good as root.
+    fn start(account: Option<&Account>) -> Result<Resolver, Error> {
         let root = Path::new("/");
         let folder = File::options()
             .read(true)
@@ -206,13 +213,20 @@ impl Resolver {
             .open(root)
             .map_err(Error::io("open", root))?;
         let metadata = folder.metadata().map_err(Error::io("look at", root))?;
-        Ok(Resolver {
+        let mut resolver = Resolver {
             folder,
             metadata,
             path: root.to_owned(),
             owner: None,
             credentials: None,
-        })
+            is_walked_by_owner: false,
+        };
+        if let Some(account) = account.filter(|account| account.uid != 0) {
+            resolver.take_rights(account)?;
+            resolver.owner = Some(account.clone());
+            resolver.is_walked_by_owner = true;
+        }
+        Ok(resolver)
     }
 
     fn io<'a>(
@@ -255,6 +269,7 @@ impl Resolver {
         let uid = metadata.uid();
         match &self.owner {
             Some(owner) if owner.uid == uid => {}
+            Some(_) if self.is_walked_by_owner && is_trusted(uid) => {}
             Some(owner) => {
                 let first = owner.name.clone();
                 return Err(Error::refused(
@@ -290,14 +305,19 @@ impl Resolver {
         let account = sys::account_by_uid(uid)
             .map_err(Error::io("find the owner of", &self.path))?
             .ok_or_else(|| Error::refused(&self.path, Problem::OwnerWithoutAccount { uid }))?;
+        self.take_rights(&account)?;
+        Ok(account)
+    }
+
+    fn take_rights(&mut self, account: &Account) -> Result<(), Error> {
         if sys::effective_user() == 0 {
             // The thread's own are restored first: these are what dropping the new ones restores.
             self.credentials = None;
-            let credentials = FsCredentials::assume(&account)
+            let credentials = FsCredentials::assume(account)
                 .map_err(Error::io("take the rights of the owner of", &self.path))?;
             self.credentials = Some(credentials);
         }
-        Ok(account)
+        Ok(())
     }
 
     fn link_target(
@@ -306,7 +326,14 @@ impl Resolver {
         link: &File,
         metadata: &Metadata,
     ) -> Result<PathBuf, Error> {
-        if self.owner.is_some() || !is_trusted(metadata.uid()) {
+        let is_owners = match &self.owner {
+            Some(owner) => self.is_walked_by_owner && metadata.uid() == owner.uid,
+            None => false,
+        };
+        let is_roots = is_trusted(metadata.uid());
+        let follows_roots = self.owner.is_none() || self.is_walked_by_owner;
+        let is_followed = is_owners || (is_roots && follows_roots);
+        if !is_followed {
             return Err(Error::refused(self.path.join(name), Problem::LinkNotRoots));
         }
         sys::read_link(link)
@@ -319,11 +346,11 @@ impl Resolver {
         name: OsString,
         found: Option<Metadata>,
         (through, is_link): (Vec<PathBuf>, bool),
-        home_of: Option<u32>,
+        file: &FilePath,
     ) -> Result<ResolvedPath, Error> {
         let path = self.path.join(&name);
         if let Some(owner) = &self.owner {
-            if home_of.is_some_and(|user| user != owner.uid) {
+            if file.home_of.is_some_and(|user| user != owner.uid) {
                 let owner = owner.name.clone();
                 return Err(Error::refused(&self.path, Problem::NotUsersHome { owner }));
             }
@@ -333,6 +360,7 @@ impl Resolver {
         }
         Ok(ResolvedPath {
             shared: self.is_shared(),
+            any_owner: file.any_owner,
             folder: self.folder,
             name,
             found,
@@ -342,5 +370,37 @@ impl Resolver {
             owner: self.owner,
             _credentials: self.credentials,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::fs::Deadline;
+
+    #[test]
+    fn a_file_that_everybody_can_read_or_its_group_can_write_is_used_with_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.oath");
+        std::fs::write(&path, "").unwrap();
+        let warnings = |mode| {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let file = FilePath::new(path.clone());
+            file.with_lock(&Deadline::begin(), |_| Ok(()))
+                .map(|((), warnings)| warnings)
+        };
+        let readable = || Warning::ReadableByOthers(path.clone());
+        let writable = || Warning::WritableByGroup(path.clone());
+        for mode in [0o600, 0o400, 0o640, 0o650] {
+            assert_eq!(warnings(mode).unwrap(), [], "{mode:o}");
+        }
+        assert_eq!(warnings(0o604).unwrap(), [readable()]);
+        assert_eq!(warnings(0o660).unwrap(), [writable()]);
+        assert_eq!(warnings(0o664).unwrap(), [readable(), writable()]);
+        let refused = warnings(0o602).unwrap_err().problem();
+        assert_eq!(refused, Problem::WritableByOthers.to_string());
     }
 }

@@ -172,6 +172,47 @@ mod tests {
     const LINE: &[u8] = b"HOTP\talice\t-\t00\t7\t123456\t2026-01-15T12:00:00L\n";
 
     #[test]
+    fn each_token_of_a_user_has_a_record_of_its_own() {
+        // The same secret by another factor, or another secret, is another token; the same secret
+        // with another PIN is none.
+        let tokens = [
+            "HOTP\talice\t-\t00\t7\t123456\t2026-01-15T12:00:00L\n",
+            "HOTP\talice\t-\t01\t3\t234567\t2026-01-15T12:00:00L\n",
+            "HOTP/T30\talice\t-\t00\t5\t345678\t2026-01-15T12:00:00L\n",
+            "HOTP/T60\talice\t-\t00\t4\t456789\t2026-01-15T12:00:00L\n",
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let usersfile = Usersfile::at(folder.path().join("users.oath"));
+        std::fs::write(usersfile.path(), tokens.concat()).unwrap();
+        let deadline = Deadline::begin();
+        let state = folder.path().join("state");
+        let journal = || Journal::lock(&state, &usersfile, "alice".as_ref(), &deadline).unwrap();
+        let used = || {
+            let journal = journal();
+            let counter = |token: &str| {
+                let entry = Entry::parse(token.trim_end().as_bytes()).unwrap();
+                let last = journal.last_used_of(&entry);
+                last.map(|last| last.counter().unwrap())
+            };
+            tokens.map(counter)
+        };
+        for token in tokens {
+            journal().record(token.as_bytes(), &deadline).unwrap();
+        }
+        assert_eq!(used(), [Some(7), Some(3), Some(5), Some(4)]);
+        // Each record takes the place of that token's, and the latest counts whatever its PIN.
+        let later = tokens[0].replace("\t7\t", "\t8\t");
+        journal().record(later.as_bytes(), &deadline).unwrap();
+        assert_eq!(used(), [Some(8), Some(3), Some(5), Some(4)]);
+        let with_pin = later.replace("\t-\t", "\tpin\t").replace("\t8\t", "\t9\t");
+        journal().record(with_pin.as_bytes(), &deadline).unwrap();
+        assert_eq!(used(), [Some(9), Some(3), Some(5), Some(4)]);
+        assert_eq!(journal().lines().count(), tokens.len() + 1);
+        journal().clear(tokens[1].as_bytes(), &deadline).unwrap();
+        assert_eq!(used(), [Some(9), None, Some(5), Some(4)]);
+    }
+
+    #[test]
     fn a_record_is_of_the_usersfile_as_long_as_one_of_its_names_is_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);

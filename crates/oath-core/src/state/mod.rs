@@ -78,6 +78,7 @@ impl StateFile {
                 // Of the file: the text is empty already where the file is to go.
                 span: 0..self.locked.length(),
                 text: text.clone(),
+                mode: None,
             };
             self.locked.replace(&rewrite, deadline)?;
         }

@@ -179,6 +179,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn failures_are_kept_for_each_user_until_they_are_cleared() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let deadline = Deadline::begin();
+        let throttle = |user: &str| Throttle::lock(&state, user.as_ref(), &deadline).unwrap();
+        let some = Failures { count: 3, last: 7 };
+        throttle("alice").set(some, &deadline).unwrap();
+        assert_eq!(throttle("alice").failures(), some);
+        assert_eq!(throttle("bob").failures(), Failures::default());
+        let files: Vec<_> = std::fs::read_dir(&state)
+            .unwrap()
+            .map(|entry| user_of(&entry.unwrap().file_name()).unwrap())
+            .collect();
+        assert_eq!(files, ["alice"], "none of bob's, who has no failures");
+
+        std::fs::write(state.join(file_name("alice".as_ref())), "x").unwrap();
+        assert!(Throttle::lock(&state, "alice".as_ref(), &deadline).is_err());
+        Throttle::clear(&state, "alice".as_ref(), &deadline).unwrap();
+        assert_eq!(throttle("alice").failures(), Failures::default());
+        assert!(std::fs::read_dir(&state).unwrap().next().is_none());
+    }
+
     /// With `window=30 digits=6` a guess is right with a chance of 61 in a million.
     #[test]
     fn throttle_turns_three_minutes_of_guessing_into_more_than_a_year() {

@@ -110,7 +110,16 @@ pub(crate) fn make_folder_at(folder: &File, name: &OsStr, mode: u32) -> io::Resu
 
 /// `renameat2(2)` with `RENAME_EXCHANGE`: two names within one folder change places.
 pub(crate) fn exchange_at(folder: &File, one: &OsStr, other: &OsStr) -> io::Result<()> {
-    let (one, other) = (c_string(one)?, c_string(other)?);
+    rename_with(folder, one, other, libc::RENAME_EXCHANGE)
+}
+
+/// `renameat2(2)` with `RENAME_NOREPLACE`: a file gets a name within one folder that no other has.
+pub(crate) fn rename_new_at(folder: &File, from: &OsStr, to: &OsStr) -> io::Result<()> {
+    rename_with(folder, from, to, libc::RENAME_NOREPLACE)
+}
+
+fn rename_with(folder: &File, from: &OsStr, to: &OsStr, flags: libc::c_uint) -> io::Result<()> {
+    let (from, to) = (c_string(from)?, c_string(to)?);
     let fd = folder.as_raw_fd();
     // The system call itself: not every C library has a function for it.
     // SAFETY: renameat2(2) reads two terminated strings that live until after the call.
@@ -118,10 +127,10 @@ pub(crate) fn exchange_at(folder: &File, one: &OsStr, other: &OsStr) -> io::Resu
         libc::syscall(
             libc::SYS_renameat2,
             fd,
-            one.as_ptr(),
+            from.as_ptr(),
             fd,
-            other.as_ptr(),
-            libc::RENAME_EXCHANGE,
+            to.as_ptr(),
+            flags,
         ) as c_int
     })
     .map(drop)
@@ -190,4 +199,56 @@ fn is_on_a_server(file: &File) -> io::Result<bool> {
     };
     let kind = found.f_type as u32; // signed, and as long as a register, on some architectures
     Ok(kind == NFS || SMB.contains(&kind))
+}
+
+/// Makes all that was written to the file system of this file durable, names included (syncfs(2)).
+pub(crate) fn flush_file_system(file: &File) -> io::Result<()> {
+    // SAFETY: syncfs(2) takes a descriptor, which is open for as long as the reference lives.
+    checked(unsafe { libc::syncfs(file.as_raw_fd()) }).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn in_a_program_started_without_its_standard_descriptors_no_file_gets_one_of_them() {
+        const THIS: &str = "sys::file::tests::in_a_program_started_without_its_standard_descriptors_\
+                            no_file_gets_one_of_them";
+        const IN_CHILD: &str = "OATH_CORE_WITHOUT_DESCRIPTORS";
+        if std::env::var_os(IN_CHILD).is_none() {
+            // In a process of its own, since all the tests of one share these descriptors.
+            let mut child = Command::new(std::env::current_exe().unwrap());
+            let child = child.args(["--exact", THIS]).env(IN_CHILD, "1").output();
+            let child = child.unwrap();
+            let said = String::from_utf8(child.stdout).unwrap();
+            assert!(
+                child.status.success() && said.contains("1 passed"),
+                "{said}"
+            );
+            return;
+        }
+        let folder = File::open("/").unwrap();
+        for standard in 0..=2 {
+            // SAFETY: dup(2) takes a number and returns a descriptor that nobody else knows.
+            let kept = unsafe { OwnedFd::from_raw_fd(checked(libc::dup(standard)).unwrap()) };
+            // SAFETY: close(2) takes a number; the test's own output waits until it is back.
+            unsafe { libc::close(standard) };
+            let file = open_at(&folder, OsStr::new("etc"), libc::O_PATH, 0).unwrap();
+            let descriptor = file.as_raw_fd();
+            // SAFETY: fcntl(2) takes no more with this command.
+            let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFD) };
+            // SAFETY: dup2(2) takes two numbers, and `kept` is open.
+            unsafe { libc::dup2(kept.as_raw_fd(), standard) };
+            assert!(descriptor > 2, "{descriptor} where {standard} was free");
+            assert_eq!(
+                flags,
+                libc::FD_CLOEXEC,
+                "no program gets it that is started"
+            );
+        }
+    }
 }

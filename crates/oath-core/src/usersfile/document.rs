@@ -153,6 +153,7 @@ impl Usersfile {
                 let rewrite = Rewrite {
                     span: 0..before.len() as u64,
                     text: document.text,
+                    mode: None,
                 };
                 locked.replace(&rewrite, &deadline)?;
             }

@@ -452,7 +452,12 @@ pub fn parse_secret(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Malformed> {
     };
     let secret = match text.strip_prefix(b"base32:") {
         Some(text) => parse_base32(text).ok_or(malformed(FieldProblem::NotBase32)),
-        None if text.len() % 2 == 1 => Err(malformed(FieldProblem::OddHexadecimal)),
+        None if text.len() % 2 == 1 => {
+            Err(malformed(match text.iter().all(u8::is_ascii_hexdigit) {
+                true => FieldProblem::OddHexadecimal,
+                false => FieldProblem::NotHexadecimal,
+            }))
+        }
         None => hex::decode(text).ok_or(malformed(FieldProblem::NotHexadecimal)),
     }?;
     match secret.len() {
@@ -709,6 +714,25 @@ mod tests {
             entry.with_last_used(7, &code, time).as_slice(),
             b"HOTP/T30\talice\t-\t00\t7\t001234\t2026-01-15T12:00:00L\n"
         );
+    }
+
+    #[test]
+    fn a_name_that_would_break_a_line_or_disturb_a_terminal_is_no_users() {
+        for name in ["alice", "EX\\al", "żółw", "-", "a.b-c_d$"] {
+            assert!(is_user_name(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "",
+            "a b",
+            "a\tb",
+            "alice\n",
+            "a\rb",
+            "\u{1b}[2J",
+            "a\0",
+            "\u{7f}",
+        ] {
+            assert!(!is_user_name(name.as_bytes()), "{name:?}");
+        }
     }
 
     #[test]

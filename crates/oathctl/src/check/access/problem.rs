@@ -109,8 +109,8 @@ pub(super) enum StackProblem {
 pub(super) enum Cause {
     /// A jump past the end of the stack.
     Jump,
-    /// `use_first_pass` with no password before it.
-    NoPasswordBefore,
+    /// `use_first_pass` with no code before it.
+    NoCodeBefore,
 }
 
 impl StackProblem {
@@ -220,9 +220,9 @@ impl StackProblem {
                 Some(Cause::Jump) => {
                     "correct the number: a jump must not lead past the end of the stack"
                 }
-                Some(Cause::NoPasswordBefore) => {
-                    "use_first_pass needs a password from a line above: remove the argument, or \
-                     move the line below that for the password"
+                Some(Cause::NoCodeBefore) => {
+                    "use_first_pass never asks: it takes what a line above has asked for, which must \
+                     be the code. Remove the argument"
                 }
                 None => "correct the control of this line, or remove it",
             },
@@ -232,7 +232,8 @@ impl StackProblem {
                 return format!("move the line with pam_oath.so, {code}, above this one");
             }
             StackProblem::NothingNeeded { .. } => {
-                "write required before the module, and before that for the password"
+                "no change of one line mends it: write required before the module and before that for \
+                 the password, and look for reset, done and jumps in the lines below"
             }
             StackProblem::NothingNeededWithoutToken { .. } => {
                 "add a line for the password above it, such as: auth required pam_unix.so"

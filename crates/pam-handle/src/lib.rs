@@ -1,15 +1,18 @@
-//! What PAM lets a module do with a transaction, each call behind a small safe method.
+//! What PAM lets a module do with a transaction, each call behind a small safe method; and what both
+//! modules of this project do around a login: a panic that does not cross into C, the stack wiped
+//! afterwards, the end of a line in the log.
 
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 
 use oath_core::plain_text::is_plain;
 use pam_sys::pam_handle;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, Zeroizing, optimization_barrier};
 
 /// Why PAM did not give what was asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -166,8 +169,34 @@ impl Handle<'_> {
         answer.ok_or(Error::NoResponse)
     }
 
+    /// ` user=… rhost=… line=…`, as far as known, and each a single word: what ends a line of the
+    /// log must not be for anybody to choose by the name they log in with. A `?` stands for a user
+    /// whom nobody knows.
+    pub fn who(&self, user: Option<&OsStr>, line: Option<usize>) -> String {
+        const LONGEST_USER: usize = 128;
+        const LONGEST_HOST: usize = 256; // more than a name in the DNS can have
+        let user = user.unwrap_or(OsStr::new("?"));
+        let mut who = format!(" user={}", one_word(user, LONGEST_USER));
+        if let Some(host) = self.remote_host() {
+            who += &format!(" rhost={}", one_word(&host, LONGEST_HOST));
+        }
+        if let Some(line) = line {
+            who += &format!(" line={line}");
+        }
+        who
+    }
+
     /// Shows `text` through the application, which may not be able to: then nothing is shown.
     pub fn inform(&self, text: &str) {
+        self.show(pam_sys::PAM_TEXT_INFO, text);
+    }
+
+    /// The same, as an error.
+    pub fn show_error(&self, text: &str) {
+        self.show(pam_sys::PAM_ERROR_MSG, text);
+    }
+
+    fn show(&self, style: c_int, text: &str) {
         let Ok(text) = CString::new(text) else {
             return;
         };
@@ -176,7 +205,7 @@ impl Handle<'_> {
         unsafe {
             pam_sys::pam_prompt(
                 self.raw.as_ptr(),
-                pam_sys::PAM_TEXT_INFO,
+                style,
                 ptr::null_mut(),
                 c"%s".as_ptr(),
                 text.as_ptr(),
@@ -223,7 +252,7 @@ impl Handle<'_> {
 const LONGEST_MESSAGE: usize = 512;
 
 /// The text, cut off where it is longer than so many bytes.
-pub(super) fn shortened(text: &str, longest: usize) -> String {
+fn shortened(text: &str, longest: usize) -> String {
     const CUT: &str = "...";
     if text.len() <= longest {
         return text.to_owned();
@@ -243,6 +272,71 @@ fn succeeded(action: &'static str, code: c_int) -> Result<(), Error> {
     } else {
         Err(Error::Call { action, code })
     }
+}
+
+/// Does the work of a service function: `respond` to a call of libpam's, which passes the handle and
+/// the arguments. A panic is logged and denied, and the stack wiped.
+///
+/// # Safety
+/// As for [`Handle::from_raw`] and [`arguments`]: what libpam passes to the service function that is
+/// being executed.
+pub unsafe fn serve(
+    pamh: *mut pam_handle,
+    (argc, argv): (c_int, *const *const c_char),
+    module: &str,
+    respond: impl FnOnce(&Handle, &[&OsStr]) -> c_int,
+) -> c_int {
+    // The standard library would print a panic's message, which may hold anything, to the
+    // standard error of somebody else's process.
+    std::panic::set_hook(Box::new(|_| {}));
+    // SAFETY: both by this function's own contract.
+    let (handle, arguments) = unsafe { (Handle::from_raw(pamh), arguments(argc, argv)) };
+    let Some(handle) = handle else {
+        return pam_sys::PAM_SERVICE_ERR;
+    };
+    let code = guarded(&handle, module, || respond(&handle, &arguments));
+    wipe_stack();
+    code
+}
+
+/// Keeps a panic from crossing into C: it is logged and denied.
+fn guarded(handle: &Handle, module: &str, call: impl FnOnce() -> c_int) -> c_int {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        handle.log(
+            Priority::Critical,
+            &format!("denied: internal error; please report it to the authors of {module}"),
+        );
+        // What was thrown may panic itself when it is dropped; a few bytes are the lesser evil.
+        std::mem::forget(panic);
+        pam_sys::PAM_AUTH_ERR
+    })
+}
+
+/// Overwrites the stack that the login has used, where the compiler may have left copies of a
+/// secret that no destructor knows.
+#[inline(never)]
+fn wipe_stack() {
+    // Without optimisation every call takes more of it.
+    const USED: usize = if cfg!(debug_assertions) { 96 } else { 32 } << 10;
+    let used = [0u8; USED];
+    // The zeros must be there, since somebody looks at them.
+    optimization_barrier(&used);
+}
+
+/// A name as one word of at most so many bytes, and what is cut off shown by `...`.
+fn one_word(name: &OsStr, longest: usize) -> String {
+    let word: String = name
+        .to_string_lossy()
+        .chars()
+        .map(|c| {
+            if is_plain(c) && !c.is_whitespace() {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect();
+    shortened(&word, longest)
 }
 
 /// The arguments after the module's name on its line of the PAM configuration.

@@ -1,0 +1,39 @@
+//! A secret file as the tools write it.
+
+use std::io;
+
+use zeroize::Zeroizing;
+
+use crate::fs::{Deadline, Error, FilePath, Rewrite};
+
+/// The mode of a file that a tool makes: Google's tool and its module leave it so.
+const MODE: u32 = 0o400;
+
+/// Puts a file with this text where the path leads, for its owner alone to read. One that is there is
+/// replaced under its lock.
+///
+/// # Errors
+/// The path is not safe to use, or the file could not be written; then the old one is as it was.
+pub fn put(file: &FilePath, text: &Zeroizing<Vec<u8>>) -> Result<(), Error> {
+    let deadline = Deadline::begin();
+    loop {
+        let replaced = file.with_lock(&deadline, |locked| {
+            let rewrite = Rewrite {
+                span: 0..locked.length(),
+                text: text.clone(),
+                mode: Some(MODE),
+            };
+            locked.replace(&rewrite, &deadline)
+        });
+        match replaced {
+            Err(Error::Missing(_)) => {}
+            replaced => return replaced.map(drop),
+        }
+        match file.create(text, MODE, &deadline) {
+            // Somebody else has just made one.
+            Err(error) if error.kind() == Some(io::ErrorKind::AlreadyExists) && deadline.wait() => {
+            }
+            created => return created,
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! One login from top to bottom.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::{OsStr, OsString, c_int};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use oath_core::attempt::{self, Attempts, Origin, Throttling};
+use oath_core::fs::Deadline;
+use oath_core::google::format::Malformed;
+use oath_core::google::login::{Accepted, Beforehand, Refusal};
+use oath_core::google::options::{self, Options};
+use oath_core::google::secret_file::{self, Found, Response, SecretFile, Warning, is_host_name};
+use pam_handle::{self as handle, Handle, Priority};
+use zeroize::Zeroizing;
+
+/// Why a login was not accepted. Says what to do about it where something can be done; holds nothing
+/// of a secret, a password or a code.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// PAM did not give what was asked of it.
+    #[error(transparent)]
+    Pam(#[from] handle::Error),
+    /// An argument of the line.
+    #[error(transparent)]
+    Options(#[from] options::Error),
+    /// With `use_first_pass`: no module before this one left PAM_AUTHTOK.
+    #[error("use_first_pass, but no module before this one asked for a password")]
+    NoAuthtok,
+    /// `nullok`, and the user has no file.
+    #[error("no secret file, and nullok")]
+    NullOk,
+    /// A field of the file cannot be used.
+    #[error("{}: {malformed}", .path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The field, and what is wrong with it.
+        malformed: Malformed,
+    },
+    /// The attempt was not accepted.
+    #[error(transparent)]
+    Attempt(#[from] attempt::Error<Refusal, secret_file::Error>),
+}
+
+impl From<secret_file::Error> for Error {
+    fn from(error: secret_file::Error) -> Self {
+        Error::Attempt(attempt::Error::File(error))
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Error::Attempt(attempt::Error::Refused(refusal))
+    }
+}
+
+impl Error {
+    /// What PAM is told, and how much it matters in the log. Google's module knows no other denial
+    /// than PAM_AUTH_ERR.
+    fn code_and_priority(&self) -> (c_int, Priority) {
+        use pam_sys::{PAM_AUTH_ERR, PAM_IGNORE};
+        match self {
+            Error::NullOk => (PAM_IGNORE, Priority::Info),
+            Error::Attempt(attempt::Error::Refused(_) | attempt::Error::TooEarly { .. }) => {
+                (PAM_AUTH_ERR, Priority::Notice)
+            }
+            Error::Pam(_) => (PAM_AUTH_ERR, Priority::Notice),
+            Error::Options(_) | Error::NoAuthtok | Error::Malformed { .. } | Error::Attempt(_) => {
+                (PAM_AUTH_ERR, Priority::Error)
+            }
+        }
+    }
+
+    fn line(&self) -> Option<usize> {
+        match self {
+            Error::Malformed { malformed, .. } => Some(malformed.line),
+            _ => None,
+        }
+    }
+}
+
+/// Why a login was accepted.
+enum Success {
+    /// A code was good.
+    Code(Accepted),
+    /// None was asked for: one was given at this host within `grace_period`.
+    WithinGrace,
+}
+
+/// Reads the arguments, does the login, logs how it went, gives PAM its answer.
+#[inline(never)]
+pub fn respond(handle: &Handle, arguments: &[&OsStr]) -> c_int {
+    let mut user = None;
+    let result = Options::parse(arguments.iter().copied())
+        .map_err(Error::from)
+        .and_then(|options| {
+            let login = Login {
+                handle,
+                options: &options,
+            };
+            login.authenticate(&mut user)
+        });
+    let line = result.as_ref().err().and_then(Error::line);
+    let who = handle.who(user.as_deref(), line);
+    match result {
+        Ok(success) => {
+            handle.log_outcome(Priority::Info, &success.to_string(), &who);
+            pam_sys::PAM_SUCCESS
+        }
+        Err(error) => {
+            let (code, priority) = error.code_and_priority();
+            let outcome = match error {
+                Error::NullOk => "ignored",
+                _ => "refused",
+            };
+            handle.log_outcome(priority, &format!("{outcome}: {error}"), &who);
+            code
+        }
+    }
+}
+
+impl std::fmt::Display for Success {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Success::Code(Accepted::Code) => f.write_str("accepted"),
+            Success::Code(Accepted::ScratchCode { left }) => {
+                write!(f, "accepted a scratch code; {left} are left")
+            }
+            Success::WithinGrace => f.write_str("accepted without a code: within grace_period"),
+        }
+    }
+}
+
+/// A refusal that the file gave rise to.
+fn refused(file: &SecretFile, refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Malformed(malformed) => Error::Malformed {
+            path: file.path().to_owned(),
+            malformed,
+        },
+        refusal => refusal.into(),
+    }
+}
+
+/// One login.
+struct Login<'a> {
+    handle: &'a Handle<'a>,
+    options: &'a Options,
+}
+
+impl Login<'_> {
+    /// The login from top to bottom. `user` becomes the name for the log, once it is known to be that
+    /// of an account: before that it may be a password.
+    fn authenticate(&self, user: &mut Option<OsString>) -> Result<Success, Error> {
+        let (handle, options) = (self.handle, self.options);
+        let typed = handle.user()?;
+        let deadline = Deadline::begin();
+        let host = handle.remote_host();
+        let host = host.as_deref().map(OsStr::as_bytes);
+        let host = host.filter(|host| is_host_name(host));
+
+        // Before anybody is asked, and without the lock: is there a file, and does it say already how
+        // this ends? Where it cannot be used the user is asked like any other.
+        let file = match SecretFile::locate(options, &typed) {
+            Err(error) if !error.is_told_after_the_prompt() => return Err(error.into()),
+            file => file,
+        };
+        if let Ok(file) = &file {
+            *user = file.account_name().map(OsStr::to_owned);
+            if options.debug && user.is_some() {
+                let path = file.path().display();
+                handle.log(Priority::Debug, &format!("secret file is {path}"));
+            }
+        }
+        let found = file.and_then(|file| match file.look(host, options, &deadline)? {
+            // A name without an account is nobody who could have a file.
+            Found::Missing if options.null_ok && file.account_name().is_some() => Ok(None),
+            Found::Missing => Err(file.missing()),
+            Found::File(beforehand) => Ok(Some((file, beforehand))),
+        });
+        let file = match found {
+            Ok(None) => return Err(Error::NullOk),
+            Ok(Some((file, Beforehand::Refused(refusal)))) => {
+                return Err(refused(&file, refusal));
+            }
+            Ok(Some((file, Beforehand::WithinGrace))) => {
+                return self.within_grace(&file, &deadline);
+            }
+            Ok(Some((file, Beforehand::Ask))) => Ok(file),
+            Err(error) => Err(error),
+        };
+
+        let throttling = Throttling {
+            seconds: options.throttle,
+            folder: &options.throttle_folder,
+        };
+        let mut attempts = Attempts::new(throttling, &deadline);
+        let mut counts_as_try = true;
+        if options.use_first_pass || options.try_first_pass {
+            if let Some(token) = handle.authtok()? {
+                let file = match &file {
+                    Ok(file) => file,
+                    Err(_) if options.try_first_pass => return Err(self.ask_in_vain(file)),
+                    Err(_) => return Err(file.err().map_or(Error::NoAuthtok, Error::from)),
+                };
+                let response = Response {
+                    file,
+                    options,
+                    host,
+                    may_have_password: true,
+                    counts_as_try,
+                };
+                let answer = attempts.attempt(&response, &token, Origin::Stacked);
+                let may_ask = match &answer.result {
+                    Err(attempt::Error::Refused(refusal)) => refusal.may_ask_again(),
+                    _ => false,
+                };
+                if options.use_first_pass || !may_ask {
+                    return self.answer(file, answer);
+                }
+                counts_as_try = false;
+            } else if options.use_first_pass {
+                return Err(self.no_authtok(file, host, &mut attempts));
+            }
+        }
+
+        let file = match file {
+            Ok(file) => file,
+            Err(error) => return Err(self.ask_in_vain(Err(error))),
+        };
+        let typed = deadline.except(|| self.ask());
+        let response = Response {
+            file: &file,
+            options,
+            host,
+            may_have_password: options.forward_pass,
+            counts_as_try,
+        };
+        let (text, no_response) = match typed {
+            Ok(text) => (text, None),
+            // A try all the same, for RATE_LIMIT.
+            Err(error) => (Zeroizing::default(), Some(error)),
+        };
+        let answer = attempts.attempt(&response, &text, Origin::Prompt);
+        let result = self.answer(&file, answer);
+        match no_response {
+            Some(error) => Err(error),
+            None => result,
+        }
+    }
+
+    /// A try without an answer, which counts for RATE_LIMIT as any other.
+    fn no_authtok(
+        &self,
+        file: Result<SecretFile, secret_file::Error>,
+        host: Option<&[u8]>,
+        attempts: &mut Attempts,
+    ) -> Error {
+        if let Ok(file) = &file {
+            let response = Response {
+                file,
+                options: self.options,
+                host,
+                may_have_password: false,
+                counts_as_try: true,
+            };
+            let answer = attempts.attempt(&response, b"", Origin::Stacked);
+            let is_told = |error: &Error| {
+                !matches!(
+                    error,
+                    Error::Attempt(attempt::Error::Refused(Refusal::NoResponse))
+                )
+            };
+            if let Some(error) = self.answer(file, answer).err().filter(is_told) {
+                return error;
+            }
+        }
+        Error::NoAuthtok
+    }
+
+    fn ask(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        Ok(self
+            .handle
+            .prompt(self.options.prompt(), self.options.echo)?)
+    }
+
+    /// Asks a user who cannot get in, so that nobody sees who has a file.
+    fn ask_in_vain(&self, file: Result<SecretFile, secret_file::Error>) -> Error {
+        let asked = self.ask();
+        match (file, asked) {
+            (Err(error), _) => error.into(),
+            (Ok(_), Err(error)) => error,
+            (Ok(_), Ok(_)) => Refusal::NoSecret.into(),
+        }
+    }
+
+    /// No code is needed. With `forward_pass` the next module waits for a password all the same, and
+    /// the user, who cannot know, may type a code behind it.
+    fn within_grace(&self, file: &SecretFile, deadline: &Deadline) -> Result<Success, Error> {
+        if self.options.forward_pass && self.handle.authtok()?.is_none() {
+            let typed = deadline.except(|| self.ask())?;
+            let response = Response {
+                file,
+                options: self.options,
+                host: None,
+                may_have_password: true,
+                counts_as_try: false,
+            };
+            let unthrottled = Throttling {
+                seconds: None,
+                folder: OsStr::new(""),
+            };
+            let mut attempts = Attempts::new(unthrottled, deadline);
+            let answer = attempts.attempt(&response, &typed, Origin::Prompt);
+            let password = match answer.result {
+                Ok(_) => answer.pin,
+                Err(_) => &typed,
+            };
+            self.handle.set_authtok(password)?;
+        }
+        Ok(Success::WithinGrace)
+    }
+
+    /// Logs what the administrator should know, tells the user what Google's module tells, leaves
+    /// what was typed before a good code as PAM_AUTHTOK, and tells the result.
+    fn answer(
+        &self,
+        file: &SecretFile,
+        answer: attempt::Answer<Accepted, attempt::Error<Refusal, secret_file::Error>, Warning>,
+    ) -> Result<Success, Error> {
+        for warning in &answer.warnings {
+            self.handle.log(Priority::Warning, &warning.to_string());
+            if let attempt::Warning::Tokens(Warning::NotRecorded(error)) = warning {
+                self.tell_of(error.kind());
+            }
+        }
+        match answer.result {
+            Ok(accepted) => {
+                if self.options.forward_pass {
+                    self.handle.set_authtok(answer.pin)?;
+                }
+                Ok(Success::Code(accepted))
+            }
+            Err(attempt::Error::Refused(refusal)) => Err(refused(file, refusal)),
+            Err(error) => {
+                if let attempt::Error::File(secret_file::Error::File(error)) = &error {
+                    self.tell_of(error.kind());
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Tells the user why the file could not be written, in the two cases in which Google's module
+    /// does.
+    fn tell_of(&self, cause: Option<io::ErrorKind>) {
+        let cause = match cause {
+            Some(io::ErrorKind::ReadOnlyFilesystem) => "Read-only file system",
+            Some(io::ErrorKind::StorageFull) => "No space left on device",
+            _ => return,
+        };
+        self.handle
+            .show_error(&format!("Error \"{cause}\" while writing config"));
+    }
+}
