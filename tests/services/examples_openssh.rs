@@ -323,3 +323,44 @@ fn sshd_self_enrolment_asks_who_has_enrolled_herself_and_nobody_else() {
     let refused = log_in(&server, [PASSWORD, &totp(SECRET, 4)]);
     assert!(refused.was_refused(), "{refused}");
 }
+
+#[test]
+#[ignore = "needs root, openssh-server, oathtool: run make test"]
+fn the_quick_start_of_readme_leads_to_a_login_on_debians_own_sshd() {
+    let readme = Example::file("README.md");
+    let (_, step) = readme
+        .text()
+        .split_once("cp /etc/pam.d/sshd ")
+        .expect("step 3");
+    let step = format!(
+        "cp /etc/pam.d/sshd {}",
+        step.split_once("```").expect("its end").0
+    );
+    let ours = |line: &&str| !line.contains("pam_oath.so");
+    let debians = Example::named("sshd").text().to_owned();
+    let server = Server::start(Config {
+        pam: debians
+            .lines()
+            .filter(ours)
+            .flat_map(|line| [line, "\n"])
+            .collect(),
+        sshd: String::new(),
+        users_oath: String::new(),
+    });
+    let enrol = format!("oathctl add alice --no-confirm --secret {SECRET}");
+    // The machine has no init that could reload a service.
+    let reload = "systemctl() { kill -HUP \"$(cat /run/sshd.pid)\"; }";
+    let check = "oathctl check 2>&1 || [ $? = 2 ]";
+    let said = tool::type_in(&server, &format!("{reload}\n{enrol}\n{step}\n{check}"));
+    // Of the secret, which is that of all tests, and of nothing else.
+    assert_eq!(said.matches(" error: ").count(), 1, "{said}");
+    server.wait_for_logs("Server listening on 0.0.0.0 port 22", 2);
+    assert_asks_for_password_and_code(&server);
+    assert_eq!(
+        server
+            .read("/root/pam.d-sshd.before")
+            .matches("pam_oath.so")
+            .count(),
+        0
+    );
+}
