@@ -222,7 +222,9 @@ fn each_uri_is_for_the_account_in_its_label() {
         import.run(&[]).ok(),
         format!(
             "line 2: root: imported as HOTP/T30/6, line 3 of {path}\n\
-             line 4: bin: imported as HOTP/E/8, line 4 of {path}\n",
+             line 4: bin: imported as HOTP/E/8, line 4 of {path}\n\
+             line 4: its counter, 7, may be that of a code that was shown already: the code after \
+             it is the first that is accepted\n",
             path = import.tool.scene.path().display()
         )
     );
@@ -230,11 +232,11 @@ fn each_uri_is_for_the_account_in_its_label() {
         import.lines(),
         [
             format!("HOTP/T30/6\troot\t-\t{HEX}"),
-            format!("HOTP/E/8\tbin\t-\t{HEX}\t7")
+            format!("HOTP/E/8\tbin\t-\t{HEX}\t8")
         ]
     );
     import.logs_in("root", &Generator::new(HEX).code_at(NOON, 30, 0));
-    import.logs_in("bin", &Generator::new(HEX).digits(8).code(7));
+    import.logs_in("bin", &Generator::new(HEX).digits(8).code(8));
 }
 
 #[test]
@@ -318,8 +320,8 @@ fn an_export_of_the_google_authenticator_app_is_imported() {
         output.contains("line 1, token 2: bin: imported as HOTP/E/6"),
         "{output}"
     );
-    assert!(output.contains("number 1 of the 2"), "{output}");
-    assert!(import.lines()[1].ends_with("\t9"));
+    assert!(output.contains("only number 1 is here"), "{output}");
+    assert!(import.lines()[1].ends_with("\t10"));
     import.logs_in("root", &Generator::new(HEX).code_at(NOON, 30, 0));
 }
 
@@ -390,6 +392,62 @@ fn a_token_that_is_there_already_is_not_written_again() {
         "{output}"
     );
     assert_eq!(import.tool.usersfile_now(), before);
+}
+
+#[test]
+fn a_token_that_is_like_one_that_is_there_is_named_and_not_imported() {
+    let uri = |more: &str| format!("otpauth://hotp/bin?secret={BASE32}&{more}\n");
+    let import = Import::of(&uri("counter=7"));
+    import.run(&[]).ok();
+    import.logs_in("bin", &Generator::new(HEX).code(9));
+    import.run(&[]).ok();
+    let before = import.tool.usersfile_now();
+    for (file, said) in [
+        (uri("counter=10"), "codes were used elsewhere since"),
+        (uri("counter=7&digits=8"), "as another type"),
+        (
+            format!("otpauth://totp/bin?secret={BASE32}\n"),
+            "as another type",
+        ),
+    ] {
+        fs::write(import.file(), file).unwrap();
+        let output = import.run(&["--another"]);
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.stdout.contains(said), "{output:?}");
+        assert_eq!(import.tool.usersfile_now(), before);
+    }
+    import.tool.run(["disable", "bin"]).ok();
+    fs::write(import.file(), uri("counter=7")).unwrap();
+    let output = import.run(&["--another"]);
+    assert!(
+        output.stdout.contains("disabled; see oathctl enable"),
+        "{output:?}"
+    );
+    assert_eq!(import.lines(), [""; 0]);
+}
+
+#[test]
+fn a_map_says_whose_the_tokens_of_a_list_of_serial_numbers_are() {
+    let import = Import::of(&format!("T1,{HEX}\nT2,{HEX}00,totp,8,60\nT3,{HEX}01\n"));
+    let map = import.folder.path().join("map");
+    fs::write(&map, "# serial, user\nT1,bin\nT2,daemon\n").unwrap();
+    let output = import.run(&["--map", map.to_str().unwrap()]);
+    assert_eq!(output.code, 1);
+    let said = "line 3: not imported: it does not say whose it is, only its serial number, T3";
+    assert!(output.stdout.contains(said), "{output:?}");
+    assert_eq!(
+        import.lines(),
+        [
+            format!("HOTP/E/6\tbin\t-\t{HEX}"),
+            format!("HOTP/T60/8\tdaemon\t-\t{HEX}00")
+        ]
+    );
+    fs::write(&map, "T1,bin\nT1,daemon\n").unwrap();
+    let said = import.run(&["--map", map.to_str().unwrap()]).fails(1);
+    assert!(
+        said.contains("line 2 names a user for T1 once more"),
+        "{said}"
+    );
 }
 
 #[test]

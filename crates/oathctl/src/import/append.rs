@@ -9,10 +9,11 @@ use oath_core::local_time::Zone;
 use oath_core::otp::Key;
 use oath_core::sys::clock;
 use oath_core::usersfile::Document;
-use oath_core::usersfile::format::{self, Entry, MovingFactor};
+use oath_core::usersfile::format::{self, Entry, MovingFactor, Type};
 use zeroize::Zeroizing;
 
 use super::token::ImportedToken;
+use crate::tokens::{self, TokenLine};
 
 /// A token with its user, to be appended.
 pub(super) struct Candidate {
@@ -25,9 +26,37 @@ pub(super) struct Candidate {
 /// The result for one candidate.
 pub(super) enum Appended {
     Line(usize),
-    /// The user has this secret on this line.
+    /// The user has this token on this line.
     AlreadyThere(usize),
+    /// The user has something like it on this line.
+    Differs(usize, Difference),
     Ambiguous(Ambiguity),
+}
+
+/// Why a token whose secret is in the usersfile is not there already, and can't be added: two lines
+/// of one secret would each accept a code that the other has used up.
+#[derive(Clone, Copy)]
+pub(super) enum Difference {
+    /// The line is disabled.
+    Disabled,
+    /// Other digits, step or hash, or by counter and not by time.
+    Type,
+    /// The file's counter, or step last used, is ahead of the line's.
+    Behind,
+}
+
+/// Continues after "its secret is on line N already, ".
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Difference::Disabled => "disabled; see oathctl enable",
+            Difference::Type => "as another type; if that one is wrong, remove it first",
+            Difference::Behind => {
+                "but codes were used elsewhere since; remove that line first, or set it with \
+                 oathctl resync"
+            }
+        })
+    }
 }
 
 /// Why only the administrator knows which of a user's tokens is for logins.
@@ -49,8 +78,57 @@ impl fmt::Display for Ambiguity {
     }
 }
 
-/// The secrets of a user in the usersfile, by line; none where SECRET is malformed.
-type Secrets = Vec<(usize, Option<Zeroizing<Vec<u8>>>)>;
+/// A user's token in the usersfile.
+struct Present {
+    line: usize,
+    disabled: bool,
+    token_type: Type,
+    /// None where SECRET is malformed.
+    secret: Option<Zeroizing<Vec<u8>>>,
+    /// As [`ImportedToken::counter`].
+    counter: Option<u64>,
+}
+
+impl Present {
+    fn of(token: &TokenLine) -> Present {
+        let entry = &token.entry;
+        let secret = entry.secret().ok();
+        let counter = match entry.token_type.moving_factor {
+            MovingFactor::Event => entry.token().ok().map(|token| token.counter),
+            MovingFactor::Time { .. } => secret.as_ref().and_then(|secret| step(entry, secret)),
+            // No other program has such a set.
+            MovingFactor::BackupCodes { .. } => None,
+        };
+        Present {
+            line: token.line,
+            disabled: token.disabled,
+            token_type: entry.token_type,
+            secret,
+            counter,
+        }
+    }
+
+    /// The difference to a token of the same secret.
+    fn difference(&self, token: &ImportedToken) -> Option<Difference> {
+        if self.token_type != token.token_type {
+            Some(Difference::Type)
+        } else if self.disabled {
+            Some(Difference::Disabled)
+        } else if self.counter < token.counter {
+            Some(Difference::Behind)
+        } else {
+            None
+        }
+    }
+}
+
+/// The time step last used, if the secret proves that COUNTER is one.
+fn step(entry: &Entry, secret: &[u8]) -> Option<u64> {
+    let step = entry.last_used.counter().ok()?;
+    let otp = entry.last_used.otp()?;
+    let code = Key::new(entry.token_type.algorithm, secret).code(step, otp.digits());
+    (code.text().as_bytes() == otp.text().as_bytes()).then_some(step)
+}
 
 /// Appends the lines of the candidates to the document, with `another` also where that is
 /// ambiguous; returns the result for each.
@@ -59,64 +137,93 @@ pub(super) fn append(
     candidates: &[Candidate],
     another: bool,
 ) -> Vec<Appended> {
-    // One pass over the file: it may be long, as may the list of candidates, and the lock is held
-    // meanwhile.
-    let mut secrets: BTreeMap<&OsStr, Secrets> = candidates
+    // One pass over the file and one change of it: it may be long, as may the list of candidates,
+    // and the lock is held meanwhile.
+    let mut present: BTreeMap<&OsStr, Vec<Present>> = candidates
         .iter()
         .map(|candidate| (candidate.user.as_os_str(), Vec::new()))
         .collect();
-    for line in document.lines() {
-        let Some(entry) = line.entry() else { continue };
-        if let Some(of_user) = secrets.get_mut(OsStr::from_bytes(entry.user)) {
-            of_user.push((line.number, entry.secret().ok()));
+    for token in tokens::all(document) {
+        if let Some(of_user) = present.get_mut(OsStr::from_bytes(token.entry.user)) {
+            of_user.push(Present::of(&token));
         }
     }
     let ambiguities = match another {
         true => BTreeMap::new(),
-        false => ambiguities(candidates, &secrets),
+        false => ambiguities(candidates, &present),
     };
-    candidates
+    let mut next_line = document.lines().count() + 1;
+    let mut lines: Vec<Zeroizing<Vec<u8>>> = Vec::new();
+    let appended = candidates
         .iter()
         .map(|candidate| {
-            let of_user = secrets.entry(&candidate.user).or_default();
-            if let Some(line) = line_of_same(of_user, candidate) {
-                return Appended::AlreadyThere(line);
+            let of_user = present.entry(&candidate.user).or_default();
+            if let Some(same) = same_secret(of_user, candidate) {
+                return match same.difference(&candidate.token) {
+                    None => Appended::AlreadyThere(same.line),
+                    Some(difference) => Appended::Differs(same.line, difference),
+                };
             }
             if let Some(&ambiguity) = ambiguities.get(candidate.user.as_os_str()) {
                 return Appended::Ambiguous(ambiguity);
             }
-            let line = document.append(&line_of(candidate));
-            of_user.push((line, Some(candidate.token.secret.clone())));
+            lines.push(line_of(candidate));
+            let line = next_line;
+            next_line += 1;
+            of_user.push(Present {
+                line,
+                disabled: false,
+                token_type: candidate.token.token_type,
+                secret: Some(candidate.token.secret.clone()),
+                counter: candidate.token.counter,
+            });
             Appended::Line(line)
         })
-        .collect()
+        .collect();
+    if !lines.is_empty() {
+        // Room enough for all: a vector that grows leaves copies of the secrets behind.
+        let length = lines.iter().map(|line| line.len() + 1).sum();
+        let mut text = Zeroizing::new(Vec::with_capacity(length));
+        for line in &lines {
+            text.extend_from_slice(line);
+            text.push(b'\n');
+        }
+        text.pop();
+        document.append(&text);
+    }
+    appended
 }
 
 /// The users for whom it is ambiguous which token is for logins.
 fn ambiguities<'a>(
     candidates: &'a [Candidate],
-    secrets: &BTreeMap<&OsStr, Secrets>,
+    present: &BTreeMap<&OsStr, Vec<Present>>,
 ) -> BTreeMap<&'a OsStr, Ambiguity> {
     let mut new: BTreeMap<&OsStr, usize> = BTreeMap::new();
     for candidate in candidates {
-        if line_of_same(&secrets[candidate.user.as_os_str()], candidate).is_none() {
+        if same_secret(&present[candidate.user.as_os_str()], candidate).is_none() {
             *new.entry(&candidate.user).or_default() += 1;
         }
     }
     new.into_iter()
         .filter_map(|(user, count)| match count {
-            _ if !secrets[user].is_empty() => Some((user, Ambiguity::HasToken)),
+            _ if !present[user].is_empty() => Some((user, Ambiguity::HasToken)),
             1 => None,
             _ => Some((user, Ambiguity::SeveralInFile)),
         })
         .collect()
 }
 
-fn line_of_same(secrets: &Secrets, candidate: &Candidate) -> Option<usize> {
-    secrets
-        .iter()
-        .find(|(_, secret)| secret.as_ref() == Some(&candidate.token.secret))
-        .map(|(line, _)| *line)
+/// The user's token with the candidate's secret, one that is like it in all else before others.
+fn same_secret<'a>(present: &'a [Present], candidate: &Candidate) -> Option<&'a Present> {
+    let same = || {
+        present
+            .iter()
+            .filter(|present| present.secret.as_ref() == Some(&candidate.token.secret))
+    };
+    same()
+        .find(|present| present.difference(&candidate.token).is_none())
+        .or_else(|| same().next())
 }
 
 /// The line for the usersfile, without its end.
@@ -125,6 +232,7 @@ fn line_of(candidate: &Candidate) -> Zeroizing<Vec<u8>> {
         token_type,
         ref secret,
         counter,
+        shown: _,
     } = candidate.token;
     let is_event = token_type.moving_factor == MovingFactor::Event;
     let line = format::Token {

@@ -1,15 +1,29 @@
 //! `oathctl import`: imports tokens from the files of other programs into the usersfile.
 //!
-//! One file for each format, text in, tokens out ([`token`]); [`user`] decides for whom a token is,
-//! and [`append`](mod@append) adds it to the usersfile.
+//! One file for each [`Format`]: bytes in, entries out ([`token`]). For whom a token is and what is
+//! there already is decided once for all of them: [`user`] (with [`map`]) and
+//! [`append`](mod@append).
 
 mod aegis;
+mod andotp;
 mod append;
+mod bitwarden;
+mod freeotp_plus;
 mod google_authenticator;
+mod json;
+mod keepassxc;
+mod map;
+mod migration;
 mod otpauth;
+mod proton;
 mod pskc;
+mod serials;
+mod stratum;
+mod table;
 mod token;
+mod two_fas;
 mod user;
+mod yubico;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -29,6 +43,9 @@ use crate::files;
 use crate::output::{self, printable};
 use crate::tokens::user_name;
 use append::{Appended, Candidate, append};
+use json::Json;
+use map::Map;
+use table::Table;
 use token::ImportItem;
 use user::{FileOwner, Users};
 
@@ -36,11 +53,13 @@ use user::{FileOwner, Users};
 #[derive(Args)]
 #[command(
     long_about = "Import tokens from other programs: the .google_authenticator file of \
-                  google-authenticator's PAM module, otpauth:// and otpauth-migration:// URIs (one \
-                  a line), a plain JSON export of Aegis, PSKC (RFC 6030) without encryption. Prints \
-                  line by line what it did, and what was not imported.\n\n\
+                  google-authenticator's PAM module; otpauth:// and otpauth-migration:// URIs, one \
+                  a line; plain exports of 2FAS, Aegis, andOTP, Bitwarden, FreeOTP+, KeePassXC \
+                  (CSV), Proton Authenticator and Stratum; what Yubico's programs wrote when they \
+                  set up a YubiKey; CSV of serial number, seed and type; PSKC (RFC 6030) without \
+                  encryption. Prints line by line what it did, and what was not imported.\n\n\
                   From a file that belongs to another user than root and you, only its owner's \
-                  tokens are imported, unless --user says otherwise.",
+                  tokens are imported, unless --user or --map says otherwise.",
     after_help = "Exit codes:\n  \
                   0  every token is in the usersfile\n  \
                   1  some are not, or it could not be done\n  \
@@ -51,9 +70,14 @@ pub(crate) struct Import {
     /// The file to read, - for standard input
     file: PathBuf,
 
-    /// The user of all the tokens, whoever owns the file and whichever users it names
+    /// The user of all the tokens (with --map: of the others), whoever owns the file and whichever
+    /// users it names
     #[arg(long, value_name = "NAME", value_parser = user_name())]
     user: Option<OsString>,
+
+    /// For whom which token is: a CSV file of two columns, serial number or label, and user
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
 
     /// Only print what would be done
     #[arg(short = 'n', long)]
@@ -95,13 +119,15 @@ enum Outcome {
 
 impl Import {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
-        let (text, owner) = self.read()?;
+        let (bytes, owner) = self.read()?;
         let users = Users {
             given: self.user.as_deref(),
+            map: self.map.as_deref().map(Map::read).transpose()?,
             owner,
             force: self.force,
         };
-        let found = tokens_in(&text)
+        let now = config.now()?;
+        let found = items_in(&bytes, now)
             .map_err(|problem| Error::failed(format!("{} {problem}", self.name())))?;
         if found.is_empty() {
             return Err(Error::failed(format!("{} holds no token", self.name())));
@@ -112,10 +138,18 @@ impl Import {
             let row = rows.len();
             let mut token_type = None;
             let mut user = None;
+            let name = users.of_token(&found);
+            let mut remarks = found.remarks;
             let candidate = found.token.and_then(|token| {
                 token_type = Some(token.token_type.to_string());
-                let name = users.of_token(found.account.as_deref())?;
+                let name = name?;
                 user = Some(printable(name.as_bytes()));
+                if let Some(shown) = token.shown {
+                    remarks.push(format!(
+                        "its counter, {shown}, may be that of a code that was shown already: the \
+                         code after it is the first that is accepted"
+                    ));
+                }
                 let usersfile = config
                     .usersfile(Some(&name))
                     .map_err(|error| error.to_string())?;
@@ -135,7 +169,7 @@ impl Import {
                 outcome: Outcome::NotImported {
                     reason: candidate.as_ref().err().cloned().unwrap_or_default(),
                 },
-                left_behind: found.left_behind,
+                left_behind: remarks,
             });
             if let Ok((usersfile, candidate)) = candidate {
                 files
@@ -176,20 +210,13 @@ impl Import {
         self.file == Path::new("-")
     }
 
-    /// The file's text and its owner.
-    fn read(&self) -> Result<(Zeroizing<String>, FileOwner), Error> {
-        let (mut bytes, owner) = if self.is_stdin() {
-            (files::read_stdin()?, FileOwner::of_stdin())
-        } else {
-            let contents = files::read(&self.file)?;
-            (contents.bytes, FileOwner::of(contents.uid)?)
-        };
-        String::from_utf8(std::mem::take(&mut bytes))
-            .map(|text| (Zeroizing::new(text), owner))
-            .map_err(|error| {
-                drop(Zeroizing::new(error.into_bytes()));
-                Error::failed(format!("{} is not text in UTF-8", self.name()))
-            })
+    /// The file's bytes and its owner.
+    fn read(&self) -> Result<(Zeroizing<Vec<u8>>, FileOwner), Error> {
+        if self.is_stdin() {
+            return Ok((files::read_stdin()?, FileOwner::of_stdin()));
+        }
+        let contents = files::read(&self.file)?;
+        Ok((contents.bytes, FileOwner::of(contents.uid)?))
     }
 
     fn import(
@@ -226,6 +253,13 @@ impl Import {
                 }
                 Appended::Line(line) => Outcome::Imported { usersfile, line },
                 Appended::AlreadyThere(line) => Outcome::AlreadyThere { usersfile, line },
+                Appended::Differs(line, difference) => Outcome::NotImported {
+                    reason: format!(
+                        "{} has its secret on line {line} of {} already, {difference}",
+                        printable(candidate.user.as_bytes()),
+                        usersfile.display()
+                    ),
+                },
                 Appended::Ambiguous(ambiguity) => Outcome::NotImported {
                     reason: format!(
                         "{} {ambiguity}; --another imports this one as well",
@@ -276,21 +310,140 @@ impl Import {
     }
 }
 
-/// Recognises the format by the text, and reads it.
-fn tokens_in(text: &str) -> Result<Vec<ImportItem>, String> {
-    if pskc::recognises(text) {
-        pskc::read(text)
-    } else if aegis::recognises(text) {
-        aegis::read(text)
-    } else if otpauth::recognises(text) {
-        Ok(otpauth::read(text))
-    } else if google_authenticator::recognises(text) {
-        Ok(vec![google_authenticator::read(text)])
-    } else {
-        Err(
-            "is in none of the formats that can be imported: .google_authenticator, otpauth:// \
-             and otpauth-migration:// URIs, plain JSON of Aegis, PSKC"
-                .into(),
-        )
+/// A file format of another program.
+trait Format: Sync {
+    /// Whether a file is in this format, or looks so much like it that what is wrong with it is
+    /// best told in its terms.
+    fn recognises(&self, source: &Source) -> bool;
+
+    /// Reads every entry; one that can't be imported says why. The error, of the file as a whole,
+    /// goes on after the file's name.
+    fn read(&self, source: &Source) -> Result<Vec<ImportItem>, String>;
+}
+
+/// All formats, those that are told by their structure first.
+static FORMATS: [&dyn Format; 14] = [
+    &pskc::Pskc,
+    &aegis::Aegis,
+    &two_fas::TwoFas,
+    &freeotp_plus::FreeOtpPlus,
+    &bitwarden::Bitwarden,
+    &stratum::Stratum,
+    &proton::Proton,
+    &andotp::AndOtp,
+    &bitwarden::BitwardenCsv,
+    &keepassxc::KeePassXcCsv,
+    &google_authenticator::GoogleAuthenticator,
+    &otpauth::UriList,
+    &yubico::YubicoCsv,
+    &serials::SerialsCsv,
+];
+
+/// A file to import, in the forms in which formats look at it.
+struct Source<'a> {
+    /// None if it is no text.
+    text: Option<&'a str>,
+    json: Option<Json>,
+    table: Option<Table>,
+    /// Seconds since 1970.
+    now: u64,
+}
+
+impl Source<'_> {
+    fn json(&self) -> Option<&Json> {
+        self.json.as_ref()
     }
+}
+
+/// Recognises the format, and reads it.
+fn items_in(bytes: &[u8], now: u64) -> Result<Vec<ImportItem>, String> {
+    let text = decoded(bytes).ok_or_else(|| not_text(bytes).to_owned())?;
+    let json = match text.trim_start().starts_with(['{', '[']) {
+        true => Some(Json::parse(&text)?),
+        false => None,
+    };
+    let source = Source {
+        table: Table::parse(&text),
+        text: Some(&text),
+        json,
+        now,
+    };
+    let format = FORMATS.iter().find(|format| format.recognises(&source));
+    match format {
+        Some(format) => format.read(&source),
+        None if source.json.is_some() => Err(
+            "is JSON, but no export of 2FAS, Aegis, andOTP, Bitwarden, FreeOTP+, Proton \
+             Authenticator or Stratum"
+                .into(),
+        ),
+        None => Err(
+            "is in none of the formats that can be imported; oathctl import --help names them"
+                .into(),
+        ),
+    }
+}
+
+/// The text of a file: UTF-8, or UTF-16 with a byte order mark.
+fn decoded(bytes: &[u8]) -> Option<Zeroizing<String>> {
+    let units = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Zeroizing<Vec<u16>> = Zeroizing::new(
+            bytes
+                .chunks_exact(2)
+                .map(|pair| unit([pair[0], pair[1]]))
+                .collect(),
+        );
+        String::from_utf16(&units).ok()
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => units(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => units(rest, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] => std::str::from_utf8(rest).ok().map(str::to_owned),
+        bytes => std::str::from_utf8(bytes).ok().map(str::to_owned),
+    }
+    .map(Zeroizing::new)
+}
+
+/// What a file that is no text is, as far as it can be told.
+fn not_text(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0x03, 0xd9, 0xa2, 0x9a, ..] => {
+            "is a KeePass database, which is encrypted; export it as CSV with KeePassXC"
+        }
+        [0xac, 0xed, 0x00, 0x05, ..] => {
+            "is a backup of FreeOTP, which is encrypted; enrol its tokens anew"
+        }
+        bytes
+            if bytes.starts_with(b"AUTHENTICATORPRO") || bytes.starts_with(b"AuthenticatorPro") =>
+        {
+            "is an encrypted backup of Stratum; export it without encryption"
+        }
+        _ => {
+            "is not text in UTF-8 or UTF-16; an encrypted export has to be made anew without a password"
+        }
+    }
+}
+
+/// Reads each of the entries of a JSON export, and numbers them; `whole` is what has them.
+fn entries(
+    whole: &str,
+    list: Result<Option<&[Json]>, String>,
+    read: impl Fn(&Json) -> ImportItem,
+) -> Result<Vec<ImportItem>, String> {
+    let list = list
+        .ok()
+        .flatten()
+        .ok_or_else(|| format!("looks like {whole}, but has no list of entries"))?;
+    Ok((1..)
+        .zip(list)
+        .map(|(number, entry)| {
+            let place = format!("entry {number}");
+            match entry.is_object() {
+                true => ImportItem {
+                    place,
+                    ..read(entry)
+                },
+                false => ImportItem::new(place, Err("it is no object".into())),
+            }
+        })
+        .collect())
 }

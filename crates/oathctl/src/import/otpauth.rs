@@ -1,23 +1,50 @@
-//! `otpauth://` URIs, what enrolment QR codes hold, and `otpauth-migration://` URIs, what Google
-//! Authenticator's export shows. One URI a line.
+//! `otpauth://` URIs, what enrolment QR codes hold, one a line; among them may stand those of
+//! Google Authenticator's export ([`migration`]).
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
 use percent_encoding::percent_decode_str;
-use prost::Message as _;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::token::{Description, ImportItem, base32_secret};
+use super::migration::{self, Part};
+use super::token::{Account, Counter, Description, ImportItem, ImportedToken, base32_secret};
+use super::{Format, Source};
 
-/// Whether a text is a list of such URIs.
-pub(crate) fn recognises(text: &str) -> bool {
-    lines(text).next().is_some_and(|(_, line)| {
-        let scheme = line.split("://").next().unwrap_or_default();
-        line.contains("://")
-            && (scheme.eq_ignore_ascii_case("otpauth")
-                || scheme.eq_ignore_ascii_case("otpauth-migration"))
-    })
+/// A list of such URIs.
+pub(super) struct UriList;
+
+impl Format for UriList {
+    fn recognises(&self, source: &Source) -> bool {
+        source
+            .text
+            .is_some_and(|text| lines(text).any(|(_, line)| is_uri(line)))
+    }
+
+    fn read(&self, source: &Source) -> Result<Vec<ImportItem>, String> {
+        Ok(read(source.text.unwrap_or_default()))
+    }
+}
+
+/// Whether a text begins as a URI of one of the schemes that are read.
+pub(super) fn is_uri(text: &str) -> bool {
+    text.split_once("://")
+        .is_some_and(|(scheme, _)| Scheme::of(scheme).is_some())
+}
+
+enum Scheme {
+    Otpauth,
+    Migration,
+}
+
+impl Scheme {
+    fn of(name: &str) -> Option<Scheme> {
+        match name.to_ascii_lowercase().as_str() {
+            // Apple's own is the same but for its name.
+            "otpauth" | "apple-otpauth" => Some(Scheme::Otpauth),
+            "otpauth-migration" => Some(Scheme::Migration),
+            _ => None,
+        }
+    }
 }
 
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
@@ -27,31 +54,39 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// Reads every line; one that is no such URI is reported as not imported.
-pub(crate) fn read(text: &str) -> Vec<ImportItem> {
-    lines(text)
-        .flat_map(|(number, line)| {
-            let place = format!("line {number}");
-            let refused = |place, reason: &str| {
-                vec![ImportItem {
-                    place,
-                    account: None,
-                    token: Err(reason.into()),
-                    left_behind: Vec::new(),
-                }]
-            };
-            let Some((scheme, rest)) = line.split_once("://") else {
-                return refused(place, "it is no otpauth:// URI");
-            };
-            match scheme.to_ascii_lowercase().as_str() {
-                "otpauth" => vec![token(place, rest)],
-                "otpauth-migration" => match migration(&place, rest) {
-                    Ok(found) => found,
-                    Err(reason) => refused(place, reason),
-                },
-                _ => refused(place, "it is no otpauth:// URI"),
-            }
-        })
-        .collect()
+pub(super) fn read(text: &str) -> Vec<ImportItem> {
+    let mut parts: Vec<Part> = lines(text)
+        .map(|(number, line)| uri(format!("line {number}"), line))
+        .collect();
+    migration::remark_missing(&mut parts);
+    parts.into_iter().flat_map(|part| part.items).collect()
+}
+
+/// Reads one URI.
+pub(super) fn uri(place: String, uri: &str) -> Part {
+    let scheme = uri
+        .split_once("://")
+        .and_then(|(scheme, rest)| Some((Scheme::of(scheme)?, rest)));
+    match scheme {
+        Some((Scheme::Otpauth, rest)) => Part::single(token(place, rest)),
+        Some((Scheme::Migration, rest)) => migration::read(&place, rest)
+            .unwrap_or_else(|reason| Part::single(ImportItem::new(place, Err(reason.into())))),
+        None => Part::single(ImportItem::new(
+            place,
+            Err("it is no otpauth:// URI".into()),
+        )),
+    }
+}
+
+/// Reads an `otpauth://` URI out of another format, which knows its place.
+pub(super) fn single(uri: &str) -> ImportItem {
+    let scheme = uri
+        .split_once("://")
+        .and_then(|(scheme, rest)| Some((Scheme::of(scheme)?, rest)));
+    match scheme {
+        Some((Scheme::Otpauth, rest)) => token(String::new(), rest),
+        _ => ImportItem::new(String::new(), Err("it is no otpauth:// URI".into())),
+    }
 }
 
 fn decoded(text: &str) -> Cow<'_, str> {
@@ -60,180 +95,92 @@ fn decoded(text: &str) -> Cow<'_, str> {
 
 /// The query's parameters by name. Those of this scheme are percent-encoded throughout: a plus
 /// sign is a plus sign.
-fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let query = query.split('#').next().unwrap_or_default();
-    query.split('&').filter_map(|pair| pair.split_once('='))
+    query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
 /// What stands after `otpauth://`: `TYPE/LABEL?PARAMETERS`.
 fn token(place: String, rest: &str) -> ImportItem {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (kind, label) = path.split_once('/').unwrap_or((path, ""));
-    let label = decoded(label);
-    // "ISSUER:ACCOUNT", the issuer may be left out.
-    let account = label
-        .rsplit_once(':')
-        .map_or(&*label, |(_, account)| account);
-    let account = account.trim();
+    let label = Cow::from(percent_decode_str(label));
     ImportItem {
-        place,
-        account: (!account.is_empty()).then(|| account.to_owned()),
-        token: (|| {
-            let mut description = Description {
-                kind,
-                ..Description::default()
-            };
-            let mut secret = Ok(Zeroizing::new(Vec::new()));
-            let mut algorithm = Cow::Borrowed("SHA1");
-            for (name, value) in parameters(query) {
-                let number = || {
-                    decoded(value)
-                        .parse::<u64>()
-                        .map_err(|_| format!("its {} is not a number", name.escape_debug()))
-                };
-                match name.to_ascii_lowercase().as_str() {
-                    "secret" => secret = base32_secret(&decoded(value)),
-                    "algorithm" => algorithm = decoded(value),
-                    "digits" => description.digits = number()?,
-                    "period" => description.period = number()?,
-                    "counter" => description.counter = Some(number()?),
-                    "encoder" => {
-                        return Err(format!(
-                            "its codes are written by the encoder \"{}\", not in digits",
-                            decoded(value).escape_debug()
-                        ));
-                    }
-                    _ => {}
-                }
-            }
-            if kind.eq_ignore_ascii_case("totp") {
-                description.counter = None;
-            }
-            Description {
-                algorithm: &algorithm,
-                ..description
-            }
-            .token(secret)
-        })(),
-        left_behind: Vec::new(),
+        account: Account::of_label_bytes(&label),
+        ..ImportItem::new(place, described(kind, &label, query))
     }
 }
 
-/// What Google Authenticator exports. Its field numbers and values are not documented by its
-/// makers; every program that reads such exports has these.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Payload {
-    #[prost(message, repeated, tag = "1")]
-    parameters: Vec<Parameters>,
-    #[prost(int32, tag = "3")]
-    batch_size: i32,
-    #[prost(int32, tag = "4")]
-    batch_index: i32,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Parameters {
-    #[prost(bytes = "vec", tag = "1")]
-    secret: Vec<u8>,
-    #[prost(string, tag = "2")]
-    name: String,
-    #[prost(int32, tag = "4")]
-    algorithm: i32,
-    #[prost(int32, tag = "5")]
-    digits: i32,
-    #[prost(int32, tag = "6")]
-    kind: i32,
-    #[prost(int64, tag = "7")]
-    counter: i64,
-}
-
-impl Drop for Parameters {
-    fn drop(&mut self) {
-        self.secret.zeroize();
+fn described(kind: &str, label: &[u8], query: &str) -> Result<ImportedToken, String> {
+    const STEAM: &str = "its codes are Steam's, which have letters";
+    let mut description = Description {
+        kind,
+        ..Description::default()
+    };
+    let mut secret = Ok(Zeroizing::new(Vec::new()));
+    let mut algorithm = Cow::Borrowed("SHA1");
+    let mut seen = Vec::new();
+    let is_steam = |issuer: &[u8]| issuer.trim_ascii().eq_ignore_ascii_case(b"steam");
+    if label.contains(&b':')
+        && label
+            .split(|&byte| byte == b':')
+            .next()
+            .is_some_and(is_steam)
+    {
+        return Err(STEAM.into());
     }
-}
-
-/// What stands after `otpauth-migration://`: `offline?data=BASE64`.
-fn migration(place: &str, rest: &str) -> Result<Vec<ImportItem>, &'static str> {
-    let data = rest
-        .split_once('?')
-        .and_then(|(_, query)| parameters(query).find(|(name, _)| *name == "data"))
-        .map(|(_, value)| value)
-        .ok_or("the URI has no data")?;
-    let alphabet = base64::engine::GeneralPurpose::new(
-        &base64::alphabet::STANDARD,
-        base64::engine::GeneralPurposeConfig::new()
-            .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
-    );
-    let bytes = alphabet
-        .decode(decoded(data).as_bytes())
-        .map(Zeroizing::new)
-        .map_err(|_| "its data is not base64; copy the URI whole")?;
-    let payload = Payload::decode(bytes.as_slice())
-        .map_err(|_| "its data is not an export of Google Authenticator; copy the URI whole")?;
-    let mut found: Vec<ImportItem> = (1..)
-        .zip(&payload.parameters)
-        .map(|(number, parameters)| ImportItem {
-            place: format!("{place}, token {number}"),
-            ..migrated(parameters)
-        })
-        .collect();
-    if let (true, Some(last)) = (payload.batch_size > 1, found.last_mut()) {
-        last.left_behind.push(format!(
-            "this URI is number {} of the {} that the export shows; import the others as well",
-            payload.batch_index.saturating_add(1),
-            payload.batch_size
-        ));
-    }
-    Ok(found)
-}
-
-fn migrated(parameters: &Parameters) -> ImportItem {
-    let account = parameters
-        .name
-        .rsplit_once(':')
-        .map_or(parameters.name.as_str(), |(_, account)| account)
-        .trim();
-    let token = (|| {
-        let description = Description {
-            kind: match parameters.kind {
-                1 => "hotp",
-                2 => "totp",
-                kind => return Err(format!("its type has the unknown number {kind}")),
-            },
-            algorithm: match parameters.algorithm {
-                0 | 1 => "SHA1",
-                2 => "SHA256",
-                3 => "SHA512",
-                4 => "MD5",
-                other => return Err(format!("its hash has the unknown number {other}")),
-            },
-            digits: match parameters.digits {
-                0 | 1 => 6,
-                2 => 8,
-                other => {
-                    return Err(format!(
-                        "its number of digits has the unknown number {other}"
-                    ));
-                }
-            },
-            counter: match parameters.kind {
-                1 => Some(
-                    u64::try_from(parameters.counter)
-                        .map_err(|_| "its counter is negative".to_owned())?,
-                ),
-                _ => None,
-            },
-            ..Description::default()
+    for (name, value) in parameters(query) {
+        let number = || {
+            decoded(value)
+                .parse::<u64>()
+                .map_err(|_| format!("its {} is not a number", name.escape_debug()))
         };
-        description.token(Ok(Zeroizing::new(parameters.secret.clone())))
-    })();
-    ImportItem {
-        place: String::new(),
-        account: (!account.is_empty()).then(|| account.to_owned()),
-        token,
-        left_behind: Vec::new(),
+        let name = name.to_ascii_lowercase();
+        match name.as_str() {
+            "secret" => secret = base32_secret(&Zeroizing::new(decoded(value).into_owned())),
+            "algorithm" => algorithm = decoded(value),
+            "digits" => description.digits = number()?,
+            "period" => description.period = number()?,
+            "counter" => description.counter = Counter::NextOrShown(number()?),
+            "encoder" => {
+                return Err(format!(
+                    "its codes are written by the encoder \"{}\", not in digits",
+                    decoded(value).escape_debug()
+                ));
+            }
+            "steam" => return Err(STEAM.into()),
+            "issuer" if is_steam(decoded(value).as_bytes()) => return Err(STEAM.into()),
+            name if name.starts_with("amp;") => {
+                return Err(
+                    "it has &amp; between its parameters, as copied from HTML; write & there"
+                        .into(),
+                );
+            }
+            name if name.starts_with("2step_") => {
+                return Err(
+                    "it is enrolled in two steps, and this is the first half of its secret".into(),
+                );
+            }
+            "t0" | "epoch" | "offset" => {
+                return Err(format!(
+                    "its {name} moves its time steps, the usersfile's begin in 1970"
+                ));
+            }
+            // What apps add for themselves: a picture, a colour, the issuer.
+            _ => continue,
+        }
+        if seen.contains(&name) {
+            return Err(format!("it has {name} twice"));
+        }
+        seen.push(name);
     }
+    Description {
+        algorithm: &algorithm,
+        ..description
+    }
+    .token(secret)
 }
 
 #[cfg(test)]
@@ -257,7 +204,7 @@ mod tests {
             "otpauth://totp/ACME%20Co:john@example.com?secret=HXDMVJECJJWSRB3HWIZR4IFUGFTMXBOZ\
              &issuer=ACME%20Co&algorithm=SHA256&digits=8&period=60",
         );
-        assert_eq!(found.account.as_deref(), Some("john@example.com"));
+        assert_eq!(found.account, Account::of_label("ACME Co:john@example.com"));
         let token = found.token.ok().unwrap();
         assert_eq!(token.token_type, Type::parse(b"HOTP/T60/8/SHA256").unwrap());
         assert_eq!(token.secret.len(), 20);
@@ -266,10 +213,11 @@ mod tests {
     #[test]
     fn what_a_uri_leaves_out_is_as_in_the_key_uri_format() {
         let found = only("OTPAUTH://HOTP/alice?secret=jbsw%20y3dp&counter=7");
-        assert_eq!(found.account.as_deref(), Some("alice"));
+        assert_eq!(found.account, Account::of_name("alice"));
         let token = found.token.ok().unwrap();
         assert_eq!(token.token_type, Type::parse(b"HOTP/E/6/SHA1").unwrap());
-        assert_eq!(token.counter, Some(7));
+        assert_eq!(token.counter, Some(8));
+        assert_eq!(token.shown, Some(7));
         assert_eq!(token.secret.as_slice(), b"Hello");
     }
 
@@ -284,6 +232,18 @@ mod tests {
             ("otpauth://yaotp/a?secret=JBSWY3DP", "yaotp"),
             ("otpauth://totp/a?secret=1", "base32"),
             ("otpauth://totp/a", "no secret"),
+            ("otpauth://hotp/a?secret=JBSWY3DP", "no counter"),
+            ("otpauth://totp/a?secret=JBSWY3DP&secret=JBSWY3DP", "twice"),
+            (
+                "otpauth://totp/a?secret=JBSWY3DP&digits=6&Digits=8",
+                "twice",
+            ),
+            ("otpauth://totp/a?secret=JBSWY3DP&amp;digits=8", "&amp;"),
+            ("otpauth://totp/a?secret=JBSWY3DP&steam", "Steam"),
+            ("otpauth://totp/Steam:a?secret=JBSWY3DP", "Steam"),
+            ("otpauth://totp/a?secret=JBSWY3DP&issuer=steam", "Steam"),
+            ("otpauth://totp/a?secret=JBSWY3DP&2step_salt=8", "two steps"),
+            ("otpauth://totp/a?secret=JBSWY3DP&t0=5", "t0"),
             ("otpauth-migration://offline", "no data"),
             ("otpauth-migration://offline?data=%20", "base64"),
             ("otpauth-migration://offline?data=AAAA", "not an export"),
@@ -292,40 +252,5 @@ mod tests {
             assert!(reason.contains(named), "{uri}: {reason}");
             assert!(!reason.contains("JBSW"), "{uri}: {reason}");
         }
-    }
-
-    #[test]
-    fn an_export_holds_several_tokens() {
-        let parameters = |kind, digits, counter| Parameters {
-            secret: b"12345678901234567890".to_vec(),
-            name: "Example:alice@example.com".into(),
-            algorithm: 1,
-            digits,
-            kind,
-            counter,
-        };
-        let payload = Payload {
-            parameters: vec![
-                parameters(2, 1, 0),
-                parameters(1, 2, 5),
-                parameters(0, 1, 0),
-            ],
-            batch_size: 2,
-            batch_index: 0,
-        };
-        let data = base64::prelude::BASE64_STANDARD.encode(payload.encode_to_vec());
-        let data = percent_encoding::utf8_percent_encode(&data, percent_encoding::NON_ALPHANUMERIC);
-        let found = read(&format!("otpauth-migration://offline?data={data}"));
-        let types: Vec<_> = found
-            .iter()
-            .map(|found| found.token.as_ref().ok().map(|token| token.token_type))
-            .collect();
-        assert_eq!(
-            types,
-            [Type::parse(b"HOTP/T30"), Type::parse(b"HOTP/E/8"), None]
-        );
-        assert_eq!(found[1].token.as_ref().ok().unwrap().counter, Some(5));
-        assert_eq!(found[1].account.as_deref(), Some("alice@example.com"));
-        assert!(found[2].left_behind[0].contains("number 1 of the 2"));
     }
 }

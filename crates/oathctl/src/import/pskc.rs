@@ -6,27 +6,33 @@ use base64::prelude::BASE64_STANDARD;
 use roxmltree::{Document, Node};
 use zeroize::Zeroizing;
 
-use super::token::{Description, ImportItem};
+use super::token::{Account, Counter, Description, ImportItem, ImportedToken};
+use super::{Format, Source};
 
 const NAMESPACE: &str = "urn:ietf:params:xml:ns:keyprov:pskc";
 const SIGNATURES: &str = "http://www.w3.org/2000/09/xmldsig#";
 
-/// Whether a text may be such a container: it is XML.
-pub(crate) fn recognises(text: &str) -> bool {
-    text.trim_start_matches('\u{feff}')
-        .trim_start()
-        .starts_with('<')
+/// Such a container.
+pub(super) struct Pskc;
+
+impl Format for Pskc {
+    fn recognises(&self, source: &Source) -> bool {
+        source
+            .text
+            .is_some_and(|text| text.trim_start().starts_with('<'))
+    }
+
+    fn read(&self, source: &Source) -> Result<Vec<ImportItem>, String> {
+        read(source.text.unwrap_or_default())
+    }
 }
 
 /// Reads every key of the container.
-pub(crate) fn read(text: &str) -> Result<Vec<ImportItem>, String> {
-    let document = Document::parse(text).map_err(|error| {
-        let at = error.pos();
-        format!(
-            "is not well-formed XML at line {}, column {}",
-            at.row, at.col
-        )
-    })?;
+fn read(text: &str) -> Result<Vec<ImportItem>, String> {
+    // White space before `<?xml` is none of XML's, but editors and mail leave some there.
+    let xml = text.trim_start();
+    let before = &text[..text.len() - xml.len()];
+    let document = Document::parse(xml).map_err(|error| malformed(&error, before))?;
     let container = document.root_element();
     if !container.has_tag_name((NAMESPACE, "KeyContainer")) {
         return Err("is XML, but no KeyContainer of PSKC (RFC 6030)".into());
@@ -39,11 +45,41 @@ pub(crate) fn read(text: &str) -> Result<Vec<ImportItem>, String> {
         .children()
         .any(|node| node.has_tag_name((SIGNATURES, "Signature")));
     if let (true, Some(first)) = (is_signed, found.first_mut()) {
-        first.left_behind.push(
+        first.remarks.push(
             "the container is signed; pskctool --verify checks that, oathctl does not".into(),
         );
     }
     Ok(found)
+}
+
+/// What is wrong with XML. Lines count as an editor's do, `before` included.
+fn malformed(error: &roxmltree::Error, before: &str) -> String {
+    match error {
+        roxmltree::Error::DtdDetected => {
+            "has a document type definition (DOCTYPE), which PSKC has no use for; remove it".into()
+        }
+        roxmltree::Error::UnclosedRootNode | roxmltree::Error::UnexpectedEndOfStream => {
+            "is XML that breaks off: its end is missing".into()
+        }
+        error => {
+            let at = error.pos();
+            let lines = before.matches('\n').count();
+            let indent = match at.row {
+                1 => before
+                    .rsplit('\n')
+                    .next()
+                    .unwrap_or_default()
+                    .chars()
+                    .count(),
+                _ => 0,
+            };
+            format!(
+                "is not well-formed XML at line {}, column {}",
+                at.row as usize + lines,
+                at.col as usize + indent
+            )
+        }
+    }
 }
 
 fn is(node: &Node, name: &str) -> bool {
@@ -64,38 +100,66 @@ fn text<'a>(node: Node<'a, 'a>, path: &[&str]) -> Option<&'a str> {
 }
 
 fn key(place: String, package: Node) -> ImportItem {
-    let mut left_behind = Vec::new();
     let Some(key) = child(package, "Key") else {
-        return ImportItem {
-            place,
-            account: None,
-            token: Err("the package has no key".into()),
-            left_behind,
-        };
+        return ImportItem::new(place, Err("the package has no key".into()));
     };
+    let device = child(package, "DeviceInfo");
     let account = text(key, &["UserId"]).or_else(|| text(package, &["DeviceInfo", "UserId"]));
+    let mut remarks = Vec::new();
     if let Some(policy) = child(key, "Policy") {
         for rule in policy.children().filter(Node::is_element) {
-            left_behind.push(format!(
+            remarks.push(format!(
                 "the policy's {} stays behind: the usersfile has no place for it",
                 rule.tag_name().name().escape_debug()
             ));
         }
     }
+    if child(key, "Data").is_some_and(|data| child(data, "TimeDrift").is_some()) {
+        remarks.push(
+            "its TimeDrift stays behind: window= has to reach as far as its clock is off, see \
+             oathctl verify"
+                .into(),
+        );
+    }
     ImportItem {
-        place,
-        account: account.map(login_name),
-        token: token(key),
-        left_behind,
+        account: account.map_or(Account::Missing, |id| Account::of_name(&login_name(id))),
+        serial: device
+            .and_then(|device| text(device, &["SerialNo"]))
+            .map(str::to_owned),
+        remarks,
+        ..ImportItem::new(place, token(key))
     }
 }
 
-fn token(key: Node) -> Result<super::token::ImportedToken, String> {
-    let number = |path: &[&str]| {
-        text(key, path)
+/// The plain value of an element of a key's data, if the element is there.
+fn value<'a>(key: Node<'a, 'a>, name: &str) -> Result<Option<&'a str>, String> {
+    let Some(data) = child(key, "Data") else {
+        return Ok(None);
+    };
+    let mut found = data.children().filter(|node| is(node, name));
+    let (element, more) = (found.next(), found.next());
+    if more.is_some() {
+        return Err(format!("it has {name} twice"));
+    }
+    let Some(element) = element else {
+        return Ok(None);
+    };
+    if child(element, "EncryptedValue").is_some() {
+        return Err(format!(
+            "its {name} is encrypted; ask who made the file for one without"
+        ));
+    }
+    text(element, &["PlainValue"])
+        .map(Some)
+        .ok_or_else(|| format!("its {name} has no value"))
+}
+
+fn token(key: Node) -> Result<ImportedToken, String> {
+    let number = |name: &str| {
+        value(key, name)?
             .map(|text| {
                 text.parse::<u64>()
-                    .map_err(|_| format!("its {} is not a number", path[path.len() - 2]))
+                    .map_err(|_| format!("its {name} is not a number"))
             })
             .transpose()
     };
@@ -110,15 +174,23 @@ fn token(key: Node) -> Result<super::token::ImportedToken, String> {
             encoding.escape_debug()
         ));
     }
-    if matches!(attribute("CheckDigits"), Some("true" | "1")) {
-        return Err("its codes end in a check digit, which the module does not know".into());
+    // Drafts and some makers spell it without the s.
+    for name in ["CheckDigits", "CheckDigit"] {
+        if !matches!(attribute(name), None | Some("false" | "0")) {
+            return Err("its codes end in a check digit, which the module does not know".into());
+        }
+    }
+    if number("Time")?.is_some_and(|time| time != 0) {
+        return Err("its Time is not 0, so its time steps are not counted from 1970".into());
     }
     let algorithm = key.attribute("Algorithm").unwrap_or_default();
+    // The second is what drafts of RFC 6030 call it.
+    let kind = [NAMESPACE, "http://www.ietf.org/keyprov/pskc"]
+        .iter()
+        .find_map(|name| algorithm.strip_prefix(name)?.strip_prefix([':', '#']))
+        .unwrap_or(algorithm);
     let description = Description {
-        kind: algorithm
-            .strip_prefix(NAMESPACE)
-            .and_then(|rest| rest.strip_prefix(':'))
-            .unwrap_or(algorithm),
+        kind,
         algorithm: suite.unwrap_or("SHA1"),
         digits: match attribute("Length") {
             Some(length) => length
@@ -126,29 +198,16 @@ fn token(key: Node) -> Result<super::token::ImportedToken, String> {
                 .map_err(|_| "the length of its codes is not a number".to_owned())?,
             None => 6,
         },
-        period: number(&["Data", "TimeInterval", "PlainValue"])?.unwrap_or(30),
-        counter: match algorithm.ends_with(":hotp") {
-            true => number(&["Data", "Counter", "PlainValue"])?,
-            false => None,
-        },
+        period: number("TimeInterval")?.unwrap_or(30),
+        // RFC 6030, section 4.2: where there is none, the token is new.
+        counter: Counter::Next(number("Counter")?.unwrap_or(0)),
     };
     description.token(secret(key))
 }
 
 fn secret(key: Node) -> Result<Zeroizing<Vec<u8>>, String> {
-    let secret = child(key, "Data").and_then(|data| child(data, "Secret"));
-    let Some(secret) = secret else {
-        return Err("it has no secret".into());
-    };
-    if child(secret, "EncryptedValue").is_some() {
-        return Err("its secret is encrypted; ask who made the file for one without".into());
-    }
-    let digits: Zeroizing<String> = Zeroizing::new(
-        text(secret, &["PlainValue"])
-            .unwrap_or_default()
-            .split_ascii_whitespace()
-            .collect(),
-    );
+    let text = value(key, "Secret")?.ok_or("it has no secret")?;
+    let digits: Zeroizing<String> = Zeroizing::new(text.split_ascii_whitespace().collect());
     BASE64_STANDARD
         .decode(digits.as_bytes())
         .map(Zeroizing::new)
@@ -158,17 +217,34 @@ fn secret(key: Node) -> Result<Zeroizing<Vec<u8>>, String> {
 /// UserId is a distinguished name (RFC 6030, section 4.2.3): `UID=jsmith,DC=example`. What is
 /// none is taken as it stands.
 fn login_name(user_id: &str) -> String {
-    let value = |attribute: &str| {
-        user_id.split(',').find_map(|part| {
+    let parts = attributes(user_id);
+    let value = |wanted: &str| {
+        parts.iter().find_map(|part| {
             let (name, value) = part.split_once('=')?;
             name.trim()
-                .eq_ignore_ascii_case(attribute)
+                .eq_ignore_ascii_case(wanted)
                 .then(|| value.trim().to_owned())
         })
     };
     value("UID")
         .or_else(|| value("CN"))
         .unwrap_or_else(|| user_id.to_owned())
+}
+
+/// The parts of a distinguished name, which are apart by commas. A character after a backslash
+/// stands for itself (RFC 4514, section 2.4).
+fn attributes(name: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut characters = name.chars();
+    while let Some(c) = characters.next() {
+        match (c, parts.last_mut()) {
+            ('\\', Some(part)) => part.extend(characters.next()),
+            (',', _) => parts.push(String::new()),
+            (c, Some(part)) => part.push(c),
+            (_, None) => {}
+        }
+    }
+    parts
 }
 
 #[cfg(test)]
@@ -198,7 +274,7 @@ mod tests {
                <Data>{SECRET}<Counter><PlainValue>3</PlainValue></Counter></Data>
                <UserId>UID=jsmith,DC=example-bank,DC=net</UserId></Key>"#
         ));
-        assert_eq!(found.account.as_deref(), Some("jsmith"));
+        assert_eq!(found.account, Account::of_name("jsmith"));
         let token = found.token.ok().unwrap();
         assert_eq!(token.token_type, Type::parse(b"HOTP/E/8").unwrap());
         assert_eq!(token.counter, Some(3));
@@ -210,7 +286,7 @@ mod tests {
                </AlgorithmParameters><Data>{SECRET}<Time><PlainValue>0</PlainValue></Time>
                <TimeInterval><PlainValue>60</PlainValue></TimeInterval></Data></Key>"#
         ));
-        assert_eq!(found.account.as_deref(), Some("DC=example"));
+        assert_eq!(found.account, Account::of_name("DC=example"));
         let token = found.token.ok().unwrap();
         assert_eq!(token.token_type, Type::parse(b"HOTP/T60/6/SHA256").unwrap());
         assert_eq!(token.counter, None);
@@ -260,13 +336,61 @@ mod tests {
             r#"<Key Id="1" Algorithm="{NAMESPACE}:ocra"><Data>{SECRET}</Data>
                <Policy><ExpiryDate>2026-01-01T00:00:00Z</ExpiryDate></Policy></Key>"#
         ));
-        assert!(ocra.left_behind[0].contains("ExpiryDate"));
+        assert!(ocra.remarks[0].contains("ExpiryDate"));
         assert!(ocra.token.err().unwrap().contains("ocra"));
     }
 
     #[test]
+    fn a_user_id_is_read_as_a_distinguished_name() {
+        for (id, name) in [
+            ("CN=Smith\\, John,OU=x", "Smith, John"),
+            ("cn=a, uid = b ,dc=c", "b"),
+            ("alice", "alice"),
+        ] {
+            assert_eq!(login_name(id), name);
+        }
+    }
+
+    #[test]
+    fn what_changes_a_code_is_understood_or_refused() {
+        let with = |algorithm: &str, data: &str| {
+            only(&format!(
+                r#"<Key Id="1" Algorithm="{algorithm}"><Data>{SECRET}{data}</Data></Key>"#
+            ))
+        };
+        let nine = "<Counter><PlainValue>9</PlainValue></Counter>";
+        for algorithm in [
+            "urn:ietf:params:xml:ns:keyprov:pskc:HOTP",
+            "http://www.ietf.org/keyprov/pskc#hotp",
+            "hotp",
+        ] {
+            let token = with(algorithm, nine).token.ok().unwrap();
+            assert_eq!(token.counter, Some(9), "{algorithm}");
+        }
+        for (data, said) in [
+            (
+                "<Counter><EncryptedValue/></Counter>",
+                "Counter is encrypted",
+            ),
+            (&nine.repeat(2), "Counter twice"),
+            ("<Counter/>", "Counter has no value"),
+            ("<Time><PlainValue>7</PlainValue></Time>", "Time is not 0"),
+        ] {
+            assert!(
+                with("hotp", data).token.err().unwrap().contains(said),
+                "{said}"
+            );
+        }
+        let drifted = with("totp", "<TimeDrift><PlainValue>7</PlainValue></TimeDrift>");
+        assert!(drifted.token.is_ok() && drifted.remarks[0].contains("TimeDrift"));
+    }
+
+    #[test]
     fn other_xml_is_refused() {
+        let error = |xml: &str| read(xml).err().unwrap();
+        assert!(error("<!DOCTYPE a []><a/>").contains("DOCTYPE"));
+        assert!(error("<a>").contains("breaks off"));
+        assert!(error("\n  <a></b>").contains("line 2, column"));
         assert!(read("<html/>").err().unwrap().contains("no KeyContainer"));
-        assert!(read("<html>").err().unwrap().contains("not well-formed"));
     }
 }

@@ -6,16 +6,77 @@ use oath_core::usersfile::format::{
 };
 use zeroize::Zeroizing;
 
-/// One token of the imported file.
+/// One entry of the imported file.
 pub(crate) struct ImportItem {
     /// Its place in the file: `line 3`, `key 2`.
     pub(crate) place: String,
-    /// The account, as the other program names it.
-    pub(crate) account: Option<String>,
+    /// Whose it is, as the other program names it.
+    pub(crate) account: Account,
+    /// The serial number of a hardware token.
+    pub(crate) serial: Option<String>,
     /// The token, or why the usersfile can't hold it: goes on after "not imported: ".
     pub(crate) token: Result<ImportedToken, String>,
-    /// What of it was not imported, one sentence each.
-    pub(crate) left_behind: Vec<String>,
+    /// What else the administrator has to know of it, such as what stays behind; one sentence each.
+    pub(crate) remarks: Vec<String>,
+}
+
+impl ImportItem {
+    /// An entry that names nobody, without a remark.
+    pub(crate) fn new(place: String, token: Result<ImportedToken, String>) -> ImportItem {
+        ImportItem {
+            place,
+            account: Account::Missing,
+            serial: None,
+            token,
+            remarks: Vec::new(),
+        }
+    }
+}
+
+/// The account that an entry names.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Account {
+    Missing,
+    Named {
+        /// The account, without the issuer: `alice@example.com`.
+        name: String,
+        /// The whole label, as the app shows it: `Example:alice@example.com`.
+        label: String,
+    },
+    /// There is a label, and this is wrong with it.
+    Unusable(&'static str),
+}
+
+impl Account {
+    /// The account in a label, `ISSUER:ACCOUNT` or `ACCOUNT`. An issuer has no colon in it, an
+    /// account may have one.
+    pub(crate) fn of_label(label: &str) -> Account {
+        let account = label.split_once(':').map_or(label, |(_, account)| account);
+        Account::named(account, label)
+    }
+
+    /// An account that stands by itself.
+    pub(crate) fn of_name(name: &str) -> Account {
+        Account::named(name, name)
+    }
+
+    fn named(name: &str, label: &str) -> Account {
+        match name.trim() {
+            "" => Account::Missing,
+            name => Account::Named {
+                name: name.to_owned(),
+                label: label.trim().to_owned(),
+            },
+        }
+    }
+
+    /// As [`of_label`](Account::of_label), of bytes.
+    pub(crate) fn of_label_bytes(label: &[u8]) -> Account {
+        match std::str::from_utf8(label) {
+            Ok(label) => Account::of_label(label),
+            Err(_) => Account::Unusable("its label is not text in UTF-8"),
+        }
+    }
 }
 
 /// A token that can become a line of the usersfile.
@@ -27,6 +88,22 @@ pub(crate) struct ImportedToken {
     /// By event: the counter of the next code. By time: the time step last used, where the other
     /// program kept one.
     pub(crate) counter: Option<u64>,
+    /// The file's counter, if its code may have been shown, so that the one after it is next.
+    pub(crate) shown: Option<u64>,
+}
+
+/// The counter that a program keeps.
+#[derive(Clone, Copy)]
+pub(crate) enum Counter {
+    None,
+    /// Of the code that comes next.
+    Next(u64),
+    /// Of the code that comes next or, as well, that was last shown: what the program's version or
+    /// the writer of the file decides. A code that was shown may be used up, so the one after it
+    /// is next here.
+    NextOrShown(u64),
+    /// By time: the step last used.
+    LastStep(u64),
 }
 
 /// A token as other programs describe it, with the defaults that they have in common.
@@ -38,7 +115,7 @@ pub(crate) struct Description<'a> {
     pub(crate) digits: u64,
     /// Seconds a time step.
     pub(crate) period: u64,
-    pub(crate) counter: Option<u64>,
+    pub(crate) counter: Counter,
 }
 
 impl Default for Description<'_> {
@@ -48,7 +125,7 @@ impl Default for Description<'_> {
             algorithm: "SHA1",
             digits: 6,
             period: 30,
-            counter: None,
+            counter: Counter::None,
         }
     }
 }
@@ -104,6 +181,21 @@ impl Description<'_> {
                 "its secret is longer than {MAX_SECRET} bytes, the usersfile's longest"
             ));
         }
+        let (counter, shown) = match (moving_factor, self.counter) {
+            (MovingFactor::Time { .. }, Counter::LastStep(step)) => (Some(step), None),
+            (MovingFactor::Time { .. }, _) => (None, None),
+            (MovingFactor::Event, Counter::Next(next)) => (Some(next), None),
+            (MovingFactor::Event, Counter::NextOrShown(shown)) => {
+                let next = shown.checked_add(1).ok_or("its counter is at its end")?;
+                (Some(next), Some(shown))
+            }
+            (MovingFactor::Event, Counter::None | Counter::LastStep(_)) => {
+                return Err("it is HOTP and has no counter".into());
+            }
+            (MovingFactor::BackupCodes { .. }, _) => {
+                return Err("it is a set of backup codes of another program".into());
+            }
+        };
         Ok(ImportedToken {
             token_type: Type {
                 moving_factor,
@@ -111,7 +203,8 @@ impl Description<'_> {
                 algorithm,
             },
             secret,
-            counter: self.counter,
+            counter,
+            shown,
         })
     }
 }
