@@ -8,6 +8,7 @@ mod import;
 mod list_show_verify;
 mod manual;
 mod opens;
+mod secret_file;
 mod stack;
 mod terminal;
 mod throttle;

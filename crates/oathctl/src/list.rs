@@ -6,14 +6,16 @@ use std::process::ExitCode;
 
 use clap::Args;
 use oath_core::local_time::LocalTime;
+use oath_core::otp::Algorithm;
 use oath_core::pin::is_hash;
 use oath_core::usersfile::format::MovingFactor;
 use serde::Serialize;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::otpauth::hash_name;
+use crate::otpauth::{USUAL_PERIOD, hash_name};
 use crate::output::{self, printable};
+use crate::secret_file::{self, Line};
 use crate::tokens::{self, TokenLine, user_name};
 
 /// List the tokens, never a secret
@@ -47,24 +49,19 @@ struct Row {
     line: usize,
     disabled: bool,
     backup_codes: bool,
+    /// How many scratch codes are left, in a file of Google's module.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scratch_codes: Option<usize>,
     /// Why the module refuses the line.
     malformed: Option<String>,
 }
 
 impl List {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
-        let usersfile = config.usersfile(self.user.as_deref())?;
-        let document = config.read(&usersfile)?;
-        let rows: Vec<Row> = tokens::all(&document)
-            .filter(|token| match &self.user {
-                Some(user) => token.entry.user == user.as_bytes(),
-                None => true,
-            })
-            .map(|token| Row::new(&token))
-            .collect();
-        if let (Some(user), true) = (&self.user, rows.is_empty()) {
-            return Err(tokens::no_such_token(user, usersfile.path()));
-        }
+        let rows = match Line::of(config)? {
+            Some(line) => vec![self.row_of_secret_file(&line)?],
+            None => self.rows_of_usersfile(config)?,
+        };
         if self.json {
             output::print_json(&rows)?;
         } else {
@@ -84,6 +81,46 @@ impl List {
             ))?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn rows_of_usersfile(&self, config: &Config) -> Result<Vec<Row>, Error> {
+        let usersfile = config.usersfile(self.user.as_deref())?;
+        let document = config.read(&usersfile)?;
+        let rows: Vec<Row> = tokens::all(&document)
+            .filter(|token| match &self.user {
+                Some(user) => token.entry.user == user.as_bytes(),
+                None => true,
+            })
+            .map(|token| Row::new(&token))
+            .collect();
+        if let (Some(user), true) = (&self.user, rows.is_empty()) {
+            return Err(tokens::no_such_token(user, usersfile.path()));
+        }
+        Ok(rows)
+    }
+
+    fn row_of_secret_file(&self, line: &Line) -> Result<Row, Error> {
+        let file = line.file(self.user.as_deref())?;
+        let document = file.read(&line.options)?;
+        let malformed = secret_file::check(&document).err();
+        let period = match document.hotp_counter() {
+            Some(_) => None,
+            None => Some(document.step_size().unwrap_or(USUAL_PERIOD)),
+        };
+        Ok(Row {
+            user: printable(file.user().as_bytes()),
+            kind: if period.is_some() { "TOTP" } else { "HOTP" },
+            period,
+            digits: 6,
+            hash: hash_name(Algorithm::Sha1),
+            pin: "none",
+            last_used: secret_file::last_used(&document)?.as_ref().map(as_iso_8601),
+            line: 1,
+            disabled: false,
+            backup_codes: false,
+            scratch_codes: Some(document.scratch_codes()),
+            malformed: malformed.map(|error| error.to_string()),
+        })
     }
 }
 
@@ -117,6 +154,7 @@ impl Row {
             line: token.line,
             disabled: token.disabled,
             backup_codes: token.backup_codes,
+            scratch_codes: None,
             malformed: tokens::check(entry)
                 .err()
                 .map(|malformed| malformed.to_string()),
@@ -126,12 +164,15 @@ impl Row {
     fn cells(&self) -> [String; 8] {
         let mut notes = Vec::new();
         if self.disabled {
-            notes.push("disabled");
+            notes.push("disabled".to_owned());
         }
         if self.backup_codes {
-            notes.push("backup codes");
+            notes.push("backup codes".to_owned());
         }
-        notes.extend(self.malformed.as_deref());
+        if let Some(left) = self.scratch_codes {
+            notes.push(format!("{left} scratch codes"));
+        }
+        notes.extend(self.malformed.clone());
         [
             self.user.clone(),
             match self.period {

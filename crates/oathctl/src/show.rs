@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use oath_core::usersfile::format::Token;
 
 use crate::add::issuer;
 use crate::config::Config;
@@ -12,6 +13,7 @@ use crate::error::Error;
 use crate::output;
 use crate::provisioning::Provisioning;
 use crate::qr::QrFile;
+use crate::secret_file::{self, Line};
 use crate::terminal::Terminal;
 use crate::tokens::{self, DisplayName, user_name};
 
@@ -52,13 +54,7 @@ pub(crate) struct Show {
 impl Show {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let user = self.user.display_name();
-        let usersfile = config.usersfile(Some(&self.user))?;
-        let document = config.read(&usersfile)?;
-        let found = tokens::select_one(&document, &self.user, self.line, usersfile.path())?;
-        let token = found
-            .entry
-            .token()
-            .map_err(|malformed| Error::failed(format!("line {}: {malformed}", found.line)))?;
+        let (token, line) = self.token(config)?;
 
         if !self.yes {
             let terminal = Terminal::open("--yes shows the secret without asking")?;
@@ -73,10 +69,26 @@ impl Show {
         if let Some(path) = &self.qr {
             QrFile::create(path, &provisioning.qr()?, &self.user)?.keep();
         } else if self.json {
-            output::print_json(&provisioning.to_json(found.line))?;
+            output::print_json(&provisioning.to_json(line))?;
         } else {
             output::print(&provisioning.to_text()?)?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The token, and its line.
+    fn token(&self, config: &Config) -> Result<(Token, usize), Error> {
+        if let Some(line) = Line::of(config)? {
+            let document = line.file(Some(&self.user))?.read(&line.options)?;
+            return Ok((secret_file::token(&document, &self.user)?, 1));
+        }
+        let usersfile = config.usersfile(Some(&self.user))?;
+        let document = config.read(&usersfile)?;
+        let found = tokens::select_one(&document, &self.user, self.line, usersfile.path())?;
+        let token = found
+            .entry
+            .token()
+            .map_err(|malformed| Error::failed(format!("line {}: {malformed}", found.line)))?;
+        Ok((token, found.line))
     }
 }
