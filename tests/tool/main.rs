@@ -7,6 +7,7 @@ mod google_authenticator;
 mod import;
 mod list_show_verify;
 mod manual;
+mod manual_google;
 mod opens;
 mod secret_file;
 mod stack;
