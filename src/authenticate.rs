@@ -5,9 +5,9 @@
 use std::ffi::{OsStr, OsString, c_int};
 use std::path::PathBuf;
 
-use oath_core::attempt::{self, Answer, Attempts, Lines, Origin};
+use oath_core::attempt::{self, Answer, Attempts, Lines, LinesWarning, Origin};
 use oath_core::fs::{self, Deadline};
-use oath_core::login::Refusal;
+use oath_core::login::{self, Refusal};
 use oath_core::lookup::{Enrolled, Found, Lookup, look_up};
 use oath_core::options::Options;
 use oath_core::store::FileStore;
@@ -164,7 +164,7 @@ impl Login<'_> {
                     self.attempt(&mut user, &typed, &mut attempts, (&token, Origin::Stacked));
                 let is_refused = matches!(answer.result, Err(attempt::Error::Refused(_)));
                 if options.use_first_pass || !is_refused {
-                    return self.answer(answer);
+                    return self.answer(answer, &token);
                 }
                 self.debug(|| "the stacked token does not satisfy".into());
             } else if options.use_first_pass {
@@ -180,7 +180,7 @@ impl Login<'_> {
             &mut attempts,
             (&response, Origin::Prompt),
         );
-        self.answer(answer)
+        self.answer(answer, &response)
     }
 
     /// Checks one response. A user whose token could not be looked for is looked for again.
@@ -226,12 +226,26 @@ impl Login<'_> {
 
     /// Logs what the administrator should know, leaves what was typed before the code as
     /// PAM_AUTHTOK for the module that checks it, and tells the result.
-    fn answer(&self, answer: Answer) -> Result<Success, Error> {
+    fn answer(&self, answer: Answer, response: &[u8]) -> Result<Success, Error> {
         for warning in &answer.warnings {
-            self.handle.log(Priority::Warning, &warning.to_string());
+            let text = warning.to_string();
+            match warning {
+                // The one that is about a user, and not about how the service is set up.
+                attempt::Warning::Tokens(LinesWarning::FewBackupCodes { .. }) => {
+                    let line = answer.result.as_ref().ok().copied();
+                    let who = self.handle.who(self.user.as_deref(), line);
+                    self.handle.log_outcome(Priority::Warning, &text, &who);
+                }
+                _ => self.handle.log(Priority::Warning, &text),
+            }
         }
-        if !answer.pin.is_empty() {
-            self.handle.set_authtok(answer.pin)?;
+        let pin = match answer.result {
+            Ok(_) => None,
+            Err(_) => login::pin_of_refused(response, self.options.code_length()),
+        };
+        let pin = pin.unwrap_or(answer.pin);
+        if !pin.is_empty() {
+            self.handle.set_authtok(pin)?;
         }
         Ok(Success::Token {
             line: answer.result?,

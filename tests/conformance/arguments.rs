@@ -569,10 +569,10 @@ mod forward_pass {
 }
 
 #[test]
-fn a_code_with_a_space_in_it_is_named_as_no_code_and_not_as_a_wrong_pin() {
+fn a_code_with_two_spaces_in_it_is_named_as_no_code_and_not_as_a_wrong_pin() {
     let scene = hotp("-").args("digits=6");
     let code = token().code(0);
-    let spaced = format!("{} {}", &code[..3], &code[3..]);
+    let spaced = format!("{} {} {}", &code[..2], &code[2..4], &code[4..]);
     let outcome = scene.login("alice").types(&spaced);
     assert_rc(&outcome, "AUTH_ERR");
     let log = outcome.log_text();

@@ -400,3 +400,95 @@ mod an_older_code_through_a_service_with_a_smaller_window {
         assert_eq!(logins(Module::OathToolkit), ["SUCCESS", "SUCCESS"]);
     }
 }
+
+mod what_the_one_takes_and_the_other_does_not {
+    use super::*;
+
+    /// A login that this module answers with the second value and OATH Toolkit's with the third.
+    type Case = (fn(Module) -> &'static str, &'static str, &'static str);
+
+    const CASES: [Case; 6] = [
+        (a_window_over_1000, "AUTH_ERR", "SUCCESS"),
+        (a_path_without_a_slash_before_it, "AUTH_ERR", "SUCCESS"),
+        (a_file_that_everybody_can_write, "AUTH_ERR", "SUCCESS"),
+        (a_pin_that_is_a_hash_as_it_stands, "AUTH_ERR", "SUCCESS"),
+        (a_step_of_90_seconds, "SUCCESS", "USER_UNKNOWN"),
+        (a_secret_of_40_bytes, "SUCCESS", "AUTH_ERR"),
+    ];
+
+    fn a_window_over_1000(module: Module) -> &'static str {
+        let scene = Scene::new().module(module).args("window=1500");
+        let scene = scene.usersfile(format!("HOTP/E\talice\t-\t{SECRET}\n"));
+        let code = Generator::new(SECRET).code(1200);
+        scene.login("alice").types(code).rc
+    }
+
+    fn a_path_without_a_slash_before_it(module: Module) -> &'static str {
+        let scene = scene(module).usersfile_option("usersfile=users.oath");
+        let script = format!("cd '{}' && exec \"$0\" \"$@\"", scene.folder().display());
+        let scene = scene.started_by(["sh", "-c", &script]);
+        scene.login("alice").types(code(0)).rc
+    }
+
+    fn a_file_that_everybody_can_write(module: Module) -> &'static str {
+        let scene = scene(module);
+        fs::set_permissions(scene.path(), Permissions::from_mode(0o666)).unwrap();
+        scene.login("alice").types(code(0)).rc
+    }
+
+    fn a_pin_that_is_a_hash_as_it_stands(module: Module) -> &'static str {
+        const HASH: &str = "$6$saltsalt$xyz";
+        let line = totp_line().replace("\t-\t", &format!("\t{HASH}\t"));
+        let scene = scene(module).usersfile(line).args("digits=6");
+        scene.login("alice").types(HASH.to_owned() + &code(0)).rc
+    }
+
+    fn a_step_of_90_seconds(module: Module) -> &'static str {
+        let scene = scene(module).usersfile(totp_line().replace("T30", "T90"));
+        let code = Generator::new(SECRET).code_at(NOON, 90, 0);
+        scene.login("alice").types(code).rc
+    }
+
+    fn a_secret_of_40_bytes(module: Module) -> &'static str {
+        let secret = SECRET.repeat(2);
+        let scene = scene(module).usersfile(totp_line().replace(SECRET, &secret));
+        let code = Generator::new(&secret).code_at(NOON, 30, 0);
+        scene.login("alice").types(code).rc
+    }
+
+    #[test]
+    fn is_as_the_table_says() {
+        let answers = CASES.map(|(login, _, _)| login(Module::This));
+        assert_eq!(answers, CASES.map(|(_, ours, _)| ours));
+    }
+
+    #[test]
+    #[ignore = "needs the package libpam-oath: run `make test`"]
+    fn is_as_the_table_says_of_oath_toolkits_module() {
+        let answers = CASES.map(|(login, _, _)| login(Module::OathToolkit));
+        assert_eq!(answers, CASES.map(|(_, _, theirs)| theirs));
+    }
+}
+
+mod a_file_of_roots_in_another_users_folder {
+    use super::*;
+
+    fn login(module: Module) -> &'static str {
+        const NOBODY: Option<u32> = Some(65534);
+        let scene = scene(module);
+        std::os::unix::fs::chown(scene.folder(), NOBODY, NOBODY).unwrap();
+        scene.login("alice").types(code(0)).rc
+    }
+
+    #[test]
+    #[ignore = "needs root, to give the folder away: run `make test`"]
+    fn is_refused() {
+        assert_eq!(login(Module::This), "AUTH_ERR");
+    }
+
+    #[test]
+    #[ignore = "needs root and the package libpam-oath: run `make test`"]
+    fn is_used_by_oath_toolkits_module() {
+        assert_eq!(login(Module::OathToolkit), "SUCCESS");
+    }
+}

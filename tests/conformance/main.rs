@@ -2,6 +2,7 @@
 
 mod application;
 mod arguments;
+mod backup_codes;
 mod bytes;
 mod cases;
 mod differences;

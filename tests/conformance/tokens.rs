@@ -78,6 +78,44 @@ fn the_hash_below_the_hmac_is_named_by_the_fourth_part() {
 }
 
 #[test]
+fn a_space_inside_a_code_is_passed_over_as_at_an_enrolment() {
+    let spaced = |n: u64, digits: usize, at: usize| {
+        let mut code = Generator::new(SECRET).digits(digits).code(n);
+        code.insert(at, ' ');
+        code
+    };
+    let scene = alice("HOTP", "-", SECRET);
+    assert_rc(&scene.login("alice").types(spaced(0, 6, 3)), "SUCCESS");
+    assert_rc(&scene.login("alice").types(spaced(0, 6, 3)), "AUTH_ERR");
+    let unspaced = Generator::new(SECRET).code(0);
+    assert_rc(&scene.login("alice").types(unspaced), "AUTH_ERR");
+    // At an end, or twice, it is none that an app shows.
+    for at in [0, 6] {
+        assert_rc(&scene.login("alice").types(spaced(1, 6, at)), "AUTH_ERR");
+    }
+    let twice = spaced(1, 6, 2).replace(' ', "  ");
+    assert_rc(&scene.login("alice").types(twice), "AUTH_ERR");
+
+    let scene = alice("HOTP/E/8", "4711", SECRET).args("digits=8");
+    let with_pin = |pin: &str, n| format!("{pin}{}", spaced(n, 8, 4));
+    let outcome = scene.login("alice").types(with_pin("4711", 0));
+    assert_rc(&outcome, "SUCCESS");
+    assert_eq!(outcome.authtok.as_deref(), Some("4711"));
+    assert_rc(&scene.login("alice").types(with_pin("471", 1)), "AUTH_ERR");
+    assert_rc(
+        &scene.login("alice").types(with_pin("4711 ", 1)),
+        "AUTH_ERR",
+    );
+    let scene = scene.args("forward_pass");
+    assert_rc(&scene.login("alice").types(with_pin("4711", 1)), "SUCCESS");
+    // OATH Toolkit's module takes the last six characters: what it leaves is left here, too.
+    let scene = alice("HOTP", "-", SECRET).args("digits=6");
+    let outcome = scene.login("alice").types("123 456");
+    assert_rc(&outcome, "AUTH_ERR");
+    assert_eq!(outcome.authtok.as_deref(), Some("1"));
+}
+
+#[test]
 fn a_secret_has_up_to_128_bytes() {
     for length in [1, 20, 63, 64, 65, 127, 128] {
         let secret = "a7".repeat(length);

@@ -66,6 +66,26 @@ fn a_search_costs_the_same_wherever_the_code_is_and_however_much_of_it_is_right(
     }
 }
 
+#[test]
+#[ignore = "needs valgrind: run make test"]
+fn a_backup_code_costs_the_same_wherever_in_the_set_it_is() {
+    let token = Generator::new(SECRET).digits(8);
+    let set: Vec<String> = (0..64).map(|n| token.code(n)).collect();
+    let codes = [
+        ("1", set[0].clone()),
+        ("80000000", set[31].clone()),
+        ("8000000000000000", set[63].clone()),
+        ("0", wrong(&set[0], 0, &set)),
+        ("0", wrong(&set[63], 7, &set)),
+    ];
+    let counts = codes.map(|(found, code)| {
+        let (said, count) = counted("*counted_set*", &["set", &code]);
+        assert_eq!(said, found);
+        (found.to_owned(), count)
+    });
+    assert_the_same(&counts);
+}
+
 /// What `search_window` says, and how many instructions this function of it takes.
 fn counted(function: &str, arguments: &[&str]) -> (String, u64) {
     let folder = tempfile::tempdir().unwrap();

@@ -4,6 +4,7 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -1001,7 +1002,10 @@ fn every_way_out_of_a_login_gives_the_credentials_back() {
     set_mode(&path("read-only"), 0o500);
     chown(path("no-account"), Some(54321), None).unwrap();
 
-    let mut bare = Bare::new(scene, EACH_THEIR_OWN).one_by_one();
+    // Groups that only a process which is given them has.
+    let mut bare = Bare::new(scene, EACH_THEIR_OWN)
+        .under(&["setpriv", "--groups=4242,4243"])
+        .one_by_one();
     for (user, _) in users {
         let typed = if user == "wrong-code" {
             "000000".into()
@@ -1038,29 +1042,60 @@ fn a_process_that_keeps_its_capabilities_has_no_more_rights_in_her_folder() {
 /// and CAP_MAC_OVERRIDE.
 const OVER_FILES: [u32; 8] = [0, 1, 2, 3, 4, 9, 27, 32];
 
+/// What the kernel checks a process's file operations against, as /proc/PID/status has it.
+#[derive(Debug, PartialEq)]
+struct FsRights {
+    uid: u32,
+    gid: u32,
+    groups: Vec<u32>,
+    capabilities: u64,
+}
+
+impl FsRights {
+    fn of(process: u32) -> FsRights {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap().trim()
+        };
+        let numbers = |name: &str| -> Vec<u32> {
+            let words = field(name).split_ascii_whitespace();
+            words.map(|number| number.parse().unwrap()).collect()
+        };
+        FsRights {
+            // The real, the effective and the saved one stand before that for files.
+            uid: numbers("Uid:")[3],
+            gid: numbers("Gid:")[3],
+            groups: numbers("Groups:"),
+            capabilities: u64::from_str_radix(field("CapEff:"), 16).unwrap(),
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs root and setpriv: run make test"]
-fn in_her_folder_a_login_has_none_of_the_capabilities_over_files() {
+fn in_her_folder_a_login_has_her_user_and_groups_and_no_capability_over_files() {
     let mut home = Home::new();
-    let setpriv = test_support::program("setpriv", "util-linux");
-    // Otherwise the kernel takes most of them away by itself.
-    let command = [setpriv.to_str().unwrap(), "--securebits=+no_setuid_fixup"];
-    home.scene = home.scene.started_by(command);
+    // Otherwise the kernel takes most of the capabilities away by itself.
+    let securebits = "--securebits=+no_setuid_fixup";
+    let setpriv = ["setpriv", "--groups=4242,4243", securebits];
+    home.scene = home.scene.started_by(setpriv);
     let path = home.write("users.oath", LINE);
+    assert_eq!(home.login().types("000000").rc, "AUTH_ERR");
+    let process = home.scene.process_id();
+    let before = FsRights::of(process);
     let hers = File::open(&path).unwrap();
     flock(&hers, FlockOperation::LockExclusive).unwrap();
-    let process = home.scene.process_id();
-    let effective = || {
-        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-        u64::from_str_radix(line.unwrap().trim(), 16).unwrap()
-    };
-    let before = effective();
-    assert_eq!(before & 0b1111, 0b1111, "root has them: {before:x}");
+    assert_eq!(before.groups, [4242, 4243]);
+    let has = |rights: &FsRights, capability: u32| rights.capabilities >> capability & 1 == 1;
+    assert!(
+        (0..4).all(|n| has(&before, n)),
+        "root has them: {before:x?}"
+    );
     let during = thread::scope(|scope| {
         let look = scope.spawn(|| {
             wait_until_open(process, &path);
-            let during = effective();
+            let during = FsRights::of(process);
             flock(&hers, FlockOperation::Unlock).unwrap();
             during
         });
@@ -1068,10 +1103,54 @@ fn in_her_folder_a_login_has_none_of_the_capabilities_over_files() {
         assert_eq!(outcome.rc, "SUCCESS", "{outcome:#?}");
         look.join().unwrap()
     });
+    let (uid, gid) = (home.owner.uid, home.owner.gid);
+    assert_eq!((during.uid, during.gid), (uid, gid));
+    assert_eq!(during.groups, [gid]);
     for capability in OVER_FILES {
-        assert_eq!(during >> capability & 1, 0, "{capability} in {during:x}");
+        assert!(!has(&during, capability), "{capability} in {during:x?}");
     }
-    assert_eq!(effective(), before);
+    assert_eq!(FsRights::of(process), before);
+}
+
+#[test]
+#[ignore = "needs root and setpriv: run `make test`"]
+fn a_process_that_cannot_take_her_user_or_her_groups_does_not_touch_her_file() {
+    for lacking in ["-setuid", "-setgid"] {
+        let mut home = Home::new();
+        home.write("users.oath", LINE);
+        let setpriv = ["setpriv", "--bounding-set", lacking, "--inh-caps", lacking];
+        home.scene = home.scene.started_by(setpriv);
+        assert_refused(&home, "cannot take the rights of the owner of");
+        let written = fs::read_to_string(home.join("users.oath")).unwrap();
+        assert_eq!(written, LINE, "{lacking}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and strace: run `make test`"]
+fn a_process_that_cannot_have_its_own_rights_back_ends() {
+    let home = Home::new();
+    home.write("users.oath", LINE);
+    let calls = {
+        let traced = Traced::new(&home.scene, &[]);
+        assert_eq!(traced.scene.login("alice").types(code(0)).rc, "SUCCESS");
+        traced.calls_of_the_login();
+        traced.calls()
+    };
+    // The first walk into her folder takes her groups and her user, and gives them back.
+    let nth = |name: &str, n: usize| calls.iter().filter(|call| call.name == name).nth(n);
+    let back = [
+        nth("setgroups", 1).unwrap().but("error=ENOMEM"),
+        nth("capset", 1).unwrap().but("error=EPERM"),
+        // To ask what it is, after it was set back.
+        nth("setfsuid", 4).unwrap().but("retval=1"),
+        nth("setfsgid", 4).unwrap().but("retval=1"),
+    ];
+    for wrong in back {
+        let traced = Traced::new(&home.scene, std::slice::from_ref(&wrong));
+        let death = traced.scene.login("alice").typing(code(1)).dies();
+        assert_eq!(death.status.signal(), Some(libc::SIGABRT), "{wrong}");
+    }
 }
 
 #[test]

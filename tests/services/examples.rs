@@ -123,9 +123,8 @@ fn login_asks_for_the_password_and_then_for_a_code() {
 fn machine_with_locker(service: &str) -> Machine {
     let example = Example::named("screen-locker");
     let machine = machine_with(service, &example);
-    let folder = example.shown_after("and nobody else may write to it:");
     let enrol = format!(
-        "{folder}umask 077; cat > ~/.config/oath/users.oath <<END\n{}END\n",
+        "umask 077; cat > ~/.users.oath <<END\n{}END\n",
         example.usersfile()
     );
     let enrolled = machine
@@ -151,16 +150,21 @@ fn a_screen_locker_that_runs_as_the_user_checks_the_users_own_file() {
     let code = totp(SECRET, 0);
     let opened = "pamtester: successfully authenticated";
 
+    // Who has no token is asked for none.
+    machine.add_user("bob", PASSWORD);
+    let args = ["i3lock", "bob", "authenticate"];
+    let mut locker = Terminal::of(&machine, "bob", "pamtester", args);
+    locker.answer("Password: ", PASSWORD);
+    let shown = locker.rest();
+    assert!(shown.contains(opened), "{shown:?}");
+
     let shown = unlock(PASSWORD, &code);
     assert!(shown.contains(opened), "{shown:?}");
     for code in [code, wrong_code(SECRET)] {
         let shown = unlock(PASSWORD, &code);
         assert!(!shown.contains(opened), "{shown:?}");
     }
-    let owner = machine.run(
-        "stat",
-        ["-c", "%U %a", "/home/alice/.config/oath/users.oath"],
-    );
+    let owner = machine.run("stat", ["-c", "%U %a", "/home/alice/.users.oath"]);
     assert_eq!(owner, "alice 600\n");
 }
 

@@ -285,3 +285,41 @@ fn sftp_puts_and_gets_files_in_a_chroot_after_password_and_code() {
     assert!(!shell.succeeded() && !shell.was_refused(), "{shell}");
     assert_eq!(shell.prompts, [PASSWORD_PROMPT, CODE_PROMPT], "{shell}");
 }
+
+#[test]
+#[ignore = "needs root, openssh-server, oathtool: run make test"]
+fn sshd_self_enrolment_asks_who_has_enrolled_herself_and_nobody_else() {
+    let example = Example::named("sshd-self-enrolment");
+    let server = Server::start(Config {
+        pam: example.text().into(),
+        sshd: example.sshd_config(),
+        users_oath: String::new(),
+    });
+    // Another service has another usersfile, of root's.
+    let of_root = "auth required pam_oath.so usersfile=/etc/users.oath\n";
+    server.install("/etc/pam.d/su", of_root, 0o644);
+    assert_let_in(&log_in(&server, [PASSWORD]), [PASSWORD_PROMPT]);
+
+    // As alice types it, less the terminal.
+    tool::type_in(&server, "chmod 755 /run/tools");
+    let typed = example.shown_after("types, as herself:").replace(
+        "oathctl add \"$USER\"",
+        &format!("/run/tools/oathctl add alice --no-confirm --secret {SECRET}"),
+    );
+    let enrolled = server
+        .command_as("alice", "sh")
+        .args(["-ec", &typed])
+        .status();
+    assert!(enrolled.expect("nsenter starts").success());
+    let owner = server.run("stat", ["-c", "%U %a", "/home/alice/.users.oath"]);
+    assert_eq!(owner, "alice 600\n");
+    assert_asks_for_password_and_code(&server);
+
+    server.add_user("bob", PASSWORD);
+    let bob = server.ssh("bob").answers([PASSWORD]).run("echo hi");
+    assert!(bob.succeeded(), "{bob}");
+    // What others can write is no usersfile, and no reason to let anybody pass.
+    server.run("chmod", ["666", "/home/alice/.users.oath"]);
+    let refused = log_in(&server, [PASSWORD, &totp(SECRET, 4)]);
+    assert!(refused.was_refused(), "{refused}");
+}

@@ -179,6 +179,40 @@ fn a_second_install_does_not_take_this_one_for_the_module_that_stood_there() {
 }
 
 #[test]
+fn what_an_earlier_version_had_besides_goes_unless_somebody_has_changed_it() {
+    let system = System::new();
+    system.install();
+    let doc = system.prefix().join("share/doc/pam_oath");
+    let old = [
+        system.prefix().join("sbin/oathctl"),
+        doc.join("examples/sshd"),
+        doc.join("examples/su"),
+    ];
+    let mut sums = fs::read_to_string(doc.join("installed.sha256")).unwrap();
+    for file in &old {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "of an earlier version").unwrap();
+        let sum = Command::new("sha256sum").arg(file).output().unwrap();
+        sums += &String::from_utf8(sum.stdout).unwrap();
+    }
+    fs::write(doc.join("installed.sha256"), sums).unwrap();
+    fs::write(&old[2], "changed").unwrap();
+
+    let printed = system.install();
+    assert_eq!(
+        old.each_ref().map(|file| file.exists()),
+        [false, false, true]
+    );
+    assert!(
+        printed.contains("it is not as it was installed"),
+        "{printed}"
+    );
+    fs::remove_file(&old[2]).unwrap();
+    system.install();
+    assert!(system.prefix().join("bin/oathctl").exists());
+}
+
+#[test]
 fn a_module_that_a_package_has_put_over_this_one_stays_when_this_one_is_uninstalled() {
     let system = System::new();
     system.install();

@@ -564,7 +564,7 @@ fn the_rpm_holds_the_module_the_manual_and_the_documents() {
     let held: Vec<&str> = listing.lines().collect();
     for file in [
         "/usr/lib64/security/pam_oath.so",
-        "/usr/sbin/oathctl",
+        "/usr/bin/oathctl",
         "/usr/share/man/man8/oathctl.8",
         "/usr/share/man/man5/users.oath.5",
         "/usr/share/man/man8/pam_oath.8",

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use test_support::built_oathctl;
 use test_support::codes::Generator;
 use test_support::oathctl::{Output, Tool};
+use test_support::small_disk::SmallDisk;
 use test_support::{NOON, program};
 
 const SECRET: &str = "3a7bd3e2360a3d29eea436fcfb7e44c735d117c4";
@@ -255,6 +256,32 @@ fn fix_corrects_what_has_one_correct_form_and_then_the_user_can_log_in() {
 }
 
 #[test]
+fn fix_writes_a_secret_in_the_one_form_that_was_meant_and_the_user_can_log_in() {
+    for secret in [
+        "3a:7b:d3:e2:36:0a:3d:29:ee:a4:36:fc:fb:7e:44:c7:35:d1:17:c4",
+        "3A7B-D3E2-360A-3D29-EEA4-36FC-FB7E-44C7-35D1-17C4",
+        "\"3a7bd3e2360a3d29eea436fcfb7e44c735d117c4\",",
+        "base32:HJ55-HYRW-BI6S-T3VE-G36P-W7SE-Y425-CF6E",
+        "BASE32:HJ55HYRWBI6ST3VEG36PW7SEY425CF6E",
+        "hj55hyrwbi6st3veg36pw7sey425cf6e",
+    ] {
+        let line = by_time("root").replace(SECRET, secret);
+        let system = System::new().usersfile(&line);
+        let code = Generator::new(SECRET).code_at(NOON, 30, 0);
+        assert_eq!(system.tool.scene.login("root").types(&code).rc, "AUTH_ERR");
+        let output = system.check_file(["--fix"]);
+        assert_eq!(output.code, 0, "{secret}: {output:?}");
+        assert!(
+            output
+                .stdout
+                .starts_with("users.oath:1: mended: field 4 (SECRET)")
+        );
+        let login = system.tool.scene.login("root").types(&code).rc;
+        assert_eq!(login, "SUCCESS", "{secret}");
+    }
+}
+
+#[test]
 fn fix_mends_the_mode_of_the_file_that_a_link_of_roots_leads_to() {
     let system = System::new().usersfile(by_time("root"));
     let file = system.tool.scene.path();
@@ -316,6 +343,18 @@ fn a_file_or_folder_is_an_error_where_the_module_refuses_it() {
         let rc = scene.login("root").types(typed).rc;
         assert_eq!(rc == "SUCCESS", code < 2, "{file:o} {folder:o}: {rc}");
     }
+}
+
+#[test]
+#[ignore = "needs root, to give the file away: run make test"]
+fn a_file_given_to_an_ordinary_user_is_a_warning() {
+    let system = System::new().usersfile(by_time("root"));
+    std::os::unix::fs::chown(system.tool.scene.path(), Some(65534), None).unwrap();
+    let output = system.check_file([]);
+    assert_eq!(output.code, 1, "{output:?}");
+    let said =
+        "users.oath: warning: belongs to uid 65534 in a folder that does not\n    run chown root ";
+    assert!(output.stdout.contains(said), "{output:?}");
 }
 
 #[test]
@@ -693,53 +732,113 @@ fn a_key_that_sshd_asks_for_is_a_first_factor_and_another_service_has_none() {
 
 #[test]
 #[ignore = "needs root, to mount: run make test"]
-fn a_file_that_no_login_can_replace_is_an_error() {
-    let mount = |script: &str| {
-        let system = System::new()
-            .usersfile(by_time("root"))
-            .service("login", "");
-        let script = format!(
-            "set -e; file={}; folder={}; pam={}; {script}; mount --bind {} /usr/sbin; \
-             exec {} check --quiet --pam-dir \"$pam\" --now={NOON}",
-            system.tool.scene.path().display(),
-            system.tool.scene.folder().display(),
-            system.tool.pam_dir().display(),
-            system.programs.path().display(),
-            built_oathctl(),
-        );
-        let unshare = program("unshare", "util-linux");
-        let output = Command::new(unshare)
-            .args(["--mount", "--propagation", "private", "sh", "-c", &script])
-            .output()
-            .unwrap();
-        assert_eq!(system.shortened(&output.stderr), "");
-        (
-            output.status.code().unwrap(),
-            system.shortened(&output.stdout),
-        )
+fn a_file_that_no_login_can_replace_is_named_by_check_and_verify_where_logins_are_denied() {
+    let mut system = System::new();
+    let folder = system.tool.scene.folder();
+    let journal = folder.with_file_name("journal");
+    let _disk = SmallDisk::over(&folder);
+    let code = Generator::new(SECRET).code_at(NOON, 30, 0);
+    let shell = |script: &str| {
+        let status = Command::new("sh")
+            .args(["-ec", script])
+            .current_dir(folder.parent().unwrap())
+            .env("FOLDER", &folder)
+            .status();
+        assert!(status.unwrap().success(), "{script}");
     };
-    assert_eq!(mount(":"), (0, String::new()));
-    let read_only = "mount --bind $folder $folder; mount -o remount,ro,bind $folder";
-    for (script, told) in [
+    let read_only = "mount --bind $FOLDER $FOLDER && mount -o remount,ro,bind $FOLDER";
+    let mounted = "mount --bind $FOLDER/users.oath $FOLDER/users.oath";
+    for (make, undo, named, journal_helps) in [
+        (":", ":", None, true),
         (
-            "mount --bind $file $file",
-            "users.oath: error: is a file mounted by itself",
+            mounted,
+            "umount $FOLDER/users.oath",
+            Some("is a file mounted by itself"),
+            false,
+        ),
+        (
+            &format!("{mounted} && {read_only}"),
+            "umount $FOLDER; umount $FOLDER/users.oath",
+            Some("is on a read-only file system"),
+            true,
         ),
         (
             read_only,
-            "users.oath: error: is on a read-only file system",
+            "umount $FOLDER",
+            Some("is on a read-only file system"),
+            true,
+        ),
+        (
+            "chattr +i $FOLDER/users.oath",
+            "chattr -i $FOLDER/users.oath",
+            Some("has an attribute that forbids to change it"),
+            false,
+        ),
+        (
+            "chattr +a $FOLDER",
+            "chattr -a $FOLDER",
+            Some("has an attribute that forbids to change it"),
+            false,
         ),
     ] {
-        let (code, stdout) = mount(script);
-        assert_eq!(code, 2, "{script}: {stdout}");
-        assert!(stdout.starts_with(told), "{script}: {stdout}");
+        for has_journal in [false, true] {
+            let arguments = match has_journal {
+                true => format!("readonly_ok={}", journal.display()),
+                false => String::new(),
+            };
+            let gets_in = named.is_none() || has_journal && journal_helps;
+            system = system.service("login", &arguments);
+            system.tool.scene.write_usersfile(by_time("root"));
+            let _ = fs::remove_dir_all(&journal);
+            shell(make);
+            let verify = system
+                .tool
+                .run_with_input(["verify", "root", "--stdin"], &code);
+            let check = system.check(["--quiet"]);
+            let scene = system.tool.scene.twin(&format!("login-{has_journal}"));
+            let scene = scene.args(&arguments);
+            let login = scene.login("root").types(&code).rc;
+            shell(undo);
+
+            assert_eq!(login == "SUCCESS", gets_in, "{make} {arguments}: {login}");
+            assert_eq!(verify.code == 0, gets_in, "{make} {arguments}: {verify:?}");
+            assert_eq!(check.code == 0, gets_in, "{make} {arguments}: {check:?}");
+            if let (Some(named), false) = (named, gets_in) {
+                let told = |text: &str, start: &str| text.contains(&format!("{start}{named}"));
+                assert!(told(&check.stdout, "error: "), "{check:?}");
+                assert!(
+                    verify.stdout.starts_with("refused: the code is good, but ")
+                        && verify.stdout.contains(named),
+                    "{verify:?}"
+                );
+            }
+        }
     }
-    // What is recorded elsewhere needs no new file.
-    let journal = "sed -i 's/$/ readonly_ok=\\/var\\/lib\\/x/' $pam/login";
-    assert_eq!(
-        mount(&format!("{journal}; {read_only}")),
-        (0, String::new())
-    );
+}
+
+#[test]
+#[ignore = "needs root, to mount: run make test"]
+fn an_ocserv_that_uses_the_file_by_itself_is_named() {
+    let system = System::new()
+        .usersfile(by_time("root"))
+        .service("login", "");
+    // Seen by this thread and what it starts.
+    let etc = Path::new("/usr/local/etc");
+    let _disk = SmallDisk::over(etc);
+    fs::create_dir(etc.join("ocserv")).unwrap();
+    let config = etc.join("ocserv/ocserv.conf");
+    let usersfile = system.tool.scene.path();
+    let link = usersfile.with_file_name("users.otp");
+    symlink(&usersfile, &link).unwrap();
+    for (file, is_named) in [(&usersfile, true), (&link, true), (&config, false)] {
+        let file = file.display();
+        let text = format!("# ocserv\nauth = \"plain[passwd=/etc/ocpasswd,otp={file}]\"\n");
+        fs::write(&config, text).unwrap();
+        let output = system.check(["--quiet"]);
+        let named = "/usr/local/etc/ocserv/ocserv.conf:2: warning: names users.oath as well";
+        assert_eq!(output.stdout.contains(named), is_named, "{output:?}");
+        assert_eq!(output.code, i32::from(is_named), "{output:?}");
+    }
 }
 
 #[test]
@@ -922,7 +1021,7 @@ fn a_user_who_may_not_read_the_file_is_told_so() {
     let path = system.tool.scene.path();
     let tool = system.tool.run_by(65534, 65534);
     let said = tool.run(["check".as_ref(), "--usersfile".as_ref(), path.as_os_str()]);
-    let said = said.fails(1);
+    let said = said.fails(5);
     assert!(
         said.contains("Permission denied") && said.contains("are you root?"),
         "{said}"

@@ -94,12 +94,58 @@ fn in_colour_the_terminals_qr_code_is_black_on_white() {
     let tool = Tool::new().in_colour();
     let uri = tool.run([&ADD[..], &["--json"]].concat()).json()["uri"].clone();
     let mut terminal = tool.on_terminal(["show", "alice", "--yes"]);
-    let screen = utf8(&terminal.exp_string("URI:").unwrap());
+    let screen = utf8(&terminal.exp_string("Secret:").unwrap());
     // Of the 256 colours, 16 is black and 231 is white, whatever the terminal's own theme.
     assert!(screen.contains("\x1b[38;5;16m\x1b[48;5;231m"), "{screen:?}");
     let drawn = tool.scene.folder().join("drawn.pgm");
     draw(&screen, Drawn::BlackOnWhite, &drawn);
     assert_eq!(read_by_zbarimg(&drawn), uri);
+}
+
+#[test]
+#[ignore = "needs zbar-tools: run make test"]
+fn on_a_terminal_of_80_by_24_code_and_secret_are_in_sight_when_the_question_comes() {
+    let mut drawn_at_all = 0;
+    for length in [4, 12, 24, 34, 60] {
+        let tool = Tool::new().in_colour();
+        let issuer = "i".repeat(length);
+        let args = ["add", "alice", "--force", "--issuer", &issuer];
+        let mut terminal = tool.on_terminal_of(24, 80, args);
+        let said = utf8(
+            &terminal
+                .exp_string("The code that the app shows now: ")
+                .unwrap(),
+        );
+        let lines: Vec<String> = said.lines().map(without_escapes).collect();
+        let in_sight = &lines[lines.len().saturating_sub(24)..];
+        assert!(
+            in_sight.iter().any(|line| line.starts_with("Secret: ")),
+            "{said}"
+        );
+        if said.contains("The QR code takes a terminal of") {
+            assert!(
+                // How large a code gets at the edge depends on the random secret, too.
+                length >= 34 && said.contains("--qr FILE"),
+                "{length}: {said}"
+            );
+            continue;
+        }
+        let drawn = tool.scene.folder().join("drawn.pgm");
+        draw(&in_sight_in_colour(&said), Drawn::BlackOnWhite, &drawn);
+        let read = read_by_zbarimg(&drawn);
+        assert!(
+            read.starts_with("otpauth://totp/i") && said.contains(&read),
+            "{length}: {read}"
+        );
+        drawn_at_all += 1;
+    }
+    assert!(drawn_at_all >= 3);
+}
+
+/// The last 24 lines, with their colours.
+fn in_sight_in_colour(said: &str) -> String {
+    let lines: Vec<&str> = said.lines().collect();
+    lines[lines.len().saturating_sub(24)..].join("\n")
 }
 
 #[test]
@@ -191,18 +237,22 @@ fn draw(screen: &str, drawn: Drawn, file: &Path) {
         })
         .filter(|row: &Vec<char>| row.len() > 20 && row.iter().all(|&c| is_block(c)))
         .collect();
-    let width = rows[0].len() * SIZE;
-    let mut pixels = Vec::new();
+    // The rest of a dark terminal, up to the margin of the code.
+    const BESIDE: usize = 4 * SIZE;
+    let width = rows[0].len() * SIZE + 2 * BESIDE;
+    let beside = || std::iter::repeat_n(0, BESIDE);
+    let mut pixels = vec![0; width * BESIDE];
     for row in &rows {
         for half in ['▀', '▄'] {
             let line = row.iter().flat_map(|&c| {
                 let on = c == '█' || c == half;
                 [if on { ink } else { paper }; SIZE]
             });
-            let line: Vec<u8> = line.collect();
+            let line: Vec<u8> = beside().chain(line).chain(beside()).collect();
             (0..SIZE).for_each(|_| pixels.extend_from_slice(&line));
         }
     }
+    pixels.resize(pixels.len() + width * BESIDE, 0);
     let mut picture = format!("P5 {width} {} 255\n", pixels.len() / width).into_bytes();
     picture.extend(pixels);
     fs::write(file, picture).unwrap();

@@ -3,12 +3,14 @@
 mod check;
 mod edit;
 mod enrol;
+mod generated;
 mod google_authenticator;
 mod import;
 mod list_show_verify;
 mod manual;
 mod manual_google;
 mod opens;
+mod scripts;
 mod secret_file;
 mod stack;
 mod terminal;

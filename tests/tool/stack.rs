@@ -14,6 +14,7 @@ use oathctl::check::stack::modules::{self, Role};
 use oathctl::check::stack::parse::{Configuration, Root};
 use oathctl::check::stack::{Entry, Module, ReturnCode, walk};
 use test_support::Scene;
+use test_support::oathctl::Tool;
 
 /// What `pam_authenticate` returns and which modules were called, in order: by libpam, or by the
 /// walk. `None` if the service can't even be started.
@@ -98,6 +99,7 @@ fn control() -> impl Strategy<Value = String> {
         8 => pick(&["required", "requisite", "sufficient", "optional"]),
         1 => pick(&["Required", "SUFFICIENT", "[optional]", "requierd", "[]", "success=ok", "[a\\]b]"]),
         8 => brackets().prop_map(|pairs| format!("[{pairs}]")),
+        1 => brackets().prop_map(|pairs| format!("[{pairs}\\] default=ok]")),
     ]
 }
 
@@ -113,7 +115,7 @@ fn module() -> impl Strategy<Value = String> {
     prop_oneof![
         10 => pick(&CODES).prop_map(|code| format!("pam_debug.so auth={code}")),
         6 => Just("pam_debug.so auth=success".to_owned()),
-        1 => pick(&["no_such_module.so", "/no/such/module.so", "", "pam_debug.so", "[pam_debug.so] [auth=auth_err]"]),
+        1 => pick(&["no_such_module.so", "/no/such/module.so", "", "pam_debug.so", "[pam_debug.so] [auth=auth_err]", "pam_debug.so [a\\]b] auth=success", "pam_debug.so [auth=maxtries\\] [x"]),
     ]
 }
 
@@ -158,7 +160,7 @@ fn line(file: usize) -> impl Strategy<Value = String> {
 
 const FILES: usize = 3;
 
-/// A service and the files that it may include.
+/// A service, the files that it may include, and `other`.
 fn files() -> impl Strategy<Value = Vec<String>> {
     let file = |number| {
         prop::collection::vec(line(number), 0..6).prop_map(|lines| {
@@ -166,7 +168,9 @@ fn files() -> impl Strategy<Value = Vec<String>> {
             lines.join("\n") + "\naccount required pam_debug.so\n"
         })
     };
-    (0..=FILES).map(file).collect::<Vec<_>>()
+    // As the last of the others, `other` includes none.
+    let numbers = (0..=FILES).chain([FILES]);
+    numbers.map(file).collect::<Vec<_>>()
 }
 
 #[test]
@@ -186,7 +190,8 @@ fn of_two_thousand_stacks_each_ends_for_the_walk_as_for_libpam() {
             for (number, text) in files.iter().enumerate() {
                 let name = match number {
                     0 => "service".to_owned(),
-                    number => format!("included-{number}"),
+                    1..=FILES => format!("included-{number}"),
+                    _ => "other".to_owned(),
                 };
                 let folder = scene.pam_folder().display().to_string();
                 scene.write_service(&name, text.replace("FOLDER", &folder));
@@ -364,6 +369,67 @@ fn evaluated(entries: &[Entry]) -> Option<WhoGetsIn> {
     Some(evaluate::evaluate(entries, &roles)?.who)
 }
 
+/// A service with a file that it may include, of [plausible lines](plausible_line).
+#[derive(Debug)]
+struct Plausible {
+    service: Vec<String>,
+    included: Vec<String>,
+}
+
+/// `FOLDER` stands for that of the services.
+fn plausible() -> impl Strategy<Value = Plausible> {
+    let lines = || prop::collection::vec(plausible_line(), 1..5);
+    let how = prop::sample::select(vec![None, Some("include"), Some("substack")]);
+    (lines(), lines(), how, 0..4usize).prop_map(|(mut service, mut included, how, at)| {
+        match how {
+            Some(how) => {
+                let line = format!("auth {how} FOLDER/included");
+                service.insert(at.min(service.len()), line);
+            }
+            None => included.clear(),
+        }
+        Plausible { service, included }
+    })
+}
+
+impl Plausible {
+    /// Writes it with `pam_debug.so` in the place of each module for which `returned` has a code.
+    fn write(&self, folder: &Path, returned: impl Fn(&str) -> Option<&'static str>) {
+        let path = folder.display().to_string();
+        for (name, lines) in [("service", &self.service), ("included", &self.included)] {
+            let lines = lines.iter().map(|line| {
+                let (start, module) = line.rsplit_once(' ').unwrap();
+                let line = match returned(module) {
+                    Some(code) => format!("{start} pam_debug.so auth={code}\n"),
+                    None => format!("{line}\n"),
+                };
+                line.replace("FOLDER", &path)
+            });
+            fs::write(folder.join(name), lines.collect::<String>()).unwrap();
+        }
+    }
+
+    /// Whether libpam lets in where the modules for the password and the code return this.
+    fn lets_in(&self, scene: &Scene, password: &'static str, code: &'static str) -> bool {
+        self.write(&scene.pam_folder(), |module| {
+            Some(match module {
+                "pam_unix.so" => password,
+                "pam_oath.so" => code,
+                "pam_permit.so" => "success",
+                "pam_deny.so" => "auth_err",
+                "pam_env.so" => "ignore",
+                _ => return None,
+            })
+        });
+        by_libpam(scene, "service").unwrap().0 == "success"
+    }
+
+    fn count(&self, module: &str) -> usize {
+        let lines = self.service.iter().chain(&self.included);
+        lines.filter(|line| line.ends_with(module)).count()
+    }
+}
+
 #[test]
 fn whoever_libpam_lets_in_is_named() {
     let scene = Scene::new();
@@ -372,31 +438,10 @@ fn whoever_libpam_lets_in_is_named() {
         failure_persistence: None,
         ..Config::default()
     });
-    let files = prop::collection::vec(prop::collection::vec(plausible_line(), 1..5), 2);
-    let substack = prop::sample::select(vec![None, Some("include"), Some("substack")]);
     let entered = Cell::new(0);
     runner
-        .run(&(files, substack, 0..4usize), |(files, how, at)| {
-            let mut lines = files[0].clone();
-            if let Some(how) = how {
-                let included = scene.pam_folder().join("included");
-                let line = format!("auth {how} {}", included.display());
-                lines.insert(at.min(lines.len()), line);
-            }
-            // As it is evaluated, and as it answers one user.
-            let write = |returned: &dyn Fn(&str) -> Option<&'static str>| {
-                for (name, lines) in [("service", &lines), ("included", &files[1])] {
-                    let lines = lines.iter().map(|line| match line.rsplit_once(' ') {
-                        Some((start, module)) => match returned(module) {
-                            Some(code) => format!("{start} pam_debug.so auth={code}\n"),
-                            None => format!("{line}\n"),
-                        },
-                        None => unreachable!(),
-                    });
-                    scene.write_service(name, lines.collect::<String>());
-                }
-            };
-            write(&|_| None);
+        .run(&plausible(), |stack| {
+            stack.write(&scene.pam_folder(), |_| None);
             let Some(who) = evaluated(&stack_of(&scene, "service").entries) else {
                 return Ok(());
             };
@@ -407,35 +452,78 @@ fn whoever_libpam_lets_in_is_named() {
                 ("auth_err", "auth_err", who.nothing_right),
                 ("success", "user_unknown", who.without_token),
             ] {
-                write(&|module| {
-                    Some(match module {
-                        "pam_unix.so" => password,
-                        "pam_oath.so" => code,
-                        "pam_permit.so" => "success",
-                        "pam_deny.so" => "auth_err",
-                        "pam_env.so" => "ignore",
-                        _ => return None,
-                    })
-                });
-                let (rc, _) = by_libpam(&scene, "service").unwrap();
-                entered.set(entered.get() + usize::from(rc == "success"));
+                let gets_in = stack.lets_in(&scene, password, code);
+                entered.set(entered.get() + usize::from(gets_in));
                 // It also allows for passwords that one of several modules knows.
                 prop_assert!(
-                    rc != "success" || said,
+                    !gets_in || said,
                     "password {password}, code {code}: {who:?}"
                 );
-                let passwords = |lines: &Vec<String>| {
-                    lines
-                        .iter()
-                        .filter(|line| line.ends_with("pam_unix.so"))
-                        .count()
-                };
-                if passwords(&files[0]) + passwords(&files[1]) == 0 {
-                    prop_assert_eq!(rc == "success", said, "code {}: {:?}", code, who);
+                if stack.count("pam_unix.so") == 0 {
+                    prop_assert_eq!(gets_in, said, "code {}: {:?}", code, who);
                 }
             }
             Ok(())
         })
         .unwrap();
     assert!(entered.get() > 500, "{} got in", entered.get());
+}
+
+#[test]
+fn check_exits_with_0_where_libpam_lets_in_by_password_and_code_alone_and_nowhere_else() {
+    let scene = Scene::new();
+    let tool = Tool::new().usersfile("HOTP/E\troot\t+\t3a7bd3e2360a3d29eea436fcfb7e44c735d117c4\n");
+    fs::remove_file(tool.pam_dir().join("sshd")).unwrap();
+    let module = format!("pam_oath.so usersfile={}", tool.scene.path().display());
+    // What a refusal may be besides a wrong code, as where a file can't be read.
+    let refusals = [
+        "auth_err",
+        "conv_err",
+        "authinfo_unavail",
+        "cred_insufficient",
+        "maxtries",
+        "authtok_err",
+        "service_err",
+        "system_err",
+        "buf_err",
+        "abort",
+    ];
+    let mut runner = TestRunner::new(Config {
+        cases: 300,
+        failure_persistence: None,
+        max_global_rejects: 100_000,
+        ..Config::default()
+    });
+    let (sound, unsound) = (Cell::new(0), Cell::new(0));
+    runner
+        .run(&plausible(), |stack| {
+            // With several of a kind, what each says would be another question.
+            prop_assume!(stack.count("pam_oath.so") == 1 && stack.count("pam_unix.so") == 1);
+            let lets_in = |password, code| stack.lets_in(&scene, password, code);
+            let wrong = ["auth_err", "user_unknown"];
+            let is_sound = lets_in("success", "success")
+                && !wrong.iter().any(|password| lets_in(password, "success"))
+                && !wrong
+                    .iter()
+                    .any(|password| lets_in(password, "user_unknown"))
+                && !refusals.iter().any(|code| {
+                    let passwords = ["success", "auth_err", "user_unknown"];
+                    passwords.iter().any(|password| lets_in(password, code))
+                });
+            stack.write(&tool.pam_dir(), |_| None);
+            for name in ["service", "included"] {
+                let path = tool.pam_dir().join(name);
+                let text = fs::read_to_string(&path).unwrap();
+                fs::write(&path, text.replace("pam_oath.so", &module)).unwrap();
+            }
+            let output = tool.run(["check", "--quiet"]);
+            prop_assert_eq!(output.code == 0, is_sound, "{:?}", output);
+            prop_assert_eq!(output.stdout.is_empty(), is_sound, "{:?}", output);
+            let count = if is_sound { &sound } else { &unsound };
+            count.set(count.get() + 1);
+            Ok(())
+        })
+        .unwrap();
+    assert!(sound.get() >= 10, "{} of 300 are sound", sound.get());
+    assert!(unsound.get() >= 100, "{} of 300 are not", unsound.get());
 }

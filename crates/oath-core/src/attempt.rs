@@ -20,6 +20,9 @@ use crate::sys::clock;
 use crate::sys::{self, StopGuard};
 use crate::usersfile;
 
+/// So many backup codes that are left, or fewer, are worth a warning.
+const FEW_BACKUP_CODES: u32 = 2;
+
 /// Why an attempt was not accepted. Holds nothing of a secret, a PIN or a code.
 ///
 /// `R` says why a code is not good, `F` why a file could not be used: those of a usersfile, or of
@@ -143,9 +146,9 @@ pub struct Checked<'r, V: Verifier + ?Sized> {
 
 /// What an administrator should know of an attempt besides its result.
 #[derive(Debug)]
-pub enum Warning<W = store::Warning> {
-    /// Of where the user's tokens are kept.
-    Store(W),
+pub enum Warning<W = LinesWarning> {
+    /// Of the user's tokens, and of where they are kept.
+    Tokens(W),
     /// `throttle=`, in a service that may not keep failures.
     NotThrottled(throttle::Error),
 }
@@ -153,7 +156,7 @@ pub enum Warning<W = store::Warning> {
 impl<W: fmt::Display> fmt::Display for Warning<W> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Warning::Store(warning) => warning.fmt(f),
+            Warning::Tokens(warning) => warning.fmt(f),
             Warning::NotThrottled(error) => {
                 write!(f, "not throttled, for want of root's rights: {error}")
             }
@@ -162,7 +165,7 @@ impl<W: fmt::Display> fmt::Display for Warning<W> {
 }
 
 /// What an attempt came to.
-pub struct Answer<'r, A = usize, E = Error, W = store::Warning> {
+pub struct Answer<'r, A = usize, E = Error, W = LinesWarning> {
     /// What was accepted: of a usersfile, the line of the token, counted from 1.
     pub result: Result<A, E>,
     /// The PIN in the response, empty if there was none: for the module that checks it.
@@ -276,7 +279,7 @@ impl<'a> Attempts<'a> {
         match self.decided(verifier, response, origin) {
             Ok((checked, not_throttled)) => {
                 let not_throttled = not_throttled.into_iter().map(Warning::NotThrottled);
-                let warnings = checked.warnings.into_iter().map(Warning::Store);
+                let warnings = checked.warnings.into_iter().map(Warning::Tokens);
                 Answer {
                     result: checked.result.map_err(Error::Refused),
                     pin: checked.pin,
@@ -423,6 +426,33 @@ impl<'a> Attempts<'a> {
     }
 }
 
+/// What an administrator should know of an attempt with the lines of a usersfile.
+#[derive(Debug)]
+pub enum LinesWarning {
+    /// Of where they are kept.
+    Store(store::Warning),
+    /// The user's backup codes come to their end.
+    FewBackupCodes {
+        /// How many are left.
+        left: u32,
+    },
+}
+
+impl fmt::Display for LinesWarning {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            LinesWarning::Store(warning) => warning.fmt(f),
+            LinesWarning::FewBackupCodes { left } => {
+                let s = if *left == 1 { "" } else { "s" };
+                write!(
+                    f,
+                    "{left} backup code{s} left: oathctl backup-codes makes new ones, after --revoke"
+                )
+            }
+        }
+    }
+}
+
 /// A user's lines in a usersfile, or in another store like it.
 pub struct Lines<'a, S> {
     /// Where they are.
@@ -435,7 +465,7 @@ impl<S: Store> Verifier for Lines<'_, S> {
     type Accepted = usize;
     type Refusal = Refusal;
     type Error = usersfile::Error;
-    type Warning = store::Warning;
+    type Warning = LinesWarning;
 
     fn user(&self) -> &OsStr {
         self.store.user()
@@ -474,11 +504,18 @@ impl<S: Store> Verifier for Lines<'_, S> {
             pin,
             compared,
         } = updated.answer;
+        let warnings = updated.warnings.into_iter().map(LinesWarning::Store);
+        let accepted = result.as_ref().ok();
+        let few = accepted
+            .and_then(|accepted| accepted.backup_codes_left)
+            .filter(|&left| left <= FEW_BACKUP_CODES && attempts.records())
+            .map(|left| LinesWarning::FewBackupCodes { left });
+        let warnings = warnings.chain(few).collect();
         Ok(Checked {
             result: result.map(|accepted| accepted.line),
             pin,
             compared,
-            warnings: updated.warnings,
+            warnings,
         })
     }
 }

@@ -118,19 +118,36 @@ pub struct Code {
 }
 
 impl Code {
-    /// Reads six to eight ASCII digits; anything else is no code.
+    /// Reads six to eight ASCII digits, with one space among them at most, as many apps show a code:
+    /// `617 222`. Anything else is no code.
     pub fn parse(text: &[u8]) -> Option<Code> {
-        if !(MIN_DIGITS..=MAX_DIGITS).contains(&text.len()) || !text.iter().all(u8::is_ascii_digit)
-        {
+        let (before, after) = match text.iter().position(|&byte| byte == b' ') {
+            Some(0) => return None,
+            Some(space) if space + 1 == text.len() => return None,
+            Some(space) => (&text[..space], &text[space + 1..]),
+            None => (text, &b""[..]),
+        };
+        let digits = before.iter().chain(after);
+        let number = before.len() + after.len();
+        if !(MIN_DIGITS..=MAX_DIGITS).contains(&number) || !digits.clone().all(u8::is_ascii_digit) {
             return None;
         }
         Some(Code {
             value: Zeroizing::new(
-                text.iter()
-                    .fold(0, |value, digit| value * 10 + u32::from(digit - b'0')),
+                digits.fold(0, |value, digit| value * 10 + u32::from(digit - b'0')),
             ),
-            digits: text.len(),
+            digits: number,
         })
+    }
+
+    /// How many characters at the end of `text` are a code of so many digits: one more where there
+    /// is a space among them. Where that is no code, as many as it would have.
+    pub fn length_at_end(text: &[u8], digits: usize) -> usize {
+        let with_space = text.len().checked_sub(digits + 1);
+        match with_space.and_then(|start| Code::parse(&text[start..])) {
+            Some(code) if code.digits == digits => digits + 1,
+            _ => digits,
+        }
     }
 
     /// How many digits it has, leading zeros included.
@@ -180,6 +197,17 @@ pub fn find<const N: usize>(
         }
     }
     std::array::from_fn(|n| bool::from(found[n]).then_some(position[n] as usize))
+}
+
+/// Which of the moving factors from 0 on, at most 64 of them, give `code`: a bit for each.
+///
+/// As with [`find`] all codes are computed and compared, whatever was typed.
+pub fn find_all(key: &Key, moving_factors: u32, code: Option<&Code>) -> u64 {
+    (0..u64::from(moving_factors)).fold(0, |found, moving_factor| {
+        let truncated = key.truncated(moving_factor);
+        let matches = code.map_or(Choice::from(0), |code| code.is_cut_from(truncated));
+        found | u64::from(matches.unwrap_u8()) << moving_factor
+    })
 }
 
 #[cfg(test)]
@@ -242,11 +270,60 @@ mod tests {
     }
 
     #[test]
+    fn one_space_inside_a_code_is_passed_over() {
+        for (text, code) in [
+            ("617 222", "617222"),
+            ("0012 34", "001234"),
+            ("6172 2233", "61722233"),
+        ] {
+            let parsed = Code::parse(text.as_bytes()).unwrap();
+            assert_eq!(parsed.text().as_str(), code);
+        }
+        for text in [
+            " 617222",
+            "617222 ",
+            "61 72 22",
+            "617  222",
+            "617\t222",
+            "617 22",
+            "6172 22233",
+            "617222 x",
+            "x 617222",
+        ] {
+            assert!(Code::parse(text.as_bytes()).is_none(), "{text}");
+        }
+        for (text, length) in [
+            ("617 222", 7),
+            ("4711617 222", 7),
+            ("4711617222", 6),
+            ("47 11617222", 6),
+            ("4711 617222", 6),
+            ("4711 17222", 7),
+            ("x17 222", 6),
+            ("17 222", 6),
+        ] {
+            assert_eq!(Code::length_at_end(text.as_bytes(), 6), length, "{text}");
+        }
+    }
+
+    #[test]
     fn codes_that_differ_only_in_leading_zeros_are_different_codes() {
         let six = Code::parse(b"012345").unwrap();
         let seven = Code::parse(b"0012345").unwrap();
         assert!(!bool::from(six.ct_eq(&seven)));
         assert!(bool::from(six.ct_eq(&six.clone())));
+    }
+
+    #[test]
+    fn find_all_names_every_moving_factor_of_a_code() {
+        let key = Key::new(Algorithm::Sha1, RFC_SECRET);
+        for moving_factor in [0, 9, 63] {
+            let code = key.code(moving_factor, 8);
+            assert_eq!(find_all(&key, 64, Some(&code)), 1 << moving_factor);
+            let number = moving_factor as u32;
+            assert_eq!(find_all(&key, number, Some(&code)), 0);
+        }
+        assert_eq!(find_all(&key, 64, None), 0);
     }
 
     #[test]

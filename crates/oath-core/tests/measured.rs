@@ -78,7 +78,12 @@ fn decide(case: &Case, before: &str) -> (&'static str, String, String) {
     let Ok(decision) = login::decide(&candidates, &attempt, &known) else {
         panic!("{}: no PIN of these is hashed", case.id);
     };
-    let authtok = match decision.pin {
+    let refused = login::pin_of_refused(case.responses[0].as_bytes(), options.code_length());
+    let pin = match decision.result {
+        Ok(_) => decision.pin,
+        Err(_) => refused.unwrap_or(decision.pin),
+    };
+    let authtok = match pin {
         b"" => "(unset)".into(),
         pin => String::from_utf8_lossy(pin).into_owned(),
     };

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use oath_core::login::CodeLength;
 use oath_core::options::Options;
 use oath_core::otp;
+use oath_core::plain_text::is_plain;
 use oath_core::sys;
 use oath_core::usersfile::Document;
 use oath_core::usersfile::Usersfile;
@@ -19,7 +20,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::otpauth;
 use crate::output;
-use crate::provisioning::Provisioning;
+use crate::provisioning::{AddedJson, Provisioning};
 use crate::qr::QrFile;
 use crate::terminal::Terminal;
 use crate::tokens::{self, DisplayName, user_name};
@@ -32,7 +33,8 @@ use crate::{confirm, pin, secret};
 #[derive(Args)]
 #[command(after_help = "Examples:
   oathctl add alice
-  oathctl add alice --no-confirm --json --qr alice.png")]
+  oathctl add alice --no-confirm --json --qr alice.png
+  oathctl add alice --if-missing --no-confirm --json")]
 pub(crate) struct Add {
     /// The user
     #[arg(value_parser = user_name())]
@@ -93,6 +95,10 @@ pub(crate) struct Add {
     #[arg(long)]
     another: bool,
 
+    /// If the user has a token, enabled or not, there is nothing to do, and that is no error
+    #[arg(long, conflicts_with = "another")]
+    if_missing: bool,
+
     /// Print secret, URI and line as JSON, for scripts
     #[arg(long, requires = "no_confirm")]
     json: bool,
@@ -110,11 +116,14 @@ fn zeroizing() -> impl clap::builder::TypedValueParser<Value = Zeroizing<String>
     StringValueParser::new().map(Zeroizing::new)
 }
 
-/// A colon ends the issuer in a URI's label.
+/// A colon ends the issuer in a URI's label, and it is kept in one line of the usersfile.
 pub(crate) fn issuer(text: &str) -> Result<String, String> {
     match text {
         "" => Err("must not be empty".into()),
         text if text.contains(':') => Err("must not have a colon in it".into()),
+        text if !text.chars().all(is_plain) => {
+            Err("must not have a line feed or the like in it".into())
+        }
         text => Ok(text.into()),
     }
 }
@@ -124,7 +133,11 @@ impl Add {
         let usersfile = config.usersfile(Some(&self.user))?;
         let terminal = self.terminal()?;
         self.check_account()?;
-        self.check_is_first(&usersfile)?;
+        match self.check_is_first(&usersfile) {
+            Err(error @ Error::Exists(_)) if self.if_missing => return self.nothing_to_do(&error),
+            checked => checked?,
+        }
+        config.warn_if_unnamed(&usersfile)?;
 
         let secret = self.read_secret()?;
         let pin = self.read_pin(terminal.as_ref())?;
@@ -148,14 +161,25 @@ impl Add {
         };
         let number = config.edit_or_create(&usersfile, |document| {
             self.check_is_first_in(document, usersfile.path())?;
-            Ok(document.append(&line))
-        })?;
+            Ok(tokens::append(document, &line, self.issuer.as_deref()))
+        });
+        let number = match number {
+            Err(error @ Error::Exists(_)) if self.if_missing => return self.nothing_to_do(&error),
+            number => number?,
+        };
+        if self.json {
+            output::print_or_undo(
+                || {
+                    let token = provisioning.to_json(number);
+                    output::print_json(&AddedJson { added: true, token })
+                },
+                || config.remove_appended(&usersfile, &line),
+            )?;
+        }
         if let Some(qr_file) = qr_file {
             qr_file.keep();
         }
-        if self.json {
-            output::print_json(&provisioning.to_json(number))?;
-        } else {
+        if !self.json {
             let (user, path) = (self.user.display_name(), usersfile.path().display());
             output::print(&format!(
                 "{user} has a token now, on line {number} of {path}\n"
@@ -180,7 +204,7 @@ impl Add {
         let account = sys::account_by_name(&self.user)
             .map_err(Error::io(format!("look for the user {user}")))?;
         if account.is_none() && !self.force {
-            return Err(Error::failed(format!(
+            return Err(Error::NotFound(format!(
                 "the system has no user {user}; --force adds the token all the same"
             )));
         }
@@ -197,15 +221,33 @@ impl Add {
     }
 
     fn check_is_first_in(&self, document: &Document, path: &Path) -> Result<(), Error> {
-        match tokens::of_user(document, &self.user).next() {
-            Some(token) if !self.another => Err(Error::failed(format!(
-                "{} has a token already, on line {} of {}; --another adds a second one",
-                self.user.display_name(),
-                token.line,
-                path.display()
-            ))),
-            _ => Ok(()),
+        let Some(token) = tokens::of_user(document, &self.user).next() else {
+            return Ok(());
+        };
+        if self.another {
+            return Ok(());
         }
+        let (user, line, path) = (self.user.display_name(), token.line, path.display());
+        Err(Error::Exists(match token.disabled {
+            true => format!(
+                "{user} has a token already, a disabled one on line {line} of {path}; \
+                 `oathctl enable {user}` enables it"
+            ),
+            false => format!(
+                "{user} has a token already, on line {line} of {path}; --another adds a second one"
+            ),
+        }))
+    }
+
+    /// `--if-missing`, and the user has a token.
+    fn nothing_to_do(&self, exists: &Error) -> Result<ExitCode, Error> {
+        if self.json {
+            let user = self.user.display_name();
+            output::print_json(&serde_json::json!({ "user": user, "added": false }))?;
+        } else {
+            output::print(&format!("{exists}; nothing to add\n"))?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
 
     fn read_secret(&self) -> Result<Zeroizing<Vec<u8>>, Error> {

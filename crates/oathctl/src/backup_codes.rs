@@ -1,5 +1,6 @@
 //! `oathctl backup-codes`
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use oath_core::otp::{Algorithm, Key};
 use oath_core::usersfile::Document;
-use oath_core::usersfile::format::{MovingFactor, Token, Type};
+use oath_core::usersfile::format::{MAX_BACKUP_CODES, MovingFactor, Token, Type};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -15,13 +16,13 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::output;
 use crate::secret;
-use crate::tokens::{self, DisplayName, user_name};
+use crate::tokens::{self, DisplayName, TokenLine, user_name};
 
 /// Give a user backup codes, for when the phone is lost
 ///
-/// They are a second token, by counter (HOTP), and its first codes, shown this once.
-/// They are used in the order in which they are listed; one that is skipped is lost. With a PIN on
-/// the user's token, the same PIN is typed before them.
+/// They are shown this once. Each is good once, in any order: one that is skipped or lost does no
+/// harm. With a PIN on the user's token, the same PIN is typed before them. OATH Toolkit's module
+/// passes over them.
 #[derive(Args)]
 #[command(after_help = "Examples:
   oathctl backup-codes alice
@@ -31,10 +32,10 @@ pub(crate) struct BackupCodes {
     #[arg(value_parser = user_name())]
     user: OsString,
 
-    /// How many codes to list
+    /// How many codes to make
     #[arg(short, long, value_name = "NUMBER", default_value_t = 10,
-          value_parser = clap::value_parser!(u16).range(1..=1000))]
-    number: u16,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BACKUP_CODES)))]
+    number: u32,
 
     /// The number of digits of a code, 6 to 8; default as digits= of the PAM services, 8 if they have none
     #[arg(long, value_name = "NUMBER",
@@ -45,13 +46,15 @@ pub(crate) struct BackupCodes {
     #[arg(long, conflicts_with_all = ["number", "digits"])]
     revoke: bool,
 
-    /// The line of the backup codes, if the comment above it was removed
-    #[arg(long, value_name = "N", requires = "revoke")]
-    line: Option<usize>,
-
     /// Print JSON, for scripts
     #[arg(long, conflicts_with = "revoke")]
     json: bool,
+}
+
+/// A secret, and its first codes.
+struct NewSet {
+    secret: Zeroizing<Vec<u8>>,
+    codes: Vec<Zeroizing<String>>,
 }
 
 /// What `--json` says.
@@ -73,38 +76,58 @@ impl BackupCodes {
 
     fn make(&self, config: &Config) -> Result<ExitCode, Error> {
         let usersfile = config.usersfile(Some(&self.user))?;
+        // Who has no token is told so before anything is said of the number of digits.
+        let document = config.read(&usersfile)?;
+        self.replaceable_token(&document, usersfile.path())?;
         let digits = self.digits_for_services(config)?;
-        let secret = secret::random()?;
-        let key = Key::new(Algorithm::Sha1, &secret);
-        let line = config.edit(&usersfile, |document| {
+        let NewSet { secret, codes } = self.new_set(digits)?;
+        let (line, text) = config.edit(&usersfile, |document| {
             let token = self.token(document, secret.clone(), digits, usersfile.path())?;
-            document.append(tokens::BACKUP_CODES);
-            Ok(document.append(&token.line()))
+            let text = token.line();
+            Ok((document.append(&text), text))
         })?;
-        let codes: Vec<Zeroizing<String>> = (0..u64::from(self.number))
-            .map(|counter| key.code(counter, digits).text())
-            .collect();
+        output::print_or_undo(
+            || self.print(line, &codes),
+            || config.remove_appended(&usersfile, &text),
+        )?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn print(&self, line: usize, codes: &[Zeroizing<String>]) -> Result<(), Error> {
         let user = self.user.display_name();
         if self.json {
             return output::print_json(&Codes {
                 user,
                 line,
                 codes: codes.iter().map(|code| code.as_str()).collect(),
-            })
-            .map(|()| ExitCode::SUCCESS);
+            });
         }
         let mut text = Zeroizing::new(String::with_capacity(32 * codes.len() + 256));
         text.push_str(&format!(
-            "Backup codes of {user}, each good once. Use them in this order:\n\n"
+            "Backup codes of {user}, each good once, in any order:\n\n"
         ));
-        for (number, code) in (1..).zip(&codes) {
-            text.push_str(&format!("{number:4}. "));
+        for code in codes {
+            text.push_str("    ");
             text.push_str(code);
             text.push('\n');
         }
         text.push_str("\nThey are not shown again.\n");
-        output::print(&text)?;
-        Ok(ExitCode::SUCCESS)
+        output::print(&text)
+    }
+
+    /// A set without two codes that are the same.
+    fn new_set(&self, digits: usize) -> Result<NewSet, Error> {
+        loop {
+            let secret = secret::random()?;
+            let key = Key::new(Algorithm::Sha1, &secret);
+            let codes = Vec::from_iter(
+                (0..u64::from(self.number)).map(|counter| key.code(counter, digits).text()),
+            );
+            let distinct: HashSet<&str> = codes.iter().map(|code| code.as_str()).collect();
+            if distinct.len() == codes.len() {
+                return Ok(NewSet { secret, codes });
+            }
+        }
     }
 
     /// With `digits=`, the module takes that many characters for the code, so another length never
@@ -126,6 +149,30 @@ impl BackupCodes {
         }
     }
 
+    /// The token of the user that backup codes stand in for.
+    fn replaceable_token<'a>(
+        &'a self,
+        document: &'a Document,
+        path: &Path,
+    ) -> Result<TokenLine<'a>, Error> {
+        let (user, path) = (self.user.display_name(), path.display());
+        if let Some(token) = tokens::of_user(document, &self.user).find(TokenLine::is_backup_codes)
+        {
+            return Err(Error::Exists(format!(
+                "{user} has backup codes already, on line {} of {path}; \
+                 `oathctl backup-codes {user} --revoke` removes them",
+                token.line
+            )));
+        }
+        tokens::of_user(document, &self.user)
+            .find(|token| !token.disabled)
+            .ok_or_else(|| {
+                Error::NotFound(format!(
+                    "{user} has no token in {path} that backup codes could stand in for"
+                ))
+            })
+    }
+
     fn token(
         &self,
         document: &Document,
@@ -133,27 +180,13 @@ impl BackupCodes {
         digits: usize,
         path: &Path,
     ) -> Result<Token, Error> {
-        let user = self.user.display_name();
-        let mut of_user = tokens::of_user(document, &self.user);
-        if let Some(token) = tokens::of_user(document, &self.user).find(|token| token.backup_codes)
-        {
-            return Err(Error::failed(format!(
-                "{user} has backup codes already, on line {} of {}; \
-                 `oathctl backup-codes {user} --revoke` removes them",
-                token.line,
-                path.display()
-            )));
-        }
         // Backup codes replace the phone, not the PIN.
-        let main = of_user.find(|token| !token.disabled).ok_or_else(|| {
-            Error::failed(format!(
-                "{user} has no token in {} that backup codes could stand in for",
-                path.display()
-            ))
-        })?;
+        let main = self.replaceable_token(document, path)?;
         Ok(Token {
             token_type: Type {
-                moving_factor: MovingFactor::Event,
+                moving_factor: MovingFactor::BackupCodes {
+                    number: self.number,
+                },
                 digits,
                 algorithm: Algorithm::Sha1,
             },
@@ -166,40 +199,25 @@ impl BackupCodes {
 
     fn revoke(&self, config: &Config) -> Result<ExitCode, Error> {
         let usersfile = config.usersfile(Some(&self.user))?;
-        let line = config.edit(&usersfile, |document| {
-            let line = self.line_to_revoke(document, usersfile.path())?;
-            tokens::remove(document, line);
-            Ok(line)
-        })?;
         let user = self.user.display_name();
-        output::print(&format!(
-            "removed the backup codes of {user}, line {line}\n"
-        ))?;
+        config.edit(&usersfile, |document| {
+            let lines: Vec<usize> = tokens::of_user(document, &self.user)
+                .filter(TokenLine::is_backup_codes)
+                .map(|token| token.line)
+                .collect();
+            if lines.is_empty() {
+                let path = usersfile.path().display();
+                let none = format!("{user} has no backup codes in {path}");
+                return Err(Error::NotFound(none));
+            }
+            // From the last to the first: removing a line changes the numbers of those after it.
+            for &line in lines.iter().rev() {
+                document.remove(line);
+            }
+            Ok(())
+        })?;
+        output::print(&format!("removed the backup codes of {user}\n"))?;
         config.warn_if_unknown(&usersfile, &self.user)?;
         Ok(ExitCode::SUCCESS)
-    }
-
-    fn line_to_revoke(&self, document: &Document, path: &Path) -> Result<usize, Error> {
-        let user = self.user.display_name();
-        let by_event =
-            |token: &tokens::TokenLine| token.entry.token_type.moving_factor == MovingFactor::Event;
-        let found = match self.line {
-            Some(line) => tokens::of_user(document, &self.user)
-                .find(|token| token.line == line && by_event(token)),
-            None => tokens::of_user(document, &self.user).find(|token| token.backup_codes),
-        };
-        match found {
-            Some(token) => Ok(token.line),
-            None if self.line.is_none()
-                && tokens::of_user(document, &self.user).any(|t| by_event(&t)) =>
-            {
-                Err(Error::failed(format!(
-                    "no line of {user} in {} is marked as backup codes; \
-                     say which it is with --line N",
-                    path.display()
-                )))
-            }
-            None => Err(tokens::no_such_token(&self.user, path)),
-        }
     }
 }

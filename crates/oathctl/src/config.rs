@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use clap::Args;
 use oath_core::fs::{self, Deadline};
 use oath_core::options::Options;
+use oath_core::sys;
 use oath_core::usersfile::Document;
 use oath_core::usersfile::{self, Template, Usersfile};
 
@@ -22,8 +23,9 @@ use crate::tokens::{self, DisplayName};
 /// The options that every command has.
 #[derive(Args)]
 pub(crate) struct Config {
-    /// The usersfile, if not the one that the PAM configuration names (/etc/users.oath if it
-    /// names none). ${USER} and ${HOME} stand for the user's name and home directory
+    /// The usersfile, if not the one that the PAM configuration names (/etc/users.oath, or one in
+    /// /etc/liboath or /etc/security, if it names none). ${USER} and ${HOME} stand for the user's
+    /// name and home directory
     #[arg(long, global = true, value_name = "FILE", display_order = 100)]
     usersfile: Option<OsString>,
 
@@ -77,11 +79,10 @@ impl Config {
                 )));
             }
         }
-        let key = |found: &ModuleLine| (found.options.window, found.options.digits);
-        if module_lines
-            .windows(2)
-            .any(|pair| key(&pair[0]) != key(&pair[1]))
-        {
+        let differ = |pair: &[ModuleLine]| {
+            deciding_arguments(&pair[0].options) != deciding_arguments(&pair[1].options)
+        };
+        if module_lines.windows(2).any(differ) {
             let mut message = String::from("the services ask for different things:");
             for found in &module_lines {
                 message += &format!("\n  {}: {}", found.service, arguments(&found.options));
@@ -140,13 +141,14 @@ impl Config {
             .map_err(Error::io("find the current folder"))
     }
 
-    fn template(&self) -> Result<OsString, Error> {
+    /// What names the usersfile, with `${USER}` and `${HOME}` in it.
+    pub(crate) fn template(&self) -> Result<OsString, Error> {
         if let Some(given) = self.given_usersfile()? {
             return Ok(given);
         }
         let module_lines = self.module_lines()?;
         let Some(first) = module_lines.first() else {
-            return Ok(Options::default().usersfile);
+            return unnamed_usersfile();
         };
         let template = &first.options.usersfile;
         if module_lines
@@ -155,6 +157,9 @@ impl Config {
         {
             return Ok(template.clone());
         }
+        if let Some(at_home) = usersfile_at_home(&module_lines) {
+            return Ok(at_home);
+        }
         let mut message = String::from("the PAM configuration names several usersfiles:");
         for found in &module_lines {
             let usersfile = Path::new(&found.options.usersfile).display();
@@ -162,6 +167,21 @@ impl Config {
         }
         message += "\nsay which with --usersfile FILE";
         Err(Error::usage(message))
+    }
+
+    /// Warns if no PAM service names a usersfile and this is another than a line without `usersfile=`
+    /// would use.
+    pub(crate) fn warn_if_unnamed(&self, usersfile: &Usersfile) -> Result<(), Error> {
+        let path = usersfile.path();
+        let is_default = path == Path::new(&Options::default().usersfile);
+        if self.usersfile.is_none() && !is_default && self.module_lines()?.is_empty() {
+            let path = path.display();
+            output::warn(&format!(
+                "no PAM service uses the module yet; {path} is there and is taken, and the line of \
+                 the module needs usersfile={path}"
+            ));
+        }
+        Ok(())
     }
 
     /// Reads the usersfile. Ownership and mode problems are printed as warnings.
@@ -185,6 +205,17 @@ impl Config {
         })?;
         warn(&warnings);
         Ok(answer)
+    }
+
+    /// Removes a line that was just appended, and that nobody else has touched.
+    pub(crate) fn remove_appended(&self, usersfile: &Usersfile, text: &[u8]) -> Result<(), Error> {
+        self.edit(usersfile, |document| {
+            let appended = document.lines().filter(|line| line.text == text).last();
+            let number = appended.map(|line| line.number);
+            number
+                .map(|number| tokens::remove(document, number))
+                .ok_or_else(|| Error::failed("another program has changed it"))
+        })
     }
 
     /// As [`edit`](Config::edit); a usersfile that does not exist is created, with a header that
@@ -254,9 +285,40 @@ impl Config {
     }
 }
 
+/// Of several usersfiles the one in the user's home, for who is not root: the others are not hers
+/// to change.
+fn usersfile_at_home(module_lines: &[ModuleLine]) -> Option<OsString> {
+    if sys::effective_user() == 0 {
+        return None;
+    }
+    let templates = module_lines.iter().map(|found| &found.options.usersfile);
+    let mut at_home = templates.filter(|template| Template::new(template).names_home());
+    let first = at_home.next()?;
+    at_home.all(|other| other == first).then(|| first.clone())
+}
+
 fn warn(warnings: &[fs::Warning]) {
     for warning in warnings {
         output::warn(&warning.to_string());
+    }
+}
+
+/// The usersfile where no PAM service names one: the default, or if it does not exist, one where
+/// guides for OATH Toolkit's module put it.
+pub(crate) fn unnamed_usersfile() -> Result<OsString, Error> {
+    const OTHERS: [&str; 2] = ["/etc/liboath/users.oath", "/etc/security/users.oath"];
+    let default = Options::default().usersfile;
+    if Path::new(&default).exists() {
+        return Ok(default);
+    }
+    let mut found = OTHERS.into_iter().filter(|path| Path::new(path).exists());
+    match (found.next(), found.next()) {
+        (None, _) => Ok(default),
+        (Some(path), None) => Ok(path.into()),
+        (Some(path), Some(other)) => Err(Error::usage(format!(
+            "no PAM service names a usersfile, and both {path} and {other} are there; say which \
+             with --usersfile FILE"
+        ))),
     }
 }
 
@@ -278,16 +340,46 @@ impl std::fmt::Display for Service {
     }
 }
 
-/// The arguments that decide whether a code is accepted, as pam.d has them.
-fn arguments(options: &Options) -> String {
-    let window = format!("window={}", options.window);
-    match options.digits {
-        Some(digits) => format!("{window} digits={digits}"),
-        None => window,
-    }
+/// The arguments that decide whether a response is accepted.
+fn deciding_arguments(options: &Options) -> impl PartialEq {
+    let throttle = options
+        .throttle
+        .map(|seconds| (seconds, &options.throttle_folder));
+    (
+        options.window,
+        options.code_length(),
+        (options.ignore_pin, options.drift, options.always_ok),
+        options.replay_grace,
+        throttle,
+        &options.journal_folder,
+    )
 }
 
+/// The same as pam.d has them.
+fn arguments(options: &Options) -> String {
+    let mut words = vec![format!("window={}", options.window)];
+    let mut add = |word: Option<String>| words.extend(word);
+    add(options.digits.map(|digits| format!("digits={digits}")));
+    for (is_set, name) in [
+        (options.forward_pass, "forward_pass"),
+        (options.ignore_pin, "ignore_userfile_password"),
+        (options.drift, "drift"),
+        (options.always_ok, "alwaysok"),
+    ] {
+        add(is_set.then(|| name.to_owned()));
+    }
+    let grace = options.replay_grace;
+    add((grace > 0).then(|| format!("allow_replayed_otp_within={grace}")));
+    add(options
+        .throttle
+        .map(|seconds| format!("throttle={seconds}")));
+    let journal = options.journal_folder.as_ref();
+    add(journal.map(|folder| format!("readonly_ok={}", folder.to_string_lossy())));
+    words.join(" ")
+}
+
+/// Fields apart by tabs, as a token's are, for programs that take the second of every line.
 const HEADER: &str = "\
-# One-time password tokens for pam_oath, a line each. Kept up by oathctl(8) and by every login.
+#\tOne-time password tokens for pam_oath, a line each. Kept up by oathctl(8) and by every login.
 # TYPE\tUSER\tPIN\tSECRET\tCOUNTER\tLAST-OTP\tLAST-TIME
 ";

@@ -64,7 +64,9 @@ pub(crate) fn ask_for_code(
                 line.pop();
                 return Ok(line);
             }
-            (Some(_), MovingFactor::Time { .. }) => return Ok(line),
+            (Some(_), MovingFactor::Time { .. } | MovingFactor::BackupCodes { .. }) => {
+                return Ok(line);
+            }
             (None, _) => {
                 let drift = Code::parse(otp.as_bytes())
                     .and_then(|code| Drift::find(&entry, &code, now).ok().flatten());

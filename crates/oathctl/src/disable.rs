@@ -7,7 +7,7 @@ use clap::Args;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output;
-use crate::tokens::{self, TokenSelection};
+use crate::tokens::{self, State, TokenSelection};
 
 /// Disable a token without forgetting it: its line becomes a comment
 #[derive(Args)]
@@ -23,8 +23,8 @@ impl Disable {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let usersfile = config.usersfile(Some(&self.selection.user))?;
         let lines = config.edit(&usersfile, |document| {
-            let in_use = |token: &tokens::TokenLine| !token.disabled;
-            let lines = self.selection.lines(document, usersfile.path(), in_use)?;
+            let path = usersfile.path();
+            let lines = self.selection.lines(document, path, State::Enabled)?;
             tokens::rewrite(document, &lines, tokens::disabled);
             Ok(lines)
         })?;

@@ -17,8 +17,11 @@ pub(crate) struct Drift {
 
 impl Drift {
     /// Where a token's `code` is: within [`MAX_WINDOW`] of the time `now` (seconds since 1970),
-    /// or of the counter in the file.
+    /// or of the counter in the file. A backup code is never ahead or behind.
     pub(crate) fn find(entry: &Entry, code: &Code, now: u64) -> Result<Option<Drift>, Malformed> {
+        if entry.backup_codes_left().is_some() {
+            return Ok(None);
+        }
         let key = Key::new(entry.token_type.algorithm, &entry.secret()?);
         let expected = expected(entry, now)?;
         let window = u64::from(MAX_WINDOW);
@@ -45,12 +48,13 @@ pub(crate) fn expected(entry: &Entry, now: u64) -> Result<u64, Malformed> {
     Ok(match entry.token_type.moving_factor {
         MovingFactor::Event => entry.token()?.counter,
         MovingFactor::Time { period } => otp::time_step(now, period),
+        MovingFactor::BackupCodes { .. } => 0,
     })
 }
 
 fn period(entry: &Entry) -> Option<u32> {
     match entry.token_type.moving_factor {
-        MovingFactor::Event => None,
+        MovingFactor::Event | MovingFactor::BackupCodes { .. } => None,
         MovingFactor::Time { period } => Some(period),
     }
 }

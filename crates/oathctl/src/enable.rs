@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output;
-use crate::tokens::{self, TokenSelection};
+use crate::tokens::{self, State, TokenSelection};
 
 /// Enable a token that was disabled
 #[derive(Args)]
@@ -24,8 +24,8 @@ impl Enable {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let usersfile = config.usersfile(Some(&self.selection.user))?;
         let lines = config.edit(&usersfile, |document| {
-            let disabled = |token: &tokens::TokenLine| token.disabled;
-            let lines = self.selection.lines(document, usersfile.path(), disabled)?;
+            let path = usersfile.path();
+            let lines = self.selection.lines(document, path, State::Disabled)?;
             tokens::rewrite(document, &lines, |text| {
                 tokens::enabled(text).map(|text| Zeroizing::new(text.to_vec()))
             });

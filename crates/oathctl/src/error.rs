@@ -11,6 +11,22 @@ use oath_core::{attempt, fs, usersfile};
 
 use crate::output;
 
+const USAGE: u8 = 2;
+const NOT_FOUND: u8 = 3;
+const EXISTS: u8 = 4;
+const NOT_PERMITTED: u8 = 5;
+
+/// What `--help` says of them, and man/oathctl.8.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  it could not be done, and standard error says why
+  2  the command line is wrong
+  3  there is no such user or token
+  4  the user has one already
+  5  not permitted: not root, as a rule
+verify, check and import have others for what they find; see their --help.";
+
 /// Why a command did not do what it was asked to. Nothing of a secret, a PIN or a code is in it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -35,6 +51,12 @@ pub(crate) enum Error {
     /// Anything else, as a whole sentence: "alice has no token in /etc/users.oath".
     #[error("{0}")]
     Failed(String),
+    /// There is no such user or token: "alice has no token in /etc/users.oath".
+    #[error("{0}")]
+    NotFound(String),
+    /// There is one already: "alice has a token already, on line 3 of /etc/users.oath".
+    #[error("{0}")]
+    Exists(String),
     /// The command line contradicts itself or the configuration, or lacks an option.
     #[error("{0}")]
     Usage(String),
@@ -77,20 +99,34 @@ impl Error {
         if let Error::OutputClosed = self {
             return ExitCode::FAILURE;
         }
-        let hint = if self.is_permission_denied() && sys::effective_user() != 0 {
+        let not_permitted = self.is_permission_denied();
+        let hint = if not_permitted && sys::effective_user() != 0 {
             " (are you root?)"
         } else {
             ""
         };
         output::error(&format!("{self}{hint}"));
         match self {
-            Error::Usage(_) => ExitCode::from(2),
+            Error::Usage(_) => ExitCode::from(USAGE),
+            Error::NotFound(_) => ExitCode::from(NOT_FOUND),
+            Error::Exists(_) => ExitCode::from(EXISTS),
+            _ if not_permitted => ExitCode::from(NOT_PERMITTED),
             Error::Interrupted(signal) => {
                 let _ = signal_hook::low_level::emulate_default_handler(signal);
                 ExitCode::FAILURE
             }
             _ => ExitCode::FAILURE,
         }
+    }
+
+    /// Whether the user has no such token, or not even a usersfile.
+    pub(crate) fn is_of_nobody(&self) -> bool {
+        matches!(self, Error::NotFound(_)) || self.is_missing_usersfile()
+    }
+
+    /// Whether there is no usersfile, but the folder it should be in.
+    pub(crate) fn is_missing_usersfile(&self) -> bool {
+        matches!(self, Error::Usersfile(error) if error.is_missing())
     }
 
     fn is_permission_denied(&self) -> bool {

@@ -49,6 +49,7 @@ mod programs;
 mod provisioning;
 mod qr;
 mod remove;
+mod replaceable;
 mod resync;
 mod secret;
 mod secret_file;
@@ -70,7 +71,7 @@ pub use google_authenticator::main as google_authenticator_main;
 
 /// Enrol, check and edit the tokens of pam_oath.
 #[derive(Parser)]
-#[command(name = "oathctl", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "oathctl", version, after_help = help_end(), max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     config: Config,
@@ -78,15 +79,10 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done
-  1  it could not be done, and standard error says why
-  2  the command line is wrong
-verify, check and import have exit codes of their own; see their --help.
-
-Example:
-  oathctl list";
+/// The exit codes stand in `--help` once, so here is an example, too.
+fn help_end() -> String {
+    format!("{}\n\nExample:\n  oathctl list", error::EXIT_CODES)
+}
 
 #[derive(Subcommand)]
 enum Command {

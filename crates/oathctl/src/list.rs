@@ -8,15 +8,17 @@ use clap::Args;
 use oath_core::local_time::LocalTime;
 use oath_core::otp::Algorithm;
 use oath_core::pin::is_hash;
+use oath_core::usersfile::Document;
 use oath_core::usersfile::format::MovingFactor;
 use serde::Serialize;
 
 use crate::config::Config;
 use crate::error::Error;
 use crate::otpauth::{USUAL_PERIOD, hash_name};
-use crate::output::{self, printable};
+use crate::output;
+use crate::secret;
 use crate::secret_file::{self, Line};
-use crate::tokens::{self, TokenLine, user_name};
+use crate::tokens::{self, DisplayName, TokenLine, user_name};
 
 /// List the tokens, never a secret
 #[derive(Args)]
@@ -34,11 +36,12 @@ pub(crate) struct List {
 /// What `--json` says of a token.
 #[derive(Serialize)]
 struct Row {
-    user: String,
-    /// `TOTP` or `HOTP`.
+    /// None where the field may hold a secret.
+    user: Option<String>,
+    /// `TOTP`, `HOTP` or `backup codes`.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// Seconds; none for HOTP.
+    /// Seconds; none but for TOTP.
     period: Option<u32>,
     digits: usize,
     hash: &'static str,
@@ -49,6 +52,7 @@ struct Row {
     line: usize,
     disabled: bool,
     backup_codes: bool,
+    backup_codes_left: Option<u32>,
     /// How many scratch codes are left, in a file of Google's module.
     #[serde(skip_serializing_if = "Option::is_none")]
     scratch_codes: Option<usize>,
@@ -58,10 +62,29 @@ struct Row {
 
 impl List {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
-        let rows = match Line::of(config)? {
-            Some(line) => vec![self.row_of_secret_file(&line)?],
-            None => self.rows_of_usersfile(config)?,
+        if let Some(line) = Line::of(config)? {
+            return self.print(&[self.row_of_secret_file(&line)?]);
+        }
+        let usersfile = config.usersfile(self.user.as_deref())?;
+        let document = match config.read(&usersfile) {
+            // Where each user has a file, that is who has no token.
+            Err(error) if error.is_missing_usersfile() && self.user.is_some() => Document::new(b""),
+            read => read?,
         };
+        let rows: Vec<Row> = tokens::all(&document)
+            .filter(|token| match &self.user {
+                Some(user) => token.entry.user == user.as_bytes(),
+                None => true,
+            })
+            .map(|token| Row::new(&token))
+            .collect();
+        if let (Some(user), true, false) = (&self.user, rows.is_empty(), self.json) {
+            return Err(tokens::no_token(user, usersfile.path()));
+        }
+        self.print(&rows)
+    }
+
+    fn print(&self, rows: &[Row]) -> Result<ExitCode, Error> {
         if self.json {
             output::print_json(&rows)?;
         } else {
@@ -83,22 +106,6 @@ impl List {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn rows_of_usersfile(&self, config: &Config) -> Result<Vec<Row>, Error> {
-        let usersfile = config.usersfile(self.user.as_deref())?;
-        let document = config.read(&usersfile)?;
-        let rows: Vec<Row> = tokens::all(&document)
-            .filter(|token| match &self.user {
-                Some(user) => token.entry.user == user.as_bytes(),
-                None => true,
-            })
-            .map(|token| Row::new(&token))
-            .collect();
-        if let (Some(user), true) = (&self.user, rows.is_empty()) {
-            return Err(tokens::no_such_token(user, usersfile.path()));
-        }
-        Ok(rows)
-    }
-
     fn row_of_secret_file(&self, line: &Line) -> Result<Row, Error> {
         let file = line.file(self.user.as_deref())?;
         let document = file.read(&line.options)?;
@@ -108,7 +115,7 @@ impl List {
             None => Some(document.step_size().unwrap_or(USUAL_PERIOD)),
         };
         Ok(Row {
-            user: printable(file.user().as_bytes()),
+            user: self.user.as_deref().map(DisplayName::display_name),
             kind: if period.is_some() { "TOTP" } else { "HOTP" },
             period,
             digits: 6,
@@ -118,6 +125,7 @@ impl List {
             line: 1,
             disabled: false,
             backup_codes: false,
+            backup_codes_left: None,
             scratch_codes: Some(document.scratch_codes()),
             malformed: malformed.map(|error| error.to_string()),
         })
@@ -128,13 +136,14 @@ impl Row {
     fn new(token: &TokenLine) -> Row {
         let entry = &token.entry;
         let token_type = entry.token_type;
-        let period = match token_type.moving_factor {
-            MovingFactor::Event => None,
-            MovingFactor::Time { period } => Some(period),
+        let (kind, period) = match token_type.moving_factor {
+            MovingFactor::Event => ("HOTP", None),
+            MovingFactor::Time { period } => ("TOTP", Some(period)),
+            MovingFactor::BackupCodes { .. } => ("backup codes", None),
         };
         Row {
-            user: printable(entry.user),
-            kind: if period.is_some() { "TOTP" } else { "HOTP" },
+            user: secret::shown_user(entry),
+            kind,
             period,
             digits: token_type.digits,
             hash: hash_name(token_type.algorithm),
@@ -153,7 +162,8 @@ impl Row {
                 .map(as_iso_8601),
             line: token.line,
             disabled: token.disabled,
-            backup_codes: token.backup_codes,
+            backup_codes: token.is_backup_codes(),
+            backup_codes_left: entry.backup_codes_left(),
             scratch_codes: None,
             malformed: tokens::check(entry)
                 .err()
@@ -166,15 +176,15 @@ impl Row {
         if self.disabled {
             notes.push("disabled".to_owned());
         }
-        if self.backup_codes {
-            notes.push("backup codes".to_owned());
+        if let Some(left) = self.backup_codes_left {
+            notes.push(format!("{left} left"));
         }
         if let Some(left) = self.scratch_codes {
             notes.push(format!("{left} scratch codes"));
         }
         notes.extend(self.malformed.clone());
         [
-            self.user.clone(),
+            self.user.clone().unwrap_or_else(|| "(covered)".into()),
             match self.period {
                 Some(period) => format!("{} {period} s", self.kind),
                 None => self.kind.into(),

@@ -24,6 +24,8 @@ pub(crate) fn merge(base: &Document, current: &Document, edited: &Document) -> D
     let mut added = surplus(current, base);
     let used_before = last_used(base);
     let used_now = last_used(current);
+    let codes_before = backup_codes(base);
+    let codes_now = backup_codes(current);
     let mut merged = Zeroizing::new(Vec::with_capacity(
         edited.text().len() + current.text().len() + 1,
     ));
@@ -45,6 +47,13 @@ pub(crate) fn merge(base: &Document, current: &Document, edited: &Document) -> D
         let now = key.and_then(|key| used_now.get(&key));
         let before = key.and_then(|key| used_before.get(&key));
         match (entry, now) {
+            // What either says was used of a set of backup codes is used.
+            (Some(entry), Some(now))
+                if codes_of(&codes_now, key) != codes_of(&codes_before, key) =>
+            {
+                let used = used_codes(&entry) | codes_of(&codes_now, key);
+                push(&[mark, &entry.with_counter(used, now)]);
+            }
             (Some(entry), Some(now)) if is_overtaken(&entry.last_used, before, now) => {
                 push(&[mark, &entry.with_record(now)]);
             }
@@ -103,6 +112,26 @@ fn last_used(document: &Document) -> HashMap<TokenKey<'_>, LastUsedFields<'_>> {
         }
     }
     last_used
+}
+
+/// Which backup codes were used of each set; of one on several lines, on any of them.
+fn backup_codes(document: &Document) -> HashMap<TokenKey<'_>, u64> {
+    let mut used: HashMap<TokenKey, u64> = HashMap::new();
+    for entry in document.lines().filter_map(|line| line.entry()) {
+        if entry.backup_codes_left().is_some() {
+            *used.entry(key(&entry)).or_default() |= used_codes(&entry);
+        }
+    }
+    used
+}
+
+fn codes_of(sets: &HashMap<TokenKey, u64>, key: Option<TokenKey>) -> u64 {
+    key.and_then(|key| sets.get(&key)).copied().unwrap_or(0)
+}
+
+/// COUNTER of a set of backup codes; one that cannot be read lets none be used.
+fn used_codes(entry: &Entry) -> u64 {
+    entry.last_used.counter().unwrap_or(u64::MAX)
 }
 
 /// Whether the record in `now` replaces the edited one: an editor may set a counter forward, but
@@ -171,6 +200,26 @@ mod tests {
         for edited in ["HOTP alice - 00 500\n", "HOTP alice - 22\n", "# none\n"] {
             assert_eq!(merged(BASE, &current, edited), edited);
         }
+    }
+
+    #[test]
+    fn a_backup_code_that_was_used_meanwhile_stays_used_whatever_was_edited() {
+        let line = |record: &str| format!("HOTP/B10/8\talice\t-\t00{record}\n");
+        let base = line("\t1\t11111111");
+        let current = line("\t5\t33333333");
+        for (edited, expected) in [
+            (base.clone(), "\t5\t33333333"),
+            (line(""), "\t5\t33333333"),
+            (line("\t1024"), "\t1029\t33333333"),
+        ] {
+            assert_eq!(merged(&base, &current, &edited), line(expected), "{edited}");
+        }
+        assert_eq!(merged(&base, &base, &line("")), line(""));
+        // One set on two lines, a code of each used meanwhile.
+        let twice = [line(""), line("").replace('-', "4711")].concat();
+        let used = [line("\t4"), line("\t2").replace('-', "4711")].concat();
+        let merged = merged(&twice, &used, &twice);
+        assert_eq!(merged.matches("\t6").count(), 2, "{merged}");
     }
 
     #[test]

@@ -24,11 +24,14 @@ pub(crate) fn uri(token: &Token, issuer: &str) -> Zeroizing<String> {
     let user = percent_encode(&token.user, RESERVED);
     let secret = base32(&token.secret);
     let kind = match token.token_type.moving_factor {
-        MovingFactor::Event => "hotp",
+        // Backup codes are the first codes of a token by event.
+        MovingFactor::Event | MovingFactor::BackupCodes { .. } => "hotp",
         MovingFactor::Time { .. } => "totp",
     };
     let mut options = match token.token_type.moving_factor {
-        MovingFactor::Event => format!("&counter={}", token.counter),
+        MovingFactor::Event | MovingFactor::BackupCodes { .. } => {
+            format!("&counter={}", token.counter)
+        }
         MovingFactor::Time { period } if period != USUAL_PERIOD => format!("&period={period}"),
         MovingFactor::Time { .. } => String::new(),
     };

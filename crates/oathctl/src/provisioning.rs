@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::otpauth;
 use crate::output::printable;
 use crate::qr::Qr;
+use crate::terminal::Screen;
 
 /// The token, its `otpauth://` URI and its secret in base32.
 pub(crate) struct Provisioning<'a> {
@@ -28,6 +29,15 @@ pub(crate) struct Json<'a> {
     uri: &'a str,
 }
 
+/// What `oathctl add --json` says.
+#[derive(Serialize)]
+pub(crate) struct AddedJson<'a> {
+    /// Whether it was added: `--if-missing`.
+    pub(crate) added: bool,
+    #[serde(flatten)]
+    pub(crate) token: Json<'a>,
+}
+
 impl<'a> Provisioning<'a> {
     /// `issuer` is what the app shows beside the user's name, the machine's name if not given.
     pub(crate) fn new(token: &'a Token, issuer: Option<&str>) -> Provisioning<'a> {
@@ -43,27 +53,41 @@ impl<'a> Provisioning<'a> {
         Qr::new(&self.uri)
     }
 
-    /// The QR code, and the fields to type in where it cannot be scanned.
+    /// The QR code, and the fields to type in where it cannot be scanned. On a terminal that is just
+    /// high enough, the code and the secret below it stay in sight when a question follows.
     pub(crate) fn to_text(&self) -> Result<Zeroizing<String>, Error> {
-        let fields = self.fields();
+        let secret = self.secret_line();
+        let screen = Screen::of_stdout();
+        let rows_of_secret =
+            screen.map_or(1, |screen| secret.trim_end().len().div_ceil(screen.columns));
         Ok(Zeroizing::new(format!(
-            "{}\n{}",
-            self.qr()?.for_terminal(),
-            fields.as_str()
+            "{}\n{}{}",
+            self.other_fields().as_str(),
+            self.qr()?.for_terminal(screen, rows_of_secret + 1),
+            secret.as_str(),
         )))
     }
 
     /// The fields to type in where no QR code can be scanned.
     pub(crate) fn fields(&self) -> Zeroizing<String> {
+        let fields = [self.other_fields(), self.secret_line()];
+        Zeroizing::new(format!("{}{}", fields[0].as_str(), fields[1].as_str()))
+    }
+
+    fn secret_line(&self) -> Zeroizing<String> {
+        Zeroizing::new(format!("Secret: {} (base32)\n", self.secret.as_str()))
+    }
+
+    fn other_fields(&self) -> Zeroizing<String> {
         let kind = match self.token.token_type.moving_factor {
             MovingFactor::Event => format!("by event (HOTP), counter {}", self.token.counter),
             MovingFactor::Time { period } => format!("by time (TOTP), {period} seconds"),
+            MovingFactor::BackupCodes { number } => format!("{number} backup codes"),
         };
         let token_type = self.token.token_type;
         Zeroizing::new(format!(
-            "URI:    {}\nSecret: {} (base32)\nType:   {kind}, {} digits, {}\n\n",
+            "URI:    {}\nType:   {kind}, {} digits, {}\n",
             self.uri.as_str(),
-            self.secret.as_str(),
             token_type.digits,
             otpauth::hash_name(token_type.algorithm),
         ))

@@ -10,10 +10,12 @@ use qrcode::{EcLevel, QrCode};
 
 use crate::error::Error;
 use crate::files::CreatedFile;
-use crate::terminal::{self, HeldSignals};
+use crate::terminal::{self, HeldSignals, Screen};
 
-/// The light margin that a reader needs around the code, in modules (ISO/IEC 18004).
+/// The light margin that the code should have, in modules (ISO/IEC 18004).
 const MARGIN: usize = 4;
+/// The least that readers were seen to do with, where the terminal has no room for more.
+const LEAST_MARGIN: usize = 1;
 /// The side of a module in a PNG or SVG file, in pixels.
 const SCALE: usize = 8;
 
@@ -33,26 +35,48 @@ impl Qr {
             .map_err(|error| Error::failed(format!("no QR code: {error}")))
     }
 
-    /// The width in modules, margins included.
-    fn width(&self) -> usize {
-        self.0.width() + 2 * MARGIN
+    /// The width in modules with such a margin.
+    fn width(&self, margin: usize) -> usize {
+        self.0.width() + 2 * margin
     }
 
-    fn is_dark(&self, x: usize, y: usize) -> bool {
-        let inside = MARGIN..MARGIN + self.0.width();
+    fn is_dark(&self, x: usize, y: usize, margin: usize) -> bool {
+        let inside = margin..margin + self.0.width();
         inside.contains(&x)
             && inside.contains(&y)
-            && self.0[(x - MARGIN, y - MARGIN)] == qrcode::Color::Dark
+            && self.0[(x - margin, y - margin)] == qrcode::Color::Dark
     }
 
-    /// The code for standard output, two modules in a character. Where colours can be shown it
-    /// is black on white whatever the background; where not, as if the background were dark.
-    pub(crate) fn for_terminal(&self) -> String {
+    /// The code for standard output, two modules in a character, with as wide a margin as the
+    /// terminal has room for above `below` more lines; and what to do if it has not enough. Where
+    /// colours can be shown it is black on white whatever the background; where not, as if the
+    /// background were dark.
+    pub(crate) fn for_terminal(&self, screen: Option<Screen>, below: usize) -> String {
+        let fits = |margin: &usize| {
+            let width = self.width(*margin);
+            screen.is_none_or(|screen| {
+                width <= screen.columns && width.div_ceil(2) + below <= screen.rows
+            })
+        };
+        match (LEAST_MARGIN..=MARGIN).rev().find(fits) {
+            Some(margin) => self.drawn(margin),
+            None => {
+                let width = self.width(LEAST_MARGIN);
+                format!(
+                    "(The QR code takes a terminal of {width} columns and {} rows. Make this one \
+                     larger, or\n--qr FILE saves the code as a picture.)\n",
+                    width.div_ceil(2) + below
+                )
+            }
+        }
+    }
+
+    fn drawn(&self, margin: usize) -> String {
         let coloured = AutoStream::choice(&std::io::stdout()) != ColorChoice::Never;
-        let is_drawn = |x, y| self.is_dark(x, y) == coloured;
+        let is_drawn = |x, y| self.is_dark(x, y, margin) == coloured;
         let mut text = String::new();
-        for y in (0..self.width()).step_by(2) {
-            let row: String = (0..self.width())
+        for y in (0..self.width(margin)).step_by(2) {
+            let row: String = (0..self.width(margin))
                 .map(|x| match (is_drawn(x, y), is_drawn(x, y + 1)) {
                     (true, true) => '█',
                     (true, false) => '▀',
@@ -71,9 +95,13 @@ impl Qr {
         const DARK: &str = "\x1b[48;5;16m";
         const LIGHT: &str = "\x1b[48;5;231m";
         let mut text = String::new();
-        for y in 0..self.width() {
-            for x in 0..self.width() {
-                text += if self.is_dark(x, y) { DARK } else { LIGHT };
+        for y in 0..self.width(MARGIN) {
+            for x in 0..self.width(MARGIN) {
+                text += if self.is_dark(x, y, MARGIN) {
+                    DARK
+                } else {
+                    LIGHT
+                };
                 text += "  ";
             }
             text += "\x1b[0m\n";
@@ -90,13 +118,13 @@ impl Qr {
     }
 
     fn to_png(&self) -> Result<Vec<u8>, png::EncodingError> {
-        let side = self.width() * SCALE;
+        let side = self.width(MARGIN) * SCALE;
         let mut file = Vec::new();
         let mut encoder = png::Encoder::new(&mut file, side as u32, side as u32);
         encoder.set_color(png::ColorType::Grayscale);
         let pixels: Vec<u8> = (0..side * side)
             .map(|at| (at % side / SCALE, at / side / SCALE))
-            .map(|(x, y)| if self.is_dark(x, y) { 0 } else { 255 })
+            .map(|(x, y)| if self.is_dark(x, y, MARGIN) { 0 } else { 255 })
             .collect();
         let mut writer = encoder.write_header()?;
         writer.write_image_data(&pixels)?;

@@ -50,6 +50,10 @@ impl Resync {
         match token.entry.token_type.moving_factor {
             MovingFactor::Event => self.set_counter(config, &usersfile, token.line),
             MovingFactor::Time { .. } => self.tell_offset(config, &token.entry),
+            MovingFactor::BackupCodes { .. } => Err(Error::failed(format!(
+                "line {} holds backup codes, which are good in any order; nothing to set",
+                token.line
+            ))),
         }
     }
 

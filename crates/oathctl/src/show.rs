@@ -34,7 +34,8 @@ pub(crate) struct Show {
     #[arg(long, value_name = "N")]
     line: Option<usize>,
 
-    /// What the app shows beside the user's name [default: the name of this machine]
+    /// What the app shows beside the user's name [default: as oathctl add was told, else the name of
+    /// this machine]
     #[arg(long, value_name = "NAME", value_parser = issuer)]
     issuer: Option<String>,
 
@@ -54,7 +55,7 @@ pub(crate) struct Show {
 impl Show {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let user = self.user.display_name();
-        let (token, line) = self.token(config)?;
+        let (token, line, issuer) = self.token(config)?;
 
         if !self.yes {
             let terminal = Terminal::open("--yes shows the secret without asking")?;
@@ -65,7 +66,8 @@ impl Show {
                 return Err(Error::failed("not shown"));
             }
         }
-        let provisioning = Provisioning::new(&token, self.issuer.as_deref());
+        let issuer = self.issuer.as_deref().or(issuer.as_deref());
+        let provisioning = Provisioning::new(&token, issuer);
         if let Some(path) = &self.qr {
             QrFile::create(path, &provisioning.qr()?, &self.user)?.keep();
         } else if self.json {
@@ -76,19 +78,26 @@ impl Show {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The token, and its line.
-    fn token(&self, config: &Config) -> Result<(Token, usize), Error> {
+    /// The token, its line, and the issuer that it was added with.
+    fn token(&self, config: &Config) -> Result<(Token, usize, Option<String>), Error> {
         if let Some(line) = Line::of(config)? {
             let document = line.file(Some(&self.user))?.read(&line.options)?;
-            return Ok((secret_file::token(&document, &self.user)?, 1));
+            return Ok((secret_file::token(&document, &self.user)?, 1, None));
         }
         let usersfile = config.usersfile(Some(&self.user))?;
         let document = config.read(&usersfile)?;
         let found = tokens::select_one(&document, &self.user, self.line, usersfile.path())?;
+        if found.is_backup_codes() {
+            return Err(Error::failed(format!(
+                "line {} holds backup codes, which are shown only when they are made; \
+                 oathctl backup-codes makes new ones, after --revoke",
+                found.line
+            )));
+        }
         let token = found
             .entry
             .token()
             .map_err(|malformed| Error::failed(format!("line {}: {malformed}", found.line)))?;
-        Ok((token, found.line))
+        Ok((token, found.line, found.issuer.map(str::to_owned)))
     }
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use zeroize::Zeroizing;
 
@@ -98,6 +98,24 @@ fn set_terminates(terminates: bool) {
 
 /// The controlling terminal.
 pub(crate) struct Terminal(File);
+
+/// How much a terminal shows at a time, in characters.
+#[derive(Clone, Copy)]
+pub(crate) struct Screen {
+    pub(crate) columns: usize,
+    pub(crate) rows: usize,
+}
+
+impl Screen {
+    /// That of standard output, if it is a terminal that knows.
+    pub(crate) fn of_stdout() -> Option<Screen> {
+        let size = tcgetwinsize(io::stdout()).ok()?;
+        (size.ws_col > 0 && size.ws_row > 0).then_some(Screen {
+            columns: size.ws_col.into(),
+            rows: size.ws_row.into(),
+        })
+    }
+}
 
 impl Terminal {
     /// Opens it. Where there is none, `instead` says which options make it unnecessary.

@@ -1,8 +1,8 @@
 //! The tokens of a usersfile, and the selection of one by the command line.
 //!
-//! Whether a token is disabled or holds backup codes is recorded in comments, since this module
-//! and OATH Toolkit's keep those: a disabled token's line is a comment, and the line of backup codes
-//! follows one.
+//! That a token is disabled, and the issuer that its app shows, are recorded in comments, since this
+//! module and OATH Toolkit's keep those: the line of a disabled token is one, and that of a token
+//! with an issuer of its own follows one.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -19,31 +19,41 @@ use crate::error::Error;
 /// The prefix of a disabled line.
 const DISABLED: &[u8] = b"# disabled by oathctl: ";
 
-/// The comment line before a token that holds backup codes.
-pub(crate) const BACKUP_CODES: &[u8] = b"# backup codes, made by oathctl backup-codes:";
+/// What the comment above a token begins with if it was enrolled with an issuer; that follows.
+const ISSUER: &[u8] = b"# issuer, for oathctl show: ";
 
 /// A token's line.
+#[derive(Clone, Copy)]
 pub(crate) struct TokenLine<'a> {
     /// The line's number, counted from 1.
     pub(crate) line: usize,
     pub(crate) entry: Entry<'a>,
     pub(crate) disabled: bool,
-    /// Whether it was made by `oathctl backup-codes`.
-    pub(crate) backup_codes: bool,
+    /// The issuer that the token was enrolled with, if that was another than the machine's name.
+    pub(crate) issuer: Option<&'a str>,
+}
+
+impl TokenLine<'_> {
+    /// Whether it is a set of backup codes, and no token of an app or a device.
+    pub(crate) fn is_backup_codes(&self) -> bool {
+        self.entry.backup_codes_left().is_some()
+    }
 }
 
 /// All tokens, in file order.
 pub(crate) fn all(document: &Document) -> impl Iterator<Item = TokenLine<'_>> {
     let mut before: &[u8] = b"";
     document.lines().filter_map(move |line| {
-        let backup_codes = before == BACKUP_CODES;
+        let issuer = before
+            .strip_prefix(ISSUER)
+            .and_then(|issuer| std::str::from_utf8(issuer).ok());
         before = line.text;
         let enabled = enabled(line.text);
         Some(TokenLine {
             line: line.number,
             entry: Entry::parse(enabled.unwrap_or(line.text))?,
             disabled: enabled.is_some(),
-            backup_codes,
+            issuer,
         })
     })
 }
@@ -101,15 +111,23 @@ pub(crate) fn rewrite(
     }
 }
 
-/// Removes a token's line, and the comment that marks it as backup codes.
+/// Puts a token's line at the end, below the issuer if it has one; returns its number.
+pub(crate) fn append(document: &mut Document, line: &[u8], issuer: Option<&str>) -> usize {
+    if let Some(issuer) = issuer {
+        document.append(&[ISSUER, issuer.as_bytes()].concat());
+    }
+    document.append(line)
+}
+
+/// Removes a token's line, and the issuer above it.
 pub(crate) fn remove(document: &mut Document, line: usize) {
     document.remove(line);
-    let before = line - 1;
+    let above = line - 1;
     if document
-        .line(before)
-        .is_some_and(|line| line.text == BACKUP_CODES)
+        .line(above)
+        .is_some_and(|line| line.text.starts_with(ISSUER))
     {
-        document.remove(before);
+        document.remove(above);
     }
 }
 
@@ -117,6 +135,7 @@ pub(crate) fn remove(document: &mut Document, line: usize) {
 pub(crate) fn user_name() -> impl TypedValueParser<Value = OsString> {
     OsStringValueParser::new().try_map(|name| match is_user_name(name.as_bytes()) {
         true => Ok(name),
+        false if name.is_empty() => Err("a user's name is not empty"),
         false => Err("a user's name has no white space in it"),
     })
 }
@@ -138,23 +157,22 @@ pub(crate) struct TokenSelection {
 }
 
 impl TokenSelection {
-    /// The selected lines, out of those of the user's tokens that `fit`: the only one, or those of
-    /// `--line` or `--all`.
+    /// The selected lines, out of those of the user's tokens that are in this state: the only one,
+    /// or those of `--line` or `--all`.
     pub(crate) fn lines(
         &self,
         document: &Document,
         path: &Path,
-        fit: impl Fn(&TokenLine) -> bool,
+        state: State,
     ) -> Result<Vec<usize>, Error> {
-        let mut lines: Vec<usize> = of_user(document, &self.user)
-            .filter(fit)
-            .map(|token| token.line)
-            .collect();
+        let of_user: Vec<TokenLine> = of_user(document, &self.user).collect();
+        let fit = of_user.iter().filter(|token| state.is_of(token));
+        let mut lines: Vec<usize> = fit.map(|token| token.line).collect();
         if let Some(line) = self.line {
             lines.retain(|&found| found == line);
         }
         match lines.len() {
-            0 => Err(no_such_token(&self.user, path)),
+            0 => Err(not_selected(&self.user, &of_user, self.line, state, path)),
             1 => Ok(lines),
             _ if self.all => Ok(lines),
             _ => Err(ambiguous(&self.user, &lines, "--line N or --all")),
@@ -183,29 +201,69 @@ pub(crate) fn select_one<'a>(
     line: Option<usize>,
     path: &Path,
 ) -> Result<TokenLine<'a>, Error> {
-    let mut tokens: Vec<TokenLine> = of_user(document, user)
-        .filter(|token| !token.disabled)
-        .collect();
+    let of_user: Vec<TokenLine> = of_user(document, user).collect();
+    let mut tokens: Vec<&TokenLine> = of_user.iter().filter(|token| !token.disabled).collect();
     match line {
         Some(line) => tokens.retain(|token| token.line == line),
-        None if tokens.iter().all(|token| token.backup_codes) => {}
-        None => tokens.retain(|token| !token.backup_codes),
+        None if tokens.iter().all(|token| token.is_backup_codes()) => {}
+        None => tokens.retain(|token| !token.is_backup_codes()),
     }
     let lines: Vec<usize> = tokens.iter().map(|token| token.line).collect();
-    match tokens.pop() {
-        Some(token) if tokens.is_empty() => Ok(token),
-        Some(_) => Err(ambiguous(user, &lines, "--line N")),
-        None => Err(no_such_token(user, path)),
+    match tokens[..] {
+        [&token] => Ok(token),
+        [] => Err(not_selected(user, &of_user, line, State::Enabled, path)),
+        _ => Err(ambiguous(user, &lines, "--line N")),
     }
 }
 
-/// The error where no token of the user fits the selection.
-pub(crate) fn no_such_token(user: &OsStr, path: &Path) -> Error {
-    Error::failed(format!(
-        "{} has no such token in {}; see oathctl list",
-        user.display_name(),
-        path.display()
-    ))
+/// Which of a user's tokens a command can work on.
+#[derive(Clone, Copy)]
+pub(crate) enum State {
+    Any,
+    Enabled,
+    Disabled,
+}
+
+impl State {
+    fn is_of(self, token: &TokenLine) -> bool {
+        match self {
+            State::Any => true,
+            State::Enabled => !token.disabled,
+            State::Disabled => token.disabled,
+        }
+    }
+}
+
+/// The error where the user has no token.
+pub(crate) fn no_token(user: &OsStr, path: &Path) -> Error {
+    let (user, path) = (user.display_name(), path.display());
+    Error::NotFound(format!("{user} has no token in {path}"))
+}
+
+/// The error where none of the user's tokens, `of_user`, is on the line or in the state asked for.
+fn not_selected(
+    user: &OsStr,
+    of_user: &[TokenLine],
+    line: Option<usize>,
+    state: State,
+    path: &Path,
+) -> Error {
+    if of_user.is_empty() {
+        return no_token(user, path);
+    }
+    let lines: Vec<usize> = of_user.iter().map(|token| token.line).collect();
+    let (user, path, lines) = (user.display_name(), path.display(), on_lines(&lines));
+    let of_line = line.and_then(|line| of_user.iter().find(|token| token.line == line));
+    Error::NotFound(match (line, of_line, state) {
+        (Some(line), None, _) => {
+            format!("{user} has no token on line {line} of {path}, but on {lines}")
+        }
+        (_, _, State::Enabled) => format!(
+            "no token of {user} there is enabled ({lines} of {path}); \
+             `oathctl enable {user}` enables one"
+        ),
+        _ => format!("no token of {user} there is disabled ({lines} of {path})"),
+    })
 }
 
 fn ambiguous(user: &OsStr, lines: &[usize], options: &str) -> Error {
@@ -214,6 +272,12 @@ fn ambiguous(user: &OsStr, lines: &[usize], options: &str) -> Error {
         user.display_name(),
         numbers(lines)
     ))
+}
+
+/// "line 3", "lines 1, 3"
+fn on_lines(lines: &[usize]) -> String {
+    let s = if lines.len() == 1 { "" } else { "s" };
+    format!("line{s} {}", numbers(lines))
 }
 
 fn numbers(lines: &[usize]) -> String {

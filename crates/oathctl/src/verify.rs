@@ -6,13 +6,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 use oath_core::attempt::{self, Attempts, Lines, Origin, Throttling};
-use oath_core::fs::Deadline;
+use oath_core::fs::{self, Deadline};
 use oath_core::google::login as google;
 use oath_core::login::{CodeLength, MAX_WINDOW, Refusal};
-use oath_core::lookup::Enrolled;
+use oath_core::lookup::{Enrolled, Lookup, look_up};
 use oath_core::otp::Code;
 use oath_core::store::FileStore;
-use oath_core::usersfile::Document;
+use oath_core::usersfile::{self, Document, Template};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -20,10 +20,12 @@ use crate::config::{Config, Service};
 use crate::drift::Drift;
 use crate::error::Error;
 use crate::output;
+use crate::pam_config::ModuleLine;
+use crate::replaceable::Obstacle;
 use crate::secret;
 use crate::secret_file::{self, Line};
 use crate::terminal::Terminal;
-use crate::tokens::{DisplayName, user_name};
+use crate::tokens::{self, DisplayName, user_name};
 
 /// Ask for a code and tell what the module would answer, and why; nothing is recorded
 #[derive(Args)]
@@ -59,7 +61,7 @@ pub(crate) struct Verify {
 }
 
 /// What `--json` says.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Answer {
     accepted: bool,
     /// Why not.
@@ -71,6 +73,9 @@ struct Answer {
     drift: Option<Drift>,
     #[serde(skip)]
     wrong_pin: bool,
+    /// Lines that say what to do about it.
+    #[serde(skip)]
+    advice: String,
 }
 
 impl Verify {
@@ -80,15 +85,23 @@ impl Verify {
         }
         let mut service = config.service(self.service.as_deref())?;
         service.options.window = self.window.unwrap_or(service.options.window);
+        let template = config.template()?;
+        let found = look_up(Template::new(&template), &self.user, &Deadline::begin());
+        let user = match found.lookup? {
+            Lookup::Enrolled(user) => Enrolled {
+                // The file may change while the code is typed.
+                prescan: None,
+                ..user
+            },
+            Lookup::Unknown(_) => return self.report_unknown(config, &service),
+            Lookup::NoUsersfile(path) => {
+                return Err(usersfile::Error::File(fs::Error::Missing(path)).into());
+            }
+        };
         let response = self.response(&service)?;
         let response = response.as_bytes();
         let now = config.now()?;
         let options = &service.options;
-        let user = Enrolled {
-            name: self.user.clone(),
-            usersfile: config.usersfile(Some(&self.user))?,
-            prescan: None,
-        };
         let store = FileStore::new(&user, options.journal_folder.as_deref());
         let deadline = Deadline::begin();
         let mut attempts = Attempts::dry_run(now, options.throttling(), &deadline);
@@ -105,7 +118,11 @@ impl Verify {
         };
         let (document, _) = user.usersfile.read()?;
         let otp = &response[answer.pin.len()..];
-        let answer = Answer::new(&result, &document, &self.user, otp, now);
+        let mut answer = Answer::new(&result, &document, &user.name, otp, now);
+        let path = user.usersfile.path();
+        if let Some(obstacle) = Obstacle::find(path, options.journal_folder.is_some()) {
+            answer.cannot_record(&obstacle);
+        }
         self.report(&answer, &service)
     }
 
@@ -154,8 +171,7 @@ impl Verify {
             reason,
             line: line_number,
             steps,
-            drift: None,
-            wrong_pin: false,
+            ..Answer::default()
         };
         if self.json {
             output::print_json(&answer)?;
@@ -163,6 +179,47 @@ impl Verify {
             output::print(&format!("{}{line}\n", answer.outcome()))?;
         }
         Ok(answer.exit_code())
+    }
+
+    /// The answer for a user without a token, who is not asked for a code.
+    fn report_unknown(&self, config: &Config, service: &Service) -> Result<ExitCode, Error> {
+        let usersfile = config.usersfile(Some(&self.user))?;
+        let (document, _) = usersfile.read()?;
+        let name = self.user.display_name();
+        let why = match tokens::of_user(&document, &self.user).next() {
+            Some(token) if token.disabled => format!(
+                ": that on line {} is disabled; oathctl enable {name} enables it",
+                token.line
+            ),
+            Some(token) => format!(
+                ": line {} breaks off before its SECRET; see oathctl check",
+                token.line
+            ),
+            None => String::new(),
+        };
+        let path = usersfile.path().display();
+        let mut advice = String::new();
+        let is_meant = |line: &ModuleLine| match &self.service {
+            Some(name) => line.services.contains(name),
+            None => true,
+        };
+        let mut module_lines = config.module_lines_of_usersfile()?;
+        module_lines.retain(|line| !line.options.always_ok && is_meant(line));
+        for line in module_lines {
+            let services = line.services.join(", ");
+            let outcome = match line.lets_unknown_users_pass() {
+                true => "the other lines decide",
+                false => "denied",
+            };
+            advice +=
+                &format!("{services}: who has no token is not asked for a code, and {outcome}\n");
+        }
+        let answer = Answer {
+            reason: Some(format!("{name} has no token in {path}{why}")),
+            advice,
+            ..Answer::default()
+        };
+        self.report(&answer, service)
     }
 
     fn report(&self, answer: &Answer, service: &Service) -> Result<ExitCode, Error> {
@@ -221,7 +278,20 @@ impl Answer {
             steps: drift.map(|drift| drift.steps),
             drift,
             wrong_pin: matches!(refusal, Some(Refusal::WrongPin)),
+            advice: String::new(),
         }
+    }
+
+    /// A code that is good is refused where it can't be recorded.
+    fn cannot_record(&mut self, obstacle: &Obstacle) {
+        let place = obstacle.place.display();
+        let problem = format!("{place} {}", obstacle.problem());
+        if std::mem::take(&mut self.accepted) {
+            self.reason = Some(format!("the code is good, but {problem}"));
+        } else {
+            self.advice = format!("no code would be accepted: {problem}\n");
+        }
+        self.advice += &format!("{}\n", obstacle.advice());
     }
 
     fn exit_code(&self) -> ExitCode {
@@ -253,6 +323,9 @@ impl Answer {
         if let Some(drift) = self.drift {
             text += &format!("{drift}\n");
         }
-        text
+        if service.options.always_ok {
+            text += "alwaysok lets everybody in all the same\n";
+        }
+        text + &self.advice
     }
 }

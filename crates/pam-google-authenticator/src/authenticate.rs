@@ -151,17 +151,24 @@ impl Login<'_> {
             file => file,
         };
         if let Ok(file) = &file {
-            *user = Some(file.user().to_owned());
+            *user = file.account_name().map(OsStr::to_owned);
+            if options.debug && user.is_some() {
+                let path = file.path().display();
+                handle.log(Priority::Debug, &format!("secret file is {path}"));
+            }
         }
         let found = file.and_then(|file| match file.look(host, options, &deadline)? {
-            Found::Missing if options.null_ok => Ok(None),
+            // A name without an account is nobody who could have a file.
+            Found::Missing if options.null_ok && file.account_name().is_some() => Ok(None),
             Found::Missing => Err(file.missing()),
             Found::File(beforehand) => Ok(Some((file, beforehand))),
         });
         let file = match found {
             Ok(None) => return Err(Error::NullOk),
             Ok(Some((_, Beforehand::Refused(refusal)))) => return Err(refusal.into()),
-            Ok(Some((_, Beforehand::WithinGrace))) => return self.within_grace(),
+            Ok(Some((file, Beforehand::WithinGrace))) => {
+                return self.within_grace(&file, &deadline);
+            }
             Ok(Some((file, Beforehand::Ask))) => Ok(file),
             Err(error) => Err(error),
         };
@@ -241,11 +248,29 @@ impl Login<'_> {
         }
     }
 
-    /// With `forward_pass` the next module waits for a password all the same.
-    fn within_grace(&self) -> Result<Success, Error> {
+    /// No code is needed. With `forward_pass` the next module waits for a password all the same, and
+    /// the user, who cannot know, may type a code behind it.
+    fn within_grace(&self, file: &SecretFile, deadline: &Deadline) -> Result<Success, Error> {
         if self.options.forward_pass && self.handle.authtok()?.is_none() {
-            let password = self.ask()?;
-            self.handle.set_authtok(&password)?;
+            let typed = deadline.except(|| self.ask())?;
+            let response = Response {
+                file,
+                options: self.options,
+                host: None,
+                may_have_password: true,
+                counts_as_try: false,
+            };
+            let unthrottled = Throttling {
+                seconds: None,
+                folder: OsStr::new(""),
+            };
+            let mut attempts = Attempts::new(unthrottled, deadline);
+            let answer = attempts.attempt(&response, &typed, Origin::Prompt);
+            let password = match answer.result {
+                Ok(_) => answer.pin,
+                Err(_) => &typed,
+            };
+            self.handle.set_authtok(password)?;
         }
         Ok(Success::WithinGrace)
     }
@@ -258,7 +283,7 @@ impl Login<'_> {
     ) -> Result<Success, Error> {
         for warning in &answer.warnings {
             self.handle.log(Priority::Warning, &warning.to_string());
-            if let attempt::Warning::Store(Warning::NotRecorded(error)) = warning {
+            if let attempt::Warning::Tokens(Warning::NotRecorded(error)) = warning {
                 self.tell_of(error.kind());
             }
         }

@@ -128,7 +128,7 @@ pub fn whole_login(bytes: &[u8]) {
         has_journal: false,
     };
     let decision = decide(&lines, &attempt);
-    let Ok(Accepted { line, record }) = decision.result else {
+    let Ok(Accepted { line, record, .. }) = decision.result else {
         return;
     };
     assert!(response.starts_with(decision.pin));
@@ -178,6 +178,7 @@ pub fn whole_login(bytes: &[u8]) {
     if let Ok(Accepted {
         line: again,
         record: Some(_),
+        ..
     }) = decide(&lines_after, &attempt).result
     {
         // Two lines with one secret are two tokens, and each accepts its code once.
@@ -232,6 +233,7 @@ fn with_code(typed: &[u8], lines: &[UserLine], unix_time: u64) -> Vec<u8> {
         let moving_factor = match entry.token_type.moving_factor {
             MovingFactor::Event => entry.last_used.counter().ok()?,
             MovingFactor::Time { period } => otp::time_step(unix_time, period),
+            MovingFactor::BackupCodes { .. } => 0,
         };
         let key = Key::new(entry.token_type.algorithm, &entry.secret().ok()?);
         Some(key.code(
@@ -251,12 +253,15 @@ fn makes(entry: &Entry, otp: &[u8], attempt: &Attempt) -> bool {
     };
     let key = Key::new(entry.token_type.algorithm, &secret);
     let window = u64::from(attempt.window);
+    let digits = entry.token_type.digits;
     let (first, count) = match entry.token_type.moving_factor {
         MovingFactor::Event => (entry.last_used.counter().unwrap_or(0), window),
         MovingFactor::Time { period } => {
             let now = otp::time_step(attempt.unix_time, period);
             (now.saturating_sub(window), 2 * window)
         }
+        MovingFactor::BackupCodes { .. } if otp.len() != digits => return false,
+        MovingFactor::BackupCodes { number } => (0, u64::from(number) - 1),
     };
     (0..=count).any(|n| {
         let code = key.code(first.wrapping_add(n), otp.len().clamp(6, 8));

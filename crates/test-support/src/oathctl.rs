@@ -230,10 +230,30 @@ impl Tool {
         args: impl IntoIterator<Item = A>,
         env: &[(&str, &str)],
     ) -> PtySession {
+        self.on_terminal_set_up("sane", args, env)
+    }
+
+    /// The same on a terminal of so many rows and columns.
+    pub fn on_terminal_of<A: AsRef<OsStr>>(
+        &self,
+        rows: u16,
+        columns: u16,
+        args: impl IntoIterator<Item = A>,
+    ) -> PtySession {
+        let settings = format!("sane rows {rows} columns {columns}");
+        self.on_terminal_set_up(&settings, args, &[])
+    }
+
+    fn on_terminal_set_up<A: AsRef<OsStr>>(
+        &self,
+        settings: &str,
+        args: impl IntoIterator<Item = A>,
+        env: &[(&str, &str)],
+    ) -> PtySession {
         // The echo that every terminal begins with; rexpect takes it away.
         let mut command = Command::new("sh");
         command
-            .args(["-c", r#"stty sane && exec "$0" "$@""#])
+            .args(["-c", &format!(r#"stty {settings} && exec "$0" "$@""#)])
             .arg(built_oathctl())
             .args(args)
             .env("TERM", "xterm-256color")

@@ -19,6 +19,10 @@ const SKEW_SEARCH: i64 = 1499;
 /// ahead.
 const SKEWED_CODES: usize = 3;
 
+/// What the password begins with that OpenSSH passes to PAM in place of the one that was typed, for
+/// a user whom it will not let in.
+const SSHD_PLACEHOLDER: &[u8] = b"\x08\n\r\x7fINCORRECT";
+
 /// One attempt to log in.
 pub struct Attempt<'a, 'h> {
     /// What was typed; nothing if there was no answer.
@@ -64,6 +68,12 @@ pub enum Refusal {
     /// Nothing was typed.
     #[error("no one-time password: nothing was typed")]
     NoResponse,
+    /// What sshd passes on for a user whom it will not let in, whatever is typed.
+    #[error(
+        "sshd does not let this user in (AllowUsers, PermitRootLogin, ...) \
+         and passes on no code"
+    )]
+    NotFromUser,
     /// What was typed does not end in a code.
     #[error("no one-time password: what was typed does not end in 6 digits")]
     NoCode,
@@ -90,8 +100,7 @@ pub enum Refusal {
         /// How far the token's clock is ahead, behind if negative.
         steps: i64,
     },
-    /// The code belongs to a time outside the window, and `noskewadj` forbids to learn from it, or
-    /// too many tries: see RATE_LIMIT.
+    /// There were too many tries, see RATE_LIMIT.
     #[error("too many tries (RATE_LIMIT); the next is taken in {wait} seconds")]
     TooManyTries {
         /// Seconds.
@@ -185,6 +194,10 @@ pub fn decide<'a>(
     }
     if attempt.response.is_empty() {
         decision.result = Err(Refusal::NoResponse);
+        return decision;
+    }
+    if attempt.response.starts_with(SSHD_PLACEHOLDER) {
+        decision.result = Err(Refusal::NotFromUser);
         return decision;
     }
     decision.compared = Compared::NoCode;

@@ -123,6 +123,9 @@ pub struct SecretFile {
     /// With whose rights it is used, and whose it must be.
     account: Account,
     user: OsString,
+    /// What stands for the path where the user's name in it is not to be logged: what has no account
+    /// may be a password. Nothing if there is an account.
+    template: Option<PathBuf>,
 }
 
 impl SecretFile {
@@ -133,6 +136,7 @@ impl SecretFile {
     pub fn locate(options: &Options, typed: &OsStr) -> Result<SecretFile, Error> {
         let template = || options.secret.to_string_lossy().into_owned();
         let own = sys::account_by_name(typed).map_err(Error::NameService)?;
+        let shown = own.is_none().then(|| PathBuf::from(&options.secret));
         let names_home =
             contains(options.secret.as_bytes(), HOME) || contains(options.secret.as_bytes(), TILDE);
         let (account, home) = match &options.user {
@@ -164,6 +168,7 @@ impl SecretFile {
             file: FilePath::of_account(account.clone(), options.any_owner, path),
             account,
             user: typed.to_owned(),
+            template: shown,
         })
     }
 
@@ -176,14 +181,23 @@ impl SecretFile {
         &self.file
     }
 
-    /// The name of the account whose file it is.
-    pub fn user(&self) -> &OsStr {
-        &self.user
+    /// The user's name, if it is that of an account.
+    pub fn account_name(&self) -> Option<&OsStr> {
+        self.template.is_none().then_some(&self.user)
     }
 
     /// Why a login without a file is refused.
     pub fn missing(&self) -> Error {
-        fs::Error::Missing(self.path().to_owned()).into()
+        self.shown(fs::Error::Missing(self.path().to_owned()))
+            .into()
+    }
+
+    /// An error of a file that may not be there, without a name that may be a password.
+    fn shown(&self, error: fs::Error) -> fs::Error {
+        match &self.template {
+            Some(template) => error.of_path(template.clone()),
+            None => error,
+        }
     }
 
     /// Reads the file without its lock, before the user is asked. Decides what needs no code.
@@ -201,7 +215,7 @@ impl SecretFile {
                 check_mounted([self.path(), &path])?;
                 return Ok(Found::Missing);
             }
-            file => file?,
+            file => file.map_err(|error| self.shown(error))?,
         };
         self.check(file.metadata(), options)?;
         let length = file.metadata().len();
@@ -326,7 +340,9 @@ impl Verifier for Response<'_> {
                 replaced => replaced.map(|()| Ok((decision, None))),
             }
         });
-        let (decided, _) = updated.map_err(Error::from).map_err(attempt::Error::File)?;
+        let (decided, _) = updated
+            .map_err(|error| Error::File(self.file.shown(error)))
+            .map_err(attempt::Error::File)?;
         let (decision, warning) = decided.map_err(attempt::Error::File)?;
         let mut warnings: Vec<Warning> = warning.into_iter().collect();
         if self.options.grace_period > 0 && self.host.is_none() && decision.result.is_ok() {

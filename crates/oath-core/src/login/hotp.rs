@@ -32,6 +32,7 @@ impl Search<'_> {
                     counter,
                     relative: counter,
                     otp: typed.clone(),
+                    backup_codes_left: None,
                 })
             }
             _ => Outcome::NotFound,

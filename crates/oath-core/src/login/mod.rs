@@ -2,11 +2,12 @@
 //! to record. Pure: values go in and come out, no file, no clock, no library.
 //!
 //! The order of a user's lines and the limits of a login stand here, the search of an event token's
-//! window in [`hotp`], that of a time token's in [`totp`], and the clock of a token that runs fast
-//! or slow in [`drift`].
+//! window in [`hotp`], that of a time token's in [`totp`], a set of backup codes in
+//! [`backup_codes`], and the clock of a token that runs fast or slow in [`drift`].
 
 #![forbid(unsafe_code)]
 
+mod backup_codes;
 mod drift;
 mod hotp;
 mod totp;
@@ -123,6 +124,8 @@ pub struct Accepted {
     pub line: usize,
     /// What to record; nothing if the code was good again.
     pub record: Option<Record>,
+    /// How many backup codes of the line are left, if it was one.
+    pub backup_codes_left: Option<u32>,
 }
 
 /// What is to be recorded of a code that was accepted.
@@ -244,9 +247,14 @@ pub fn decide<'a>(
                     }
                     Outcome::Replayed => Err(Refusal::Replayed { line }),
                     Outcome::LastUsedInFuture => Err(Refusal::LastUsedInFuture { line }),
-                    Outcome::GoodAgain => Ok(Accepted { line, record: None }),
+                    Outcome::GoodAgain => Ok(Accepted {
+                        line,
+                        record: None,
+                        backup_codes_left: None,
+                    }),
                     Outcome::Good(used) => Ok(Accepted {
                         line,
+                        backup_codes_left: used.backup_codes_left,
                         record: Some(record(used, reading.candidate, candidates, attempt)),
                     }),
                 }
@@ -345,6 +353,10 @@ fn pin_fits<'a>(
 impl Attempt<'_> {
     /// Whether what LAST-TIME of a token means may matter.
     fn reads_last_time(&self, candidate: &Candidate) -> bool {
+        let moving_factor = candidate.entry.token_type.moving_factor;
+        if matches!(moving_factor, MovingFactor::BackupCodes { .. }) {
+            return false;
+        }
         let digits = candidate.entry.token_type.digits;
         let matters = |last_used: &LastUsedFields| {
             let is_of_another_length = || last_used.otp().is_some_and(|otp| otp.digits() != digits);
@@ -354,16 +366,31 @@ impl Attempt<'_> {
     }
 }
 
-/// Splits a response into PIN and code. What is shorter than a code holds none; how long a
-/// token's code is only the token can tell.
+/// Splits a response into PIN and code, which may have a space among its digits. What is shorter
+/// than a code holds none; how long a token's code is only the token can tell.
 pub fn split(response: &[u8], code_length: CodeLength) -> (&[u8], &[u8]) {
     match code_length {
         CodeLength::Whole => (b"", response),
-        CodeLength::Digits(digits) => match response.len().checked_sub(digits) {
-            Some(pin) => response.split_at(pin),
-            None => (b"", b""),
-        },
+        CodeLength::Digits(digits) => split_at_end(response, Code::length_at_end(response, digits)),
         CodeLength::OfToken => (b"", b""),
+    }
+}
+
+/// What stands before the code in a response that was refused, if the arguments alone tell. As with
+/// OATH Toolkit's module no space is part of the code then: it decides nothing, and is what another
+/// module may see.
+pub fn pin_of_refused(response: &[u8], code_length: CodeLength) -> Option<&[u8]> {
+    match code_length {
+        CodeLength::Whole => Some(b""),
+        CodeLength::Digits(digits) => Some(split_at_end(response, digits).0),
+        CodeLength::OfToken => None,
+    }
+}
+
+fn split_at_end(response: &[u8], length: usize) -> (&[u8], &[u8]) {
+    match response.len().checked_sub(length) {
+        Some(before) => response.split_at(before),
+        None => (b"", b""),
     }
 }
 
@@ -393,6 +420,9 @@ impl Limits {
 
 /// How many codes are computed for a token at most.
 fn codes_of(entry: &Entry, attempt: &Attempt) -> usize {
+    if let MovingFactor::BackupCodes { number } = entry.token_type.moving_factor {
+        return number as usize;
+    }
     let in_window = |window: u32| 2 * window as usize + 1;
     // With `drift` every time that LAST-TIME can mean has a window of its own, see `drift`.
     let windows = match attempt.drift {
@@ -428,6 +458,8 @@ struct NewUse {
     /// now.
     relative: u64,
     otp: Code,
+    /// How many of a set of backup codes are left.
+    backup_codes_left: Option<u32>,
 }
 
 /// Why a line says nothing.
@@ -460,6 +492,7 @@ impl Reading<'_> {
             Ok(search) => match candidate.entry.token_type.moving_factor {
                 MovingFactor::Event => search.hotp(),
                 MovingFactor::Time { period } => search.totp(period),
+                MovingFactor::BackupCodes { number } => Ok(search.backup_codes(number)),
             },
         };
         match (outcome, bool::from(pin_fits)) {
@@ -474,13 +507,18 @@ impl Reading<'_> {
 /// As in OATH Toolkit's module, an earlier line of the user that breaks off before its SECRET takes
 /// the record. Here it does so only where it stands in the way of the same code from then on: its
 /// PIN must fit whatever this line's PIN fits, and the record must get into the file, not into a
-/// journal that knows tokens by their secrets.
+/// journal that knows tokens by their secrets. Nor does it take the record of backup codes: their
+/// line alone says which are used.
 fn record(used: NewUse, n: usize, candidates: &[Candidate], attempt: &Attempt) -> Record {
     let pin = candidates[n].entry.pin;
-    let broken_off = candidates[..n].iter().position(|Candidate { entry, .. }| {
-        let fits = entry.pin == Some(b"+") || entry.pin.is_some() && entry.pin == pin;
-        fits && !entry.is_complete() && !attempt.has_journal
-    });
+    let is_set = used.backup_codes_left.is_some();
+    let earlier = if is_set { 0 } else { n };
+    let broken_off = candidates[..earlier]
+        .iter()
+        .position(|Candidate { entry, .. }| {
+            let fits = entry.pin == Some(b"+") || entry.pin.is_some() && entry.pin == pin;
+            fits && !entry.is_complete() && !attempt.has_journal
+        });
     Record {
         candidate: broken_off.unwrap_or(n),
         counter: match broken_off {

@@ -50,6 +50,7 @@ impl Search<'_> {
                     counter: if is_own_length { step } else { relative },
                     relative,
                     otp: typed.clone(),
+                    backup_codes_left: None,
                 })
             }
         })

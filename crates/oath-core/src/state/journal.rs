@@ -126,7 +126,8 @@ impl Journal {
 
 /// What an entry begins with: SHA-256, in hexadecimal.
 struct Digests {
-    /// Of the secret, and of the time step it is used with.
+    /// Of the secret, and of what it is used with: the length of a time step, 0 for an event token,
+    /// the largest number for backup codes.
     token: String,
     /// Of TYPE, USER, PIN and SECRET.
     line: String,
@@ -138,6 +139,8 @@ impl Digests {
         let period = match entry.token_type.moving_factor {
             MovingFactor::Event => 0,
             MovingFactor::Time { period } => period,
+            // Whatever the number of codes: a line may be edited to have more of them.
+            MovingFactor::BackupCodes { .. } => u32::MAX,
         };
         let mut token = Sha256::new();
         token.update(period.to_be_bytes());

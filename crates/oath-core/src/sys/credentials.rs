@@ -49,16 +49,19 @@ impl FsCredentials {
     /// the credentials it had before.
     pub(crate) fn assume(account: &Account) -> io::Result<FsCredentials> {
         let groups = groups_of(account)?;
+        let (former_groups, capabilities) = (own_groups()?, own_capabilities()?);
+        let death_signal = death_signal()?;
+        // A process that may not set its groups could not restore them either.
+        set_groups(&groups)?;
+        // From here on every way out passes through the drop of `former`.
         let former = FsCredentials {
             uid: set_fs_user(ASK),
             gid: set_fs_group(ASK),
-            groups: own_groups()?,
-            capabilities: own_capabilities()?,
-            death_signal: death_signal()?,
+            groups: former_groups,
+            capabilities,
+            death_signal,
             not_send: PhantomData,
         };
-        // From here on every way out passes through the drop of `former`.
-        set_groups(&groups)?;
         set_fs_group(account.gid);
         set_fs_user(account.uid);
         // Both calls return the former value, failed or not; asking again tells.

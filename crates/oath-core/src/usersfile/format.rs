@@ -16,6 +16,8 @@ use crate::otp::{Algorithm, Code, MAX_DIGITS, MIN_DIGITS};
 pub const MAX_SECRET: usize = 128;
 /// The longest time step a TYPE may name, in seconds: a day.
 pub const MAX_PERIOD: u32 = 86_400;
+/// The most backup codes a line may hold: COUNTER has a bit for each.
+pub const MAX_BACKUP_CODES: u32 = u64::BITS;
 
 /// What the moving factor of a token counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,13 @@ pub enum MovingFactor {
     Time {
         /// Seconds a step.
         period: u32,
+    },
+    /// Nothing: the codes of the first counters are a set of backup codes, good in any order. Bit N
+    /// of COUNTER says that the code of counter N was used. OATH Toolkit's module passes over the
+    /// line, so it can neither accept one of them a second time nor forget which were used.
+    BackupCodes {
+        /// How many, 1 to [`MAX_BACKUP_CODES`].
+        number: u32,
     },
 }
 
@@ -41,8 +50,8 @@ pub struct Type {
 }
 
 impl Type {
-    /// Reads `HOTP`, `HOTP/E/6`, `HOTP/T30`, `HOTP/T30/8/SHA256` and their like, exactly as
-    /// written there: upper case, no leading zeros, nothing left out in the middle.
+    /// Reads `HOTP`, `HOTP/E/6`, `HOTP/T30`, `HOTP/T30/8/SHA256`, `HOTP/B10/8` and their like,
+    /// exactly as written there: upper case, no leading zeros, nothing left out in the middle.
     pub fn parse(text: &[u8]) -> Option<Type> {
         let mut parts = text.split(|&byte| byte == b'/');
         if parts.next() != Some(b"HOTP") {
@@ -51,7 +60,10 @@ impl Type {
         let moving_factor = match parts.next() {
             None | Some(b"E") => MovingFactor::Event,
             Some([b'T', period @ ..]) => MovingFactor::Time {
-                period: parse_period(period)?,
+                period: parse_number(period, MAX_PERIOD)?,
+            },
+            Some([b'B', number @ ..]) => MovingFactor::BackupCodes {
+                number: parse_number(number, MAX_BACKUP_CODES)?,
             },
             Some(_) => return None,
         };
@@ -82,6 +94,7 @@ impl std::fmt::Display for Type {
         match self.moving_factor {
             MovingFactor::Event => write!(f, "HOTP/E/{}", self.digits)?,
             MovingFactor::Time { period } => write!(f, "HOTP/T{period}/{}", self.digits)?,
+            MovingFactor::BackupCodes { number } => write!(f, "HOTP/B{number}/{}", self.digits)?,
         }
         match self.algorithm {
             Algorithm::Sha1 => Ok(()),
@@ -91,11 +104,11 @@ impl std::fmt::Display for Type {
     }
 }
 
-fn parse_period(text: &[u8]) -> Option<u32> {
+/// A number from 1 on, spelled as it would be written: no sign, no leading zero.
+fn parse_number(text: &[u8], largest: u32) -> Option<u32> {
     let text = std::str::from_utf8(text).ok()?;
-    let period = text.parse().ok()?;
-    // The number, spelled as it would be written: no sign, no leading zero.
-    ((1..=MAX_PERIOD).contains(&period) && period.to_string() == text).then_some(period)
+    let number = text.parse().ok()?;
+    ((1..=largest).contains(&number) && number.to_string() == text).then_some(number)
 }
 
 /// The fields of a line, in their order, by the names that the manual gives them.
@@ -289,7 +302,7 @@ impl<'a> Entry<'a> {
         let counter = match self.token_type.moving_factor {
             MovingFactor::Event if self.last_used.otp().is_some() => counter.wrapping_add(1),
             MovingFactor::Event => counter,
-            MovingFactor::Time { .. } => 0,
+            MovingFactor::Time { .. } | MovingFactor::BackupCodes { .. } => 0,
         };
         Ok(Token {
             token_type: self.token_type,
@@ -298,6 +311,17 @@ impl<'a> Entry<'a> {
             secret: self.secret()?,
             counter,
         })
+    }
+
+    /// How many codes of a set of backup codes are not used yet; `None` of any other token.
+    pub fn backup_codes_left(&self) -> Option<u32> {
+        match self.token_type.moving_factor {
+            MovingFactor::BackupCodes { number } => {
+                let used = self.last_used.counter().unwrap_or(u64::MAX);
+                Some(unused_backup_codes(number, used))
+            }
+            _ => None,
+        }
     }
 
     /// Whether every field is there that a token cannot do without.
@@ -350,11 +374,24 @@ impl<'a> Entry<'a> {
         line
     }
 
+    /// As [`with_record`](Entry::with_record), with another COUNTER.
+    pub fn with_counter(&self, counter: u64, last_used: &LastUsedFields) -> Zeroizing<Vec<u8>> {
+        let counter = counter.to_string();
+        let rest = last_used.fields().skip(1);
+        join(self.identity().chain([counter.as_bytes()]).chain(rest))
+    }
+
     /// The line anew, without its end: the fields that name the token as they stand, apart by
     /// tabs, and another record of what was used.
     pub fn with_record(&self, last_used: &LastUsedFields) -> Zeroizing<Vec<u8>> {
         join(self.identity().chain(last_used.fields()))
     }
+}
+
+/// How many of so many backup codes are left with this COUNTER.
+pub(crate) fn unused_backup_codes(number: u32, used: u64) -> u32 {
+    let beyond = MAX_BACKUP_CODES - number;
+    number - (used << beyond).count_ones()
 }
 
 /// A line of these fields, apart by tabs, with room for its end.
@@ -415,7 +452,12 @@ pub fn parse_secret(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Malformed> {
     };
     let secret = match text.strip_prefix(b"base32:") {
         Some(text) => parse_base32(text).ok_or(malformed(FieldProblem::NotBase32)),
-        None if text.len() % 2 == 1 => Err(malformed(FieldProblem::OddHexadecimal)),
+        None if text.len() % 2 == 1 => {
+            Err(malformed(match text.iter().all(u8::is_ascii_hexdigit) {
+                true => FieldProblem::OddHexadecimal,
+                false => FieldProblem::NotHexadecimal,
+            }))
+        }
         None => hex::decode(text).ok_or(malformed(FieldProblem::NotHexadecimal)),
     }?;
     match secret.len() {
@@ -538,6 +580,12 @@ mod tests {
                 7,
                 Algorithm::Sha256,
             ),
+            (
+                "HOTP/B64/8",
+                MovingFactor::BackupCodes { number: 64 },
+                8,
+                Algorithm::Sha1,
+            ),
         ];
         for (text, moving_factor, digits, algorithm) in known {
             let expected = Type {
@@ -560,6 +608,10 @@ mod tests {
             "HOTP/T030",
             "HOTP/T+30",
             "HOTP/T86401",
+            "HOTP/B",
+            "HOTP/B0",
+            "HOTP/B010",
+            "HOTP/B65",
             "HOTP/T30/6/MD5",
             "HOTP/T30/6/SHA1/",
             "HOTP/T30//SHA1",

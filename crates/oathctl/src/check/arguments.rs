@@ -76,6 +76,16 @@ pub(super) fn check_line(line: &ModuleLine, usersfile_exists: Option<bool>) -> V
             "pam_oath(8) lists the arguments",
         );
     }
+    if !line.googles.is_empty() {
+        add(
+            Severity::Warning,
+            format!(
+                "has arguments of pam_google_authenticator, which are ignored: {}",
+                line.googles.join(", ")
+            ),
+            "docs/moving-from-google-authenticator.md tells what takes the place of each",
+        );
+    }
     if line.options.always_ok {
         add(
             Severity::Error,
@@ -348,6 +358,7 @@ fn easiest_to_guess<'a>(
                 .map(|token| match token.token_type.moving_factor {
                     MovingFactor::Event => u64::from(window) + 1,
                     MovingFactor::Time { .. } => 2 * u64::from(window) + 1,
+                    MovingFactor::BackupCodes { number } => number.into(),
                 })
                 .sum();
             let chance = good as f64 / 10f64.powi(digits as i32);

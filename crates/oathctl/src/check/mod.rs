@@ -2,7 +2,8 @@
 //!
 //! - [`usersfile`]: one usersfile, and what `--fix` changes in it
 //!   - [`lines`]: its lines
-//!   - [`replaceable`]: whether a login can replace it
+//!   - [`replaceable`](crate::replaceable): whether a login can replace it
+//!   - [`ocserv`]: whether ocserv uses it too
 //!   - [`arguments`]: the module's arguments in each PAM service, against its tokens
 //!   - [`fix`]: applies the fixes
 //! - [`secret_file`]: a user's own file of Google's module
@@ -16,7 +17,7 @@ mod clock;
 mod finding;
 mod fix;
 mod lines;
-mod replaceable;
+mod ocserv;
 mod secret_file;
 mod sshd;
 pub mod stack;
@@ -27,10 +28,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Args;
-use oath_core::options::Options;
 use serde::Serialize;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::Error;
 use crate::output;
 use crate::pam_config::{self, ModuleLine, ServiceStack};
@@ -59,7 +59,7 @@ pub(crate) struct Check {
     user: Option<OsString>,
 
     /// Fix what has only one correct form: the file's mode, a typographic dash for "-", base32:
-    /// before a base32 secret
+    /// before a base32 secret, colons, dashes and quotation marks in a secret
     #[arg(long)]
     fix: bool,
 
@@ -158,7 +158,7 @@ impl Check {
             let module_lines = by_template.remove(&given).unwrap_or_default();
             by_template = BTreeMap::from([(given, module_lines)]);
         } else if by_template.is_empty() {
-            by_template.insert(Options::default().usersfile, Vec::new());
+            by_template.insert(config::unnamed_usersfile()?, Vec::new());
         }
         Ok(by_template
             .into_iter()
@@ -193,7 +193,7 @@ impl Check {
             if fixable > 0 {
                 text += &format!("oathctl check --fix mends {fixable} of these\n");
             }
-            output::print(&output::printable_lines(&text))?;
+            output::print(&text)?;
         }
         Ok(match worst {
             None | Some(Severity::Note) => ExitCode::SUCCESS,

@@ -11,9 +11,10 @@ use oath_core::usersfile::{self, Document, Template, Usersfile};
 
 use super::finding::{Finding, Fix, Severity};
 use super::lines::{self, Account, Context, UsableToken};
-use super::{arguments, fix, replaceable};
+use super::{arguments, fix, ocserv};
 use crate::error::Error;
 use crate::pam_config::ModuleLine;
+use crate::replaceable::Obstacle;
 use crate::terminal;
 use crate::tokens::DisplayName;
 
@@ -106,10 +107,12 @@ impl<'a> UsersfileCheck<'a> {
                         "enrol somebody: oathctl add",
                     ));
                 }
-                let needs_writing = |line: &&ModuleLine| line.options.journal_folder.is_none();
-                if self.module_lines.is_empty() || self.module_lines.iter().any(needs_writing) {
-                    findings.extend(replaceable::check(path));
-                }
+                let has_journal = |line: &&ModuleLine| line.options.journal_folder.is_some();
+                let all_have_one =
+                    !self.module_lines.is_empty() && self.module_lines.iter().all(has_journal);
+                let obstacle = Obstacle::find(path, all_have_one);
+                findings.extend(obstacle.as_ref().map(of_obstacle));
+                findings.extend(ocserv::check(path));
                 Ok(UsersfileReport {
                     findings,
                     tokens,
@@ -248,6 +251,12 @@ fn of_warning(warning: &Warning) -> Finding {
         Warning::ReadableByOthers(_) | Warning::WritableByGroup(_) => finding.fixed_by(Fix::Chmod),
         Warning::GivenAway { .. } => finding,
     }
+}
+
+/// The finding for what keeps a login from replacing the file.
+fn of_obstacle(obstacle: &Obstacle) -> Finding {
+    let problem = format!("{}: all are denied", obstacle.problem());
+    Finding::new(Severity::Error, &obstacle.place, problem, obstacle.advice())
 }
 
 /// The file, or why there is none to check.

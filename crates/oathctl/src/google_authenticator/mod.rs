@@ -393,7 +393,7 @@ fn checked(resolved: ResolvedPath) -> Result<ResolvedPath, Error> {
 fn show_code(token: &Token) -> Result<(), Error> {
     let key = Key::new(Algorithm::Sha1, &token.secret);
     let (counter, which) = match token.token_type.moving_factor {
-        MovingFactor::Event => (token.counter, "first"),
+        MovingFactor::Event | MovingFactor::BackupCodes { .. } => (token.counter, "first"),
         MovingFactor::Time { period } => (time_step(now()?, period), "present"),
     };
     let code = key.code(counter, token.token_type.digits).text();

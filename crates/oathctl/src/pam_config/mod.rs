@@ -40,6 +40,8 @@ pub(crate) struct ModuleLine {
     pub(crate) options: Options,
     /// What the module would warn about in them.
     pub(crate) warnings: Vec<String>,
+    /// The names of those that are pam_google_authenticator's, and not warned about one by one.
+    pub(crate) googles: Vec<String>,
 }
 
 impl ModuleLine {
@@ -53,7 +55,7 @@ impl ModuleLine {
 }
 
 /// The file name of the module.
-const MODULE: &[u8] = b"pam_oath.so";
+pub(crate) const MODULE: &[u8] = b"pam_oath.so";
 
 /// Whether a line names the module.
 pub(crate) fn is_pam_oath(module: &Module) -> bool {
@@ -63,7 +65,27 @@ pub(crate) fn is_pam_oath(module: &Module) -> bool {
 /// The module's arguments, parsed, and what it would warn about in them.
 pub(crate) fn options(module: &Module) -> (Options, Vec<String>) {
     let arguments = module.arguments.iter();
-    Options::parse(arguments.map(|argument| OsStr::from_bytes(argument)))
+    let ours = arguments.filter(|argument| googles(argument).is_none());
+    Options::parse(ours.map(|argument| OsStr::from_bytes(argument)))
+}
+
+/// The name of an argument that pam_google_authenticator has and this module has not.
+fn googles(argument: &[u8]) -> Option<&'static str> {
+    const NAMES: [&str; 9] = [
+        "secret=",
+        "user=",
+        "grace_period=",
+        "allowed_perm=",
+        "no_increment_hotp",
+        "no_strict_owner",
+        "allow_readonly",
+        "noskewadj",
+        "echo-verification-code",
+    ];
+    NAMES.into_iter().find(|name| match name.ends_with('=') {
+        true => argument.starts_with(name.as_bytes()),
+        false => argument == name.as_bytes(),
+    })
 }
 
 /// What the module returns for a user without a token.
@@ -153,6 +175,12 @@ fn module_line(entry: &Entry, module: &Module) -> ModuleLine {
         arguments: arguments.join(" "),
         options,
         warnings,
+        googles: module
+            .arguments
+            .iter()
+            .filter_map(|argument| googles(argument))
+            .map(str::to_owned)
+            .collect(),
     }
 }
 
@@ -249,6 +277,10 @@ mod tests {
             ("su_20260102", line),
             ("su-old", line),
             ("su~", line),
+            ("su@before", line),
+            ("su (copy)", line),
+            ("suORIG", line),
+            ("old.su", line),
             ("gone.dpkg-old", line),
         ]);
         let module_lines = super::module_lines(Some(folder.path())).unwrap();

@@ -85,7 +85,38 @@ fn is_part(name: &str, services: &[ServiceStack], configuration: &Configuration)
                 .any(|entry| entry.place.file == file)
         });
     let has_all = || (configuration.read)(&file).is_some_and(|text| parse::is_whole_service(&text));
-    name != OTHER && (is_name_of_part(name) || is_included && !has_all())
+    name != OTHER && (is_name_of_part(name) || is_included && !is_of_program(name) && !has_all())
+}
+
+/// Services of well-known programs, which are none to be included only, whatever their files have.
+fn is_of_program(name: &str) -> bool {
+    const NAMES: [&str; 24] = [
+        "chfn",
+        "chsh",
+        "cockpit",
+        "cron",
+        "dovecot",
+        "gdm-password",
+        "imap",
+        "kde",
+        "lightdm",
+        "login",
+        "ocserv",
+        "openvpn",
+        "passwd",
+        "polkit-1",
+        "ppp",
+        "proftpd",
+        "remote",
+        "samba",
+        "sddm",
+        "sshd",
+        "su",
+        "sudo",
+        "vsftpd",
+        "xrdp-sesman",
+    ];
+    NAMES.contains(&name)
 }
 
 /// `common-auth` and the like, which no program uses as its service.
@@ -125,28 +156,34 @@ fn names_in(folders: &[PathBuf]) -> Result<Vec<String>, Error> {
     Ok(names.iter().filter(is_service).cloned().collect())
 }
 
-/// Whether a file is a backup that a package manager, an editor or a person left: NAME with a suffix
-/// where there is a NAME, and the suffixes of package managers also where there is none. `su-l` is no
-/// backup of `su`.
+/// Whether a file is a backup that a package manager, an editor or a person left: NAME with a suffix,
+/// or `old.` before it, where there is a NAME, and the suffixes of package managers also where there
+/// is none. `su-l` is no backup of `su`.
 fn is_backup(name: &str, names: &[String]) -> bool {
     let marks = [
         ".dpkg-", ".ucf-", ".rpmnew", ".rpmsave", ".rpmorig", ".pacnew", ".pacsave", ".pacorig",
         ".bak", ".orig", ".swp",
     ];
-    let is_suffix = |suffix: &str| {
-        let words = ["bak", "backup", "old", "orig", "save", "copy"];
-        suffix.starts_with(['.', '~', '#', ','])
-            || suffix.strip_prefix(['-', '_']).is_some_and(|rest| {
-                rest.starts_with(|first: char| first.is_ascii_digit())
-                    || words.iter().any(|word| rest.starts_with(word))
-            })
+    let words = [
+        "bak", "backup", "old", "orig", "save", "copy", "before", "prev", "disabled",
+    ];
+    let says_so = |text: &str| {
+        let text = text.to_lowercase();
+        words.iter().any(|word| text.starts_with(word))
+    };
+    let is_suffix = |suffix: &str| match suffix.strip_prefix(['-', '_']) {
+        Some(rest) => rest.starts_with(|first: char| first.is_ascii_digit()) || says_so(rest),
+        None => suffix.starts_with(|first: char| !first.is_alphanumeric()) || says_so(suffix),
+    };
+    let is_of = |other: &String| {
+        let (before, after) = (name.strip_suffix(&**other), name.strip_prefix(&**other));
+        after.is_some_and(is_suffix)
+            || before.is_some_and(|it| it.ends_with(['.', '-', '_']) && says_so(it))
     };
     name.starts_with(['.', '#'])
         || name.ends_with('~')
         || marks.iter().any(|mark| name.contains(mark))
-        || names
-            .iter()
-            .any(|other| name.strip_prefix(other.as_str()).is_some_and(is_suffix))
+        || names.iter().any(is_of)
 }
 
 fn read(file: &Path) -> Result<Option<Vec<u8>>, Error> {

@@ -10,18 +10,18 @@ pub(super) enum Edit {
     Replace {
         place: Place,
         from: String,
-        to: &'static str,
+        to: String,
     },
     /// Removes the line.
     Remove(Place),
 }
 
 impl Edit {
-    pub(super) fn replace(place: &Place, from: &str, to: &'static str) -> Edit {
+    pub(super) fn replace(place: &Place, from: &str, to: &str) -> Edit {
         Edit::Replace {
             place: place.clone(),
             from: from.to_owned(),
-            to,
+            to: to.to_owned(),
         }
     }
 
@@ -112,7 +112,7 @@ pub(super) fn quoted(word: &str) -> String {
 }
 
 /// The Levenshtein distance of two words.
-fn distance(a: &str, b: &str) -> usize {
+pub(super) fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {
         let mut before = std::mem::replace(&mut row[0], i + 1);

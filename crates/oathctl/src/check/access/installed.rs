@@ -30,6 +30,15 @@ impl InstalledModules {
         }
     }
 
+    /// Whether a module's file is known to exist.
+    pub(super) fn has(&self, module: &Module) -> bool {
+        let path = PathBuf::from(OsString::from_vec(module.path.clone()));
+        match path.is_absolute() {
+            true => path.exists(),
+            false => self.is_own_system && !self.lacks(module),
+        }
+    }
+
     /// Whether a module's file does not exist. For services of another system this is known only of
     /// an absolute path.
     pub(super) fn lacks(&self, module: &Module) -> bool {

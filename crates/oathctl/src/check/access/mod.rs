@@ -5,9 +5,11 @@
 //! - [`problem`]: what may be wrong, and its text
 //! - [`edit`]: a change of one line
 //! - [`installed`]: which PAM modules this system has
+//! - [`misnamed`]: lines that mean the module and do not reach it
 
 mod edit;
 mod installed;
+mod misnamed;
 mod problem;
 
 use std::fs;
@@ -87,6 +89,7 @@ pub(crate) fn check(services: &[ServiceStack], context: &Context) -> (Vec<Access
     let mut findings: Vec<Finding> = found
         .into_iter()
         .map(|(finding, names)| finding.of_services(&names.join(", ")))
+        .chain(misnamed::check(services, &installed))
         .collect();
     findings.sort_by(|a, b| (&a.place, a.line, &a.problem).cmp(&(&b.place, b.line, &b.problem)));
     (access, findings)
@@ -351,7 +354,7 @@ fn cause(entry: &Entry) -> Option<Cause> {
     }
     let module = entry.module().filter(|module| is_pam_oath(module))?;
     let (options, _) = pam_config::options(module);
-    options.use_first_pass.then_some(Cause::NoPasswordBefore)
+    options.use_first_pass.then_some(Cause::NoCodeBefore)
 }
 
 /// Whether the last word of a module's line has a carriage return, which libpam takes for a part of

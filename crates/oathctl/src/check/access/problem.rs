@@ -109,8 +109,8 @@ pub(super) enum StackProblem {
 pub(super) enum Cause {
     /// A jump past the end of the stack.
     Jump,
-    /// `use_first_pass` with no password before it.
-    NoPasswordBefore,
+    /// `use_first_pass` with no code before it.
+    NoCodeBefore,
 }
 
 impl StackProblem {
@@ -220,9 +220,9 @@ impl StackProblem {
                 Some(Cause::Jump) => {
                     "correct the number: a jump must not lead past the end of the stack"
                 }
-                Some(Cause::NoPasswordBefore) => {
-                    "use_first_pass needs a password from a line above: remove the argument, or \
-                     move the line below that for the password"
+                Some(Cause::NoCodeBefore) => {
+                    "use_first_pass never asks: it takes what a line above has asked for, which must \
+                     be the code. Remove the argument"
                 }
                 None => "correct the control of this line, or remove it",
             },

@@ -5,6 +5,8 @@
 
 mod last_used;
 mod secret;
+mod separated;
+mod shape;
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -20,8 +22,8 @@ use zeroize::Zeroizing;
 
 use super::finding::{Finding, Fix, Severity};
 use crate::output::printable;
+use crate::secret::is_in;
 use crate::tokens::begins_as_type;
-use secret::is_like_a_secret;
 
 const BEFORE_SECRET: &str = "USER and PIN come before the secret; PIN is - where there is none";
 
@@ -111,10 +113,17 @@ impl<'a> Line<'a> {
         };
         let findings_before = linter.findings.len();
         self.check_token(&entry, linter);
-        let mut found = linter.findings[findings_before..].iter();
-        let is_sound = found.all(|finding| finding.severity < Severity::Error);
-        let finding = self.check_user(&entry, is_sound, linter);
-        linter.findings.extend(finding);
+        let found = &linter.findings[findings_before..];
+        let is_sound = found
+            .iter()
+            .all(|finding| finding.severity < Severity::Error);
+        if !found
+            .iter()
+            .any(|finding| finding.field == Some(Field::User))
+        {
+            let finding = self.check_user(&entry, is_sound, linter);
+            linter.findings.extend(finding);
+        }
         if is_sound {
             linter.tokens.push(UsableToken {
                 line: self.number,
@@ -149,7 +158,6 @@ impl<'a> Line<'a> {
     /// A line that the module ignores: an error unless it was meant to be ignored.
     fn no_token(&self, first: &[u8], context: &Context) -> Option<Finding> {
         const PASSED_OVER: &str = "so the line is passed over";
-        const NO_BREAK_SPACE: &[u8] = "\u{a0}".as_bytes();
         const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
         if first.starts_with(b"#") {
             return None;
@@ -172,14 +180,10 @@ impl<'a> Line<'a> {
                 "begin it with # if it is meant to be there",
             ));
         }
-        let mut places = first.windows(NO_BREAK_SPACE.len());
-        if places.any(|place| place == NO_BREAK_SPACE) {
-            return Some(self.finding(
-                context,
-                Severity::Error,
-                format!("has no-break spaces, as web pages do, {PASSED_OVER}"),
-                "type the spaces anew",
-            ));
+        if let Some(separator) = self.wrong_separator() {
+            let problem = format!("{}, {PASSED_OVER}", separator.problem);
+            let finding = self.finding(context, Severity::Error, problem, separator.advice);
+            return Some(finding.in_field(separator.field));
         }
         if Type::parse(first).is_some() {
             return Some(self.finding(
@@ -217,6 +221,18 @@ impl<'a> Line<'a> {
     fn check_token(&self, entry: &Entry, linter: &mut Linter) {
         let context = linter.context;
         linter.findings.extend(self.check_pin(entry, context));
+        if let Some(separator) = self.wrong_separator() {
+            let problem = format!("{}, so nobody can log in with it", separator.problem);
+            linter.findings.push(
+                self.finding(context, Severity::Error, problem, separator.advice)
+                    .in_field(separator.field),
+            );
+            return;
+        }
+        if is_in(entry.user) && entry.secret().is_err() {
+            // The finding for USER tells.
+            return;
+        }
         if self.lacks_a_field() {
             linter.findings.push(
                 self.finding(
@@ -263,16 +279,18 @@ impl<'a> Line<'a> {
     /// or a secret.
     fn check_user(&self, entry: &Entry, is_sound: bool, linter: &mut Linter) -> Option<Finding> {
         let context = linter.context;
-        if is_like_a_secret(entry.user) {
-            return Some(
-                self.finding(
-                    context,
-                    Severity::Error,
-                    "looks like a secret",
-                    BEFORE_SECRET,
-                )
-                .in_field(Field::User),
-            );
+        let holds_secret = || {
+            self.finding(
+                context,
+                Severity::Error,
+                "holds what looks like a secret",
+                BEFORE_SECRET,
+            )
+            .in_field(Field::User)
+        };
+        // The name service need not know it.
+        if is_in(entry.user) && entry.secret().is_err() {
+            return Some(holds_secret());
         }
         let account = linter
             .accounts
@@ -281,6 +299,7 @@ impl<'a> Line<'a> {
         let (problem, advice) = match account {
             None => return None,
             Some(Account::Named(own)) if own.as_bytes() == entry.user => return None,
+            Some(_) if is_in(entry.user) => return Some(holds_secret()),
             Some(Account::Named(own)) => {
                 let own = printable(own.as_bytes());
                 (

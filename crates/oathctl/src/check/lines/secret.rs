@@ -1,21 +1,22 @@
 //! Checks the SECRET field, and recognises a secret in other fields.
 
 use oath_core::otp::Code;
-use oath_core::usersfile::format::{self, Entry, Field, Malformed};
+use oath_core::usersfile::format::{Entry, Field, Malformed};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::super::finding::{Finding, Fix, Severity};
+use super::shape::{Shape, is_base32};
 use super::{Context, Line, Linter};
 use crate::output::printable;
-use crate::secret::{MIN_LENGTH, is_hex};
+use crate::secret::{MIN_LENGTH, is_hex, is_in};
 
 impl Line<'_> {
     /// Whether the secret is in the PIN field, followed by nothing or by COUNTER.
     pub(super) fn lacks_a_field(&self) -> bool {
         let pin = self.field(Field::Pin);
         let secret = self.field(Field::Secret);
-        pin.is_some_and(is_like_a_secret) && secret.is_none_or(is_number)
+        pin.is_some_and(|pin| !pin.starts_with(b"$") && is_in(pin)) && secret.is_none_or(is_number)
     }
 
     /// A secret in groups, as apps show it, whose second group is read as COUNTER.
@@ -56,42 +57,22 @@ impl Line<'_> {
 
     pub(super) fn malformed_secret(&self, malformed: Malformed, context: &Context) -> Finding {
         let secret = self.field(malformed.field).unwrap_or_default();
-        if is_base32(secret) {
-            let mut text = Zeroizing::new(b"base32:".to_vec());
-            text.reserve_exact(secret.len());
-            text.extend_from_slice(secret);
-            return self
-                .finding(
-                    context,
-                    Severity::Error,
-                    "is base32, where hexadecimal is expected",
-                    "write base32: before it, without a space",
-                )
-                .in_field(malformed.field)
-                .fixed_by(Fix::Replace {
-                    span: self.span(secret),
-                    text,
-                    done: "begins with base32: now",
-                });
-        }
-        let advice = if is_hex(secret) {
-            "a digit was lost, or one is too many: copy the secret again, or enrol anew with \
-             oathctl add"
-        } else if secret
-            .get(..2)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"0x"))
-        {
-            "hexadecimal is written without 0x"
-        } else {
-            "copy the secret again, or enrol anew with oathctl add"
-        };
-        self.finding(
-            context,
-            Severity::Error,
-            malformed.problem.to_string(),
+        let Shape {
+            problem,
             advice,
-        )
-        .in_field(malformed.field)
+            meant,
+        } = Shape::of(secret, malformed);
+        let finding = self
+            .finding(context, Severity::Error, problem, advice)
+            .in_field(malformed.field);
+        match meant {
+            Some((text, done)) => finding.fixed_by(Fix::Replace {
+                span: self.span(secret),
+                text,
+                done,
+            }),
+            None => finding,
+        }
     }
 
     pub(super) fn check_secret(
@@ -132,7 +113,10 @@ impl Line<'_> {
                 (
                     format!(
                         "is the secret of {} in line {line} as well, so each has the other's codes",
-                        printable(user)
+                        match is_in(user) {
+                            true => "another user".to_owned(),
+                            false => printable(user),
+                        }
                     ),
                     format!("give each user a secret: {ENROL}"),
                 )
@@ -159,24 +143,6 @@ impl Line<'_> {
 
 pub(super) fn is_number(text: &[u8]) -> bool {
     text.iter().all(u8::is_ascii_digit)
-}
-
-/// Whether a text is base32 and cannot be hexadecimal; its length must be that of whole bytes.
-pub(super) fn is_base32(text: &[u8]) -> bool {
-    const SHORTEST: usize = 8;
-    let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
-    let digits = &text[..text.len() - padding];
-    digits.len() >= SHORTEST
-        && matches!(digits.len() % 8, 0 | 2 | 4 | 5 | 7)
-        && !is_hex(digits)
-        && format::parse_secret(&[b"base32:", text].concat()).is_ok()
-}
-
-/// Whether a field, whichever it is, may hold a secret and is not to be shown.
-pub(super) fn is_like_a_secret(text: &[u8]) -> bool {
-    text.len() >= 2 * MIN_LENGTH && is_hex(text)
-        || text.starts_with(b"base32:")
-        || text.len() >= MIN_LENGTH && is_base32(text)
 }
 
 /// Whether the secret is one of those published as examples.

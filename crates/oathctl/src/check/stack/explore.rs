@@ -45,6 +45,8 @@ pub(super) struct Trace {
     pub(super) failed: Option<usize>,
     /// Whether a module before has asked for a password, which is then PAM_AUTHTOK.
     pub(super) has_authtok: bool,
+    /// Whether PAM_AUTHTOK is the user's password, and so no code.
+    pub(super) authtok_is_password: bool,
 }
 
 pub(super) struct Outcome {
@@ -175,7 +177,7 @@ impl Explorer<'_> {
             Role::Code {
                 needs_authtok: true,
                 ..
-            } if !trace.has_authtok => &[ReturnCode::AUTH_ERR],
+            } if !trace.has_authtok || trace.authtok_is_password => &[ReturnCode::AUTH_ERR],
             Role::Code { without_token, .. } => match user.code {
                 Code::Right => ACCEPTS,
                 Code::NoToken => std::slice::from_ref(without_token),
@@ -211,6 +213,9 @@ impl Explorer<'_> {
         }
         if !matches!(self.roles[at], Role::Condition(_) | Role::Returns(_)) {
             trace.has_authtok = true;
+        }
+        if let Role::Password = self.roles[at] {
+            trace.authtok_is_password |= answer == ReturnCode::SUCCESS;
         }
         let passed = at + 1..run.next_entry();
         let passes_over = |role: &Role| matches!(role, Role::Code { .. });

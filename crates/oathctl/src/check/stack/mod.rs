@@ -192,6 +192,16 @@ pub(crate) enum Fault {
     UnfinishedLine,
 }
 
+/// A line for `account`, `password` or `session`.
+#[derive(Clone, Debug)]
+pub(crate) struct OtherLine {
+    pub(crate) kind: &'static str,
+    pub(crate) control: Control,
+    /// Without its arguments.
+    pub(crate) module: Module,
+    pub(crate) place: Place,
+}
+
 /// The auth stack of a service.
 #[derive(Clone, Debug, Default)]
 pub struct Stack {
@@ -201,6 +211,8 @@ pub struct Stack {
     pub(crate) includes: Vec<Place>,
     /// Why `pam_start` fails: nobody gets in, by whatever module.
     pub(crate) broken: Option<(Fault, Place)>,
+    /// The lines of other types in the service's own file and those that it includes whole.
+    pub(crate) others: Vec<OtherLine>,
 }
 
 impl Stack {

@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use super::words::{Word, Words, logical_lines, text_of};
-use super::{Call, Control, Entry, Fault, Module, Place, Stack};
+use super::{Call, Control, Entry, Fault, Module, OtherLine, Place, Stack};
 
 /// libpam's limit on nested substacks.
 const DEEPEST_SUBSTACK: usize = 16;
@@ -132,11 +132,15 @@ pub(crate) fn is_whole_service(text: &[u8]) -> bool {
     lines.iter().any(|(_, line)| {
         Words(line).next().is_some_and(|word| {
             let kind = word.text.strip_prefix(b"-").unwrap_or(&word.text);
-            ["account", "password", "session"]
-                .iter()
-                .any(|other| is(kind, other))
+            other_type(kind).is_some()
         })
     })
+}
+
+/// The type of a line that is not for `auth`.
+fn other_type(kind: &[u8]) -> Option<&'static str> {
+    let types = ["account", "password", "session"];
+    types.into_iter().find(|other| is(kind, other))
 }
 
 /// The service whose lines are used where a service has none.
@@ -215,10 +219,10 @@ impl Parser<'_> {
             None => (false, kind.text),
         };
         let by_at = is(&kind, "@include");
-        if ["account", "password", "session"]
-            .iter()
-            .any(|other| is(&kind, other))
-        {
+        if let Some(kind) = other_type(&kind) {
+            if wanted == Wanted::All {
+                self.stack.others.extend(other_line(kind, words, place));
+            }
             return Ok(());
         }
         let control = match by_at {
@@ -336,6 +340,23 @@ impl Parser<'_> {
         self.stack.entries.push(entry);
         Ok(())
     }
+}
+
+/// A line of another type, unless it includes a file or names no module.
+fn other_line(kind: &'static str, mut words: Words, place: Place) -> Option<OtherLine> {
+    let control = words.next()?;
+    if is(&control.text, "include") || is(&control.text, "substack") {
+        return None;
+    }
+    Some(OtherLine {
+        kind,
+        control: Control::parse(&text_of(&control.text)).unwrap_or(Control::ALL_BAD),
+        module: Module {
+            path: words.next()?.text,
+            arguments: Vec::new(),
+        },
+        place,
+    })
 }
 
 impl Fault {
