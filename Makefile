@@ -13,7 +13,8 @@ help:
 	@echo 'make check   formatting, lints, documentation'
 	@echo 'make demo    an enrolment and some logins in a scratch folder'
 	@echo 'make demo-google   the same in place of the module of google-authenticator'
-	@echo 'make install, make uninstall   PREFIX=/usr/local, DESTDIR=, SECURITYDIR= found'
+	@echo 'make install, make uninstall   PREFIX=/usr/local, DESTDIR=, SECURITYDIR= found;'
+	@echo '                               GOOGLE=1 for the module of google-authenticator as well'
 	@echo 'make deb, make rpm             packages, in $(TARGET:$(CURDIR)/%=%)/packages'
 	@echo 'make deny    licences and sources of the dependencies, with cargo-deny'
 	@echo 'make advisories   the same, and their known weaknesses; needs github.com'
@@ -64,7 +65,7 @@ demo-google:
 
 # Does not build: root need not have a Rust.
 install:
-	@scripts/install $(TARGET)/release
+	@GOOGLE='$(GOOGLE)' scripts/install $(TARGET)/release
 
 uninstall:
 	@scripts/uninstall

@@ -42,10 +42,25 @@ impl System {
     }
 
     fn install(&self) -> String {
+        self.install_with("")
+    }
+
+    /// `make install GOOGLE=` this.
+    fn install_with(&self, google: &str) -> String {
         let built = Module::This.path();
         let mut install = script("install");
-        install.arg(built.parent().unwrap());
+        install.arg(built.parent().unwrap()).env("GOOGLE", google);
         self.run(install)
+    }
+
+    fn googles_module(&self) -> PathBuf {
+        self.security().join("pam_google_authenticator.so")
+    }
+
+    fn has_our_module_in_place_of_googles(&self) -> bool {
+        let built = Module::This.path();
+        let built = built.with_file_name("libpam_google_authenticator.so");
+        fs::read(self.googles_module()).unwrap() == fs::read(built).unwrap()
     }
 
     fn uninstall(&self) -> String {
@@ -78,7 +93,7 @@ fn script(name: &str) -> Command {
         .join("scripts")
         .join(name);
     let mut command = Command::new(path);
-    for variable in ["PREFIX", "DESTDIR", "DOCDIR", "SECURITYDIR"] {
+    for variable in ["PREFIX", "DESTDIR", "DOCDIR", "SECURITYDIR", "GOOGLE"] {
         command.env_remove(variable);
     }
     command
@@ -344,4 +359,67 @@ fn install_without_a_build_says_what_to_run() {
     assert!(!output.status.success());
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(complaint.contains("make build"), "{complaint}");
+}
+
+#[test]
+fn googles_module_is_replaced_only_if_that_is_asked_for_and_put_back_by_uninstall() {
+    let system = System::new();
+    fs::write(system.googles_module(), ORIGINAL).unwrap();
+    system.install();
+    assert_eq!(
+        fs::read_to_string(system.googles_module()).unwrap(),
+        ORIGINAL
+    );
+    let printed = system.install_with("1");
+    assert!(system.has_our_module() && system.has_our_module_in_place_of_googles());
+    assert!(printed.contains("Keep a root shell open"), "{printed}");
+    let command = system.prefix().join("bin/google-authenticator");
+    assert!(
+        Command::new(command)
+            .arg("-h")
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+    let man = system.prefix().join("share/man");
+    assert!(man.join("man1/google-authenticator.1").exists());
+    assert!(man.join("man8/pam_google_authenticator.8").exists());
+    // Whoever upgrades need not say it again, and what stood there first is not forgotten.
+    system.install();
+    assert!(system.has_our_module_in_place_of_googles());
+    system.uninstall();
+    assert_eq!(
+        fs::read_to_string(system.googles_module()).unwrap(),
+        ORIGINAL
+    );
+    assert_eq!(system.files(), [system.googles_module()]);
+}
+
+#[test]
+fn uninstall_names_the_services_that_name_the_module_in_place_of_googles() {
+    let system = System::new();
+    let root = system.folder.path().join("root");
+    let services = root.join("etc/pam.d");
+    fs::create_dir_all(&services).unwrap();
+    fs::write(
+        services.join("su"),
+        "auth required pam_google_authenticator.so\n",
+    )
+    .unwrap();
+    let mut install = script("install");
+    let built = Module::This.path();
+    install.arg(built.parent().unwrap()).env("GOOGLE", "only");
+    install.env("DESTDIR", &root);
+    system.run(install);
+    assert!(!root.join("usr/local/sbin/oathctl").exists());
+    let mut uninstall = script("uninstall");
+    uninstall.env("DESTDIR", &root);
+    let printed = system.run(uninstall);
+    assert!(printed.contains("WARNING: "), "{printed}");
+    assert!(
+        printed.contains("pam_google_authenticator.so is still named in")
+            && printed.contains("/etc/pam.d/su"),
+        "{printed}"
+    );
 }

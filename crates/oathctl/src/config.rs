@@ -16,6 +16,7 @@ use crate::check::stack::parse::Root;
 use crate::error::Error;
 use crate::output;
 use crate::pam_config::{self, ModuleLine, ServiceStack};
+use crate::secret_file;
 use crate::terminal;
 use crate::tokens::{self, DisplayName};
 
@@ -113,6 +114,7 @@ impl Config {
     /// `/etc/users.oath`. A name with `${USER}` or `${HOME}` in it needs to know for whom.
     pub(crate) fn usersfile(&self, user: Option<&OsStr>) -> Result<Usersfile, Error> {
         let template = self.template()?;
+        secret_file::check_is_usersfile(self, &template)?;
         let per_user = Template::new(&template).is_per_user();
         match user {
             Some(user) => Ok(Usersfile::named(&template, user)?),

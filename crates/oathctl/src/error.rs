@@ -4,6 +4,7 @@ use std::ffi::c_int;
 use std::io;
 use std::process::ExitCode;
 
+use oath_core::google::secret_file;
 use oath_core::state::throttle;
 use oath_core::sys::{self, clock};
 use oath_core::{attempt, fs, usersfile};
@@ -32,6 +33,9 @@ pub(crate) enum Error {
     /// The usersfile could not be used.
     #[error(transparent)]
     Usersfile(#[from] usersfile::Error),
+    /// The secret file of Google's module could not be used.
+    #[error(transparent)]
+    SecretFile(#[from] secret_file::Error),
     /// Another file could not be used.
     #[error(transparent)]
     File(#[from] fs::Error),
@@ -129,6 +133,7 @@ impl Error {
         match self {
             Error::Usersfile(usersfile::Error::File(error))
             | Error::Attempt(attempt::Error::File(usersfile::Error::File(error)))
+            | Error::SecretFile(secret_file::Error::File(error))
             | Error::File(error) => error.is_permission_denied(),
             Error::Throttle(error) => error.is_permission_denied(),
             Error::Io { cause, .. } => cause.kind() == io::ErrorKind::PermissionDenied,

@@ -5,6 +5,7 @@
 //!
 //! - [`config`]: which usersfile, which PAM services, what time it is
 //! - [`pam_config`]: the lines of the PAM configuration that name the module
+//! - [`secret_file`]: the same commands on a user's file of Google's module
 //! - [`tokens`]: which tokens of the usersfile a command means
 //! - [`drift`]: how far a token is off
 //! - [`secret`], [`pin`], [`confirm`]: the secret and the PIN of a new token, and the code that
@@ -51,6 +52,7 @@ mod remove;
 mod replaceable;
 mod resync;
 mod secret;
+mod secret_file;
 mod show;
 mod terminal;
 mod throttle;

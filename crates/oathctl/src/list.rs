@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use oath_core::local_time::LocalTime;
+use oath_core::otp::Algorithm;
 use oath_core::pin::is_hash;
 use oath_core::usersfile::Document;
 use oath_core::usersfile::format::MovingFactor;
@@ -13,10 +14,11 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::otpauth::hash_name;
+use crate::otpauth::{USUAL_PERIOD, hash_name};
 use crate::output;
 use crate::secret;
-use crate::tokens::{self, TokenLine, user_name};
+use crate::secret_file::{self, Line};
+use crate::tokens::{self, DisplayName, TokenLine, user_name};
 
 /// List the tokens, never a secret
 #[derive(Args)]
@@ -51,12 +53,18 @@ struct Row {
     disabled: bool,
     backup_codes: bool,
     backup_codes_left: Option<u32>,
+    /// How many scratch codes are left, in a file of Google's module.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scratch_codes: Option<usize>,
     /// Why the module refuses the line.
     malformed: Option<String>,
 }
 
 impl List {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        if let Some(line) = Line::of(config)? {
+            return self.print(&[self.row_of_secret_file(&line)?]);
+        }
         let usersfile = config.usersfile(self.user.as_deref())?;
         let document = match config.read(&usersfile) {
             // Where each user has a file, that is who has no token.
@@ -70,10 +78,15 @@ impl List {
             })
             .map(|token| Row::new(&token))
             .collect();
+        if let (Some(user), true, false) = (&self.user, rows.is_empty(), self.json) {
+            return Err(tokens::no_token(user, usersfile.path()));
+        }
+        self.print(&rows)
+    }
+
+    fn print(&self, rows: &[Row]) -> Result<ExitCode, Error> {
         if self.json {
             output::print_json(&rows)?;
-        } else if let (Some(user), true) = (&self.user, rows.is_empty()) {
-            return Err(tokens::no_token(user, usersfile.path()));
         } else {
             let rows: Vec<_> = rows.iter().map(Row::cells).collect();
             output::print(&output::table(
@@ -91,6 +104,31 @@ impl List {
             ))?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn row_of_secret_file(&self, line: &Line) -> Result<Row, Error> {
+        let file = line.file(self.user.as_deref())?;
+        let document = file.read(&line.options)?;
+        let malformed = secret_file::check(&document).err();
+        let period = match document.hotp_counter() {
+            Some(_) => None,
+            None => Some(document.step_size().unwrap_or(USUAL_PERIOD)),
+        };
+        Ok(Row {
+            user: self.user.as_deref().map(DisplayName::display_name),
+            kind: if period.is_some() { "TOTP" } else { "HOTP" },
+            period,
+            digits: 6,
+            hash: hash_name(Algorithm::Sha1),
+            pin: "none",
+            last_used: secret_file::last_used(&document)?.as_ref().map(as_iso_8601),
+            line: 1,
+            disabled: false,
+            backup_codes: false,
+            backup_codes_left: None,
+            scratch_codes: Some(document.scratch_codes()),
+            malformed: malformed.map(|error| error.to_string()),
+        })
     }
 }
 
@@ -126,6 +164,7 @@ impl Row {
             disabled: token.disabled,
             backup_codes: token.is_backup_codes(),
             backup_codes_left: entry.backup_codes_left(),
+            scratch_codes: None,
             malformed: tokens::check(entry)
                 .err()
                 .map(|malformed| malformed.to_string()),
@@ -139,6 +178,9 @@ impl Row {
         }
         if let Some(left) = self.backup_codes_left {
             notes.push(format!("{left} left"));
+        }
+        if let Some(left) = self.scratch_codes {
+            notes.push(format!("{left} scratch codes"));
         }
         notes.extend(self.malformed.clone());
         [

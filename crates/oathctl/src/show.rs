@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use oath_core::usersfile::format::Token;
 
 use crate::add::issuer;
 use crate::config::Config;
@@ -12,6 +13,7 @@ use crate::error::Error;
 use crate::output;
 use crate::provisioning::Provisioning;
 use crate::qr::QrFile;
+use crate::secret_file::{self, Line};
 use crate::terminal::Terminal;
 use crate::tokens::{self, DisplayName, user_name};
 
@@ -53,6 +55,35 @@ pub(crate) struct Show {
 impl Show {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let user = self.user.display_name();
+        let (token, line, issuer) = self.token(config)?;
+
+        if !self.yes {
+            let terminal = Terminal::open("--yes shows the secret without asking")?;
+            output::warn(&format!(
+                "whoever sees what follows can log in with the codes of {user}"
+            ));
+            if !terminal.confirm("Show it?")? {
+                return Err(Error::failed("not shown"));
+            }
+        }
+        let issuer = self.issuer.as_deref().or(issuer.as_deref());
+        let provisioning = Provisioning::new(&token, issuer);
+        if let Some(path) = &self.qr {
+            QrFile::create(path, &provisioning.qr()?, &self.user)?.keep();
+        } else if self.json {
+            output::print_json(&provisioning.to_json(line))?;
+        } else {
+            output::print(&provisioning.to_text()?)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The token, its line, and the issuer that it was added with.
+    fn token(&self, config: &Config) -> Result<(Token, usize, Option<String>), Error> {
+        if let Some(line) = Line::of(config)? {
+            let document = line.file(Some(&self.user))?.read(&line.options)?;
+            return Ok((secret_file::token(&document, &self.user)?, 1, None));
+        }
         let usersfile = config.usersfile(Some(&self.user))?;
         let document = config.read(&usersfile)?;
         let found = tokens::select_one(&document, &self.user, self.line, usersfile.path())?;
@@ -67,25 +98,6 @@ impl Show {
             .entry
             .token()
             .map_err(|malformed| Error::failed(format!("line {}: {malformed}", found.line)))?;
-
-        if !self.yes {
-            let terminal = Terminal::open("--yes shows the secret without asking")?;
-            output::warn(&format!(
-                "whoever sees what follows can log in with the codes of {user}"
-            ));
-            if !terminal.confirm("Show it?")? {
-                return Err(Error::failed("not shown"));
-            }
-        }
-        let issuer = self.issuer.as_deref().or(found.issuer);
-        let provisioning = Provisioning::new(&token, issuer);
-        if let Some(path) = &self.qr {
-            QrFile::create(path, &provisioning.qr()?, &self.user)?.keep();
-        } else if self.json {
-            output::print_json(&provisioning.to_json(found.line))?;
-        } else {
-            output::print(&provisioning.to_text()?)?;
-        }
-        Ok(ExitCode::SUCCESS)
+        Ok((token, found.line, found.issuer.map(str::to_owned)))
     }
 }

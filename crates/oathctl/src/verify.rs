@@ -5,8 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use clap::Args;
-use oath_core::attempt::{self, Attempts, Lines, Origin};
+use oath_core::attempt::{self, Attempts, Lines, Origin, Throttling};
 use oath_core::fs::{self, Deadline};
+use oath_core::google::login as google;
 use oath_core::login::{CodeLength, MAX_WINDOW, Refusal};
 use oath_core::lookup::{Enrolled, Lookup, look_up};
 use oath_core::otp::Code;
@@ -22,6 +23,7 @@ use crate::output;
 use crate::pam_config::ModuleLine;
 use crate::replaceable::Obstacle;
 use crate::secret;
+use crate::secret_file::{self, Line};
 use crate::terminal::Terminal;
 use crate::tokens::{self, DisplayName, user_name};
 
@@ -78,6 +80,9 @@ struct Answer {
 
 impl Verify {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        if let Some(line) = Line::of(config)? {
+            return self.with_secret_file(config, &line);
+        }
         let mut service = config.service(self.service.as_deref())?;
         service.options.window = self.window.unwrap_or(service.options.window);
         let template = config.template()?;
@@ -119,6 +124,61 @@ impl Verify {
             answer.cannot_record(&obstacle);
         }
         self.report(&answer, &service)
+    }
+
+    /// The same by a user's own file of Google's module.
+    fn with_secret_file(&self, config: &Config, line: &Line) -> Result<ExitCode, Error> {
+        let file = line.file(Some(&self.user))?;
+        let typed = match self.stdin {
+            true => secret::line_of_stdin("code")?,
+            false => {
+                let terminal = Terminal::open("--stdin reads the code from standard input")?;
+                let user = self.user.display_name();
+                terminal.ask(&format!("One-time password of {user}: "))?
+            }
+        };
+        let options = &line.options;
+        let throttling = Throttling {
+            seconds: options.throttle,
+            folder: &options.throttle_folder,
+        };
+        let deadline = Deadline::begin();
+        let mut attempts = Attempts::dry_run(config.now()?, throttling, &deadline);
+        let response = secret_file::Response {
+            file: &file,
+            options,
+            host: None,
+            may_have_password: options.forward_pass,
+            counts_as_try: true,
+        };
+        let answer = attempts.attempt(&response, typed.as_bytes(), Origin::Prompt);
+        let (reason, line_number, steps) = match answer.result {
+            Ok(_) => (None, Some(1), None),
+            Err(attempt::Error::File(error)) => return Err(error.into()),
+            Err(error) => {
+                let (line, steps) = match &error {
+                    attempt::Error::Refused(google::Refusal::Skewed { steps }) => {
+                        (Some(1), Some(*steps))
+                    }
+                    attempt::Error::Refused(refusal) => (refusal.line(), None),
+                    _ => (None, None),
+                };
+                (Some(error.to_string()), line, steps)
+            }
+        };
+        let answer = Answer {
+            accepted: reason.is_none(),
+            reason,
+            line: line_number,
+            steps,
+            ..Answer::default()
+        };
+        if self.json {
+            output::print_json(&answer)?;
+        } else {
+            output::print(&format!("{}{line}\n", answer.outcome()))?;
+        }
+        Ok(answer.exit_code())
     }
 
     /// The answer for a user without a token, who is not asked for a code.
@@ -168,10 +228,7 @@ impl Verify {
         } else {
             output::print(&answer.to_text(service))?;
         }
-        Ok(match answer.accepted {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::FAILURE,
-        })
+        Ok(answer.exit_code())
     }
 
     fn response(&self, service: &Service) -> Result<Zeroizing<String>, Error> {
@@ -237,7 +294,15 @@ impl Answer {
         self.advice += &format!("{}\n", obstacle.advice());
     }
 
-    fn to_text(&self, service: &Service) -> String {
+    fn exit_code(&self) -> ExitCode {
+        match self.accepted {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        }
+    }
+
+    /// The answer on a line of its own.
+    fn outcome(&self) -> String {
         let mut text = match &self.reason {
             None => "accepted".to_owned(),
             Some(reason) => format!("refused: {reason}"),
@@ -245,7 +310,13 @@ impl Answer {
         if let Some(line) = self.line {
             text += &format!(" (line {line})");
         }
-        text += &format!("\n{service}\n");
+        text.push('\n');
+        text
+    }
+
+    fn to_text(&self, service: &Service) -> String {
+        let mut text = self.outcome();
+        text += &format!("{service}\n");
         if self.wrong_pin && service.options.code_length() == CodeLength::Whole {
             text += "no PIN can be typed there: it has neither digits= nor forward_pass\n";
         }

@@ -1,9 +1,12 @@
-//! A secret file as the tools write it.
+//! A secret file as the tools read and write it.
 
 use std::io;
 
 use zeroize::Zeroizing;
 
+use super::format::Document;
+use super::options::Options;
+use super::secret_file::{self, SecretFile};
 use crate::fs::{Deadline, Error, FilePath, Rewrite};
 
 /// The mode of a file that a tool makes: Google's tool and its module leave it so.
@@ -35,5 +38,22 @@ pub fn put(file: &FilePath, text: &Zeroizing<Vec<u8>>) -> Result<(), Error> {
             }
             created => return created,
         }
+    }
+}
+
+impl SecretFile {
+    /// Reads the file, under its lock, if a login with these arguments would use it.
+    ///
+    /// # Errors
+    /// A login could not use it either.
+    pub fn read(&self, options: &Options) -> Result<Document, secret_file::Error> {
+        let (read, _) = self.file().with_lock(&Deadline::begin(), |locked| {
+            let checked = self.check(locked.metadata(), options);
+            let text = secret_file::read(locked.reader(0)?, locked.length());
+            let text = text.map_err(locked.io("read"))?;
+            locked.check_unchanged()?;
+            Ok(checked.and_then(|()| self.document(text)))
+        })?;
+        read
     }
 }

@@ -304,6 +304,32 @@ impl Document {
         true
     }
 
+    /// The lines that look like scratch codes and are none, counted from 1: they stand below a line
+    /// that ends the search for them.
+    pub fn dead_scratch_codes(&self) -> Vec<usize> {
+        let is_code = |line: &Line| {
+            let code = without_cr(self.at(line)).trim_ascii_start();
+            code.len() == SCRATCH_CODE_DIGITS && code.iter().all(u8::is_ascii_digit)
+        };
+        let codes = self.lines().skip(1).filter(is_code);
+        let live: Vec<usize> = self.scratch_lines().map(|line| line.number).collect();
+        codes
+            .map(|line| line.number)
+            .filter(|number| !live.contains(number))
+            .collect()
+    }
+
+    /// The line of a TOTP_AUTH that does not count, because a comment stands before it; Google's
+    /// module takes it for one. Counted from 1.
+    pub fn commented_totp(&self) -> Option<usize> {
+        const OPTION: &[u8] = b"\" TOTP_AUTH";
+        let is_comment = |line: &Line| {
+            let text = self.at(line).trim_ascii_start();
+            !text.starts_with(OPTION) && text.windows(OPTION.len()).any(|part| part == OPTION)
+        };
+        self.lines().find(is_comment).map(|line| line.number)
+    }
+
     /// The lines of scratch codes: eight digits, of which the first is not 0, with blanks before them
     /// at most. Whatever is neither that nor an option nor empty ends them.
     fn scratch_lines(&self) -> impl Iterator<Item = Line> {

@@ -177,6 +177,10 @@ impl SecretFile {
         self.file.path()
     }
 
+    pub(super) fn file(&self) -> &FilePath {
+        &self.file
+    }
+
     /// The user's name, if it is that of an account.
     pub fn account_name(&self) -> Option<&OsStr> {
         self.template.is_none().then_some(&self.user)
@@ -224,7 +228,7 @@ impl SecretFile {
     }
 
     /// Refuses a file that is not its owner's, or that others may use.
-    fn check(&self, metadata: &Metadata, options: &Options) -> Result<(), Error> {
+    pub(super) fn check(&self, metadata: &Metadata, options: &Options) -> Result<(), Error> {
         let path = || self.path().to_owned();
         if metadata.uid() != self.account.uid && !options.any_owner {
             return Err(Error::NotOwners {
@@ -246,7 +250,7 @@ impl SecretFile {
         Ok(())
     }
 
-    fn document(&self, text: Zeroizing<Vec<u8>>) -> Result<Document, Error> {
+    pub(super) fn document(&self, text: Zeroizing<Vec<u8>>) -> Result<Document, Error> {
         let document = Document::new(text);
         match document.is_readable() {
             true => Ok(document),
@@ -414,7 +418,7 @@ fn account_by_name_or_number(user: &OsStr) -> Result<Option<Account>, Error> {
 }
 
 /// Reads so many bytes, and no more than a secret file may have and one.
-fn read(reader: impl Read, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+pub(super) fn read(reader: impl Read, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let limit = length.min(MAX_LENGTH as u64 + 1);
     // Room for all of it at once: a vector that grows leaves copies behind.
     let mut text = Zeroizing::new(Vec::with_capacity(limit as usize + 1));

@@ -6,6 +6,7 @@
 //!   - [`ocserv`]: whether ocserv uses it too
 //!   - [`arguments`]: the module's arguments in each PAM service, against its tokens
 //!   - [`fix`]: applies the fixes
+//! - [`secret_file`]: a user's own file of Google's module
 //! - [`access`]: who gets in by each PAM service; [`stack`] reads and runs its stack
 //! - [`sshd`], [`clock`]: sshd's settings and the clock, asked of [`programs`](crate::programs)
 //! - [`finding`]: a finding, as text and as JSON
@@ -17,6 +18,7 @@ mod finding;
 mod fix;
 mod lines;
 mod ocserv;
+mod secret_file;
 mod sshd;
 pub mod stack;
 mod usersfile;
@@ -32,6 +34,7 @@ use crate::config::{self, Config};
 use crate::error::Error;
 use crate::output;
 use crate::pam_config::{self, ModuleLine, ServiceStack};
+use crate::secret_file::Line;
 use crate::tokens::user_name;
 use access::Access;
 use arguments::ServiceArguments;
@@ -82,6 +85,15 @@ impl Check {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         let pam_services = config.pam_services()?;
         let module_lines = pam_config::module_lines_of(&pam_services);
+        if let Some(line) = Line::of(config)? {
+            let findings = secret_file::check(&line, self.user.as_deref());
+            return self.print(&Report {
+                services: Vec::new(),
+                who_gets_in: Vec::new(),
+                mended: Vec::new(),
+                findings,
+            });
+        }
         let usersfiles = self.usersfiles(config, &module_lines)?;
         let now = config.now()?;
 

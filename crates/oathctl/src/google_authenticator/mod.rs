@@ -116,7 +116,7 @@ struct Command {
     #[arg(short = 'C', long)]
     no_confirm: bool,
 
-    /// Whose codes they are, as the app shows it [default: USER@HOST]
+    /// Whose codes they are, as the app shows it; USER@HOST if not given
     #[arg(short, long, value_name = "LABEL")]
     label: Option<OsString>,
 
