@@ -412,7 +412,7 @@ fn uninstall_names_the_services_that_name_the_module_in_place_of_googles() {
     install.arg(built.parent().unwrap()).env("GOOGLE", "only");
     install.env("DESTDIR", &root);
     system.run(install);
-    assert!(!root.join("usr/local/sbin/oathctl").exists());
+    assert!(!root.join("usr/local/bin/oathctl").exists());
     let mut uninstall = script("uninstall");
     uninstall.env("DESTDIR", &root);
     let printed = system.run(uninstall);

@@ -42,8 +42,18 @@ fn run(command: &mut Command) -> Output {
     output
 }
 
-/// The one package that `make KIND` builds.
+/// The package of `pam_oath.so` that `make KIND` builds.
 fn package(kind: &str) -> PathBuf {
+    package_named(kind, "oath")
+}
+
+/// The package of the module in place of Google's.
+fn googles_package(kind: &str) -> PathBuf {
+    package_named(kind, "google")
+}
+
+/// The one package of a kind with this in its name.
+fn package_named(kind: &str, part: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
         let mut make = Command::new("make");
@@ -55,10 +65,11 @@ fn package(kind: &str) -> PathBuf {
     let packages = fs::read_dir(target.join("packages")).unwrap();
     let mut packages = packages
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == kind));
+        .filter(|path| path.extension().is_some_and(|extension| extension == kind))
+        .filter(|path| path.file_name().unwrap().to_str().unwrap().contains(part));
     match (packages.next(), packages.next()) {
         (Some(package), None) => package,
-        _ => panic!("one {kind} in target/packages"),
+        _ => panic!("one {kind} of {part} in target/packages"),
     }
 }
 
@@ -69,7 +80,8 @@ enum Login {
     Refused { asked_for_code: bool },
 }
 
-/// A fresh Debian of this machine's release, with its own libpam-oath, and alice enrolled.
+/// A fresh Debian of this machine's release, with its own libpam-oath and libpam-google-authenticator,
+/// and alice enrolled.
 struct Debian {
     root: TempDir,
 }
@@ -84,6 +96,7 @@ impl Debian {
             .arg(Debian::base())
             .arg(debian.root.path()));
         fs::copy(package("deb"), debian.path("/root/ours.deb")).unwrap();
+        fs::copy(googles_package("deb"), debian.path("/root/google.deb")).unwrap();
         debian.write("/etc/pam.d/demo", PAM_LINE);
         debian.write("/etc/users.oath", &format!("HOTP\talice\t-\t{SECRET}\n"));
         debian
@@ -102,7 +115,7 @@ impl Debian {
             run(Command::new(program("debootstrap", "debootstrap"))
                 .args([
                     "--variant=minbase",
-                    "--include=libpam-oath,pamtester,sudo",
+                    "--include=libpam-oath,libpam-google-authenticator,pamtester,sudo",
                     codename,
                 ])
                 .arg(base.path()));
@@ -545,10 +558,10 @@ fn by_the_guide_back_the_users_of_the_profile_go_on_being_asked() {
 
 #[test]
 #[ignore = "needs lintian, dpkg-dev, rpm: run make test"]
-fn lintian_finds_no_error_and_no_warning_in_the_package() {
+fn lintian_finds_no_error_and_no_warning_in_the_packages() {
     let output = Command::new(program("lintian", "lintian"))
         .args(["--allow-root", "--fail-on", "error,warning"])
-        .arg(package("deb"))
+        .args([package("deb"), googles_package("deb")])
         .output()
         .unwrap();
     let found = String::from_utf8_lossy(&output.stdout);
@@ -581,7 +594,7 @@ fn the_rpm_holds_the_module_the_manual_and_the_documents() {
         assert!(held.contains(&file), "{file} is not in\n{listing}");
     }
     let ours = |file: &&str| {
-        ["/usr/lib64/security/", "/usr/share/", "/usr/sbin/"]
+        ["/usr/lib64/security/", "/usr/share/", "/usr/bin/"]
             .iter()
             .any(|folder| file.starts_with(folder))
     };
@@ -612,4 +625,90 @@ fn erasing_the_rpm_names_the_files_that_still_name_the_module_and_upgrading_does
     assert!(said.contains("\n/etc/pam.d/demo\n"), "{said}");
     assert!(!said.contains("/etc/pam.d/comment"), "{said}");
     assert!(!debian.path("/usr/lib64/security/pam_oath.so").exists());
+}
+
+#[test]
+#[ignore = "needs dpkg-dev, rpm: run make test"]
+fn the_rpm_in_place_of_googles_holds_the_module_the_command_and_their_manual() {
+    let mut rpm = Command::new(program("rpm", "rpm"));
+    let listing = run(rpm.args(["-qpl"]).arg(googles_package("rpm")));
+    let listing = String::from_utf8(listing.stdout).unwrap();
+    let held: Vec<&str> = listing.lines().collect();
+    for file in [
+        "/usr/lib64/security/pam_google_authenticator.so",
+        "/usr/bin/google-authenticator",
+        "/usr/share/man/man1/google-authenticator.1",
+        "/usr/share/man/man8/pam_google_authenticator.8",
+        "/usr/share/doc/google-authenticator-rs/docs/moving-from-google-authenticator.md",
+    ] {
+        assert!(held.contains(&file), "{file} is not in\n{listing}");
+    }
+    // It stands beside the other package.
+    assert!(held.iter().all(|file| file.contains("google")), "{listing}");
+}
+
+/// Whether alice gets in with the code of this counter, by her own file.
+fn logs_in_by_her_own_file(debian: &Debian, counter: u64) -> bool {
+    let code = Generator::new(SECRET).code(counter);
+    let script = format!("echo {code} | pamtester google alice authenticate");
+    let output = debian.command("sh").args(["-c", &script]).output().unwrap();
+    output.status.success()
+}
+
+#[test]
+#[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
+fn the_package_takes_the_place_of_googles_module_and_gives_it_back_and_logins_go_on() {
+    const THEIRS: &str = "libpam-google-authenticator";
+    const OURS: &str = "libpam-google-authenticator-rs";
+    let debian = Debian::new();
+    debian.run("useradd", ["--create-home", "alice"]);
+    debian.write(
+        "/etc/pam.d/google",
+        "auth required pam_google_authenticator.so\n",
+    );
+    debian.write(
+        "/home/alice/.google_authenticator",
+        "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n\" HOTP_COUNTER 1\n",
+    );
+    debian.shell("chown alice: /home/alice/.google_authenticator");
+    let logs_in = |counter| logs_in_by_her_own_file(&debian, counter);
+    assert!(logs_in(1), "with Google's");
+    let configuration = debian.configuration();
+
+    debian.run("dpkg", ["--install", "/root/google.deb"]);
+    assert!(debian.has_installed(OURS) && !debian.has_installed(THEIRS));
+    assert!(logs_in(2), "with this module");
+    assert!(!logs_in(2), "a code is good once");
+    let help = debian.run("google-authenticator", ["--version"]);
+    assert!(help.contains("google-authenticator 0."), "{help}");
+
+    // Both packages of this project beside each other.
+    debian.run("dpkg", ["--install", "/root/ours.deb"]);
+    assert!(debian.has_installed(OURS) && debian.has_installed("libpam-oath-rs"));
+    assert!(debian.logs_in(0) && logs_in(3));
+
+    debian.run("dpkg", ["--install", "/root/google.deb"]);
+    assert!(logs_in(4), "after an upgrade");
+    assert_eq!(debian.configuration(), configuration);
+
+    debian.run("apt-get", ["install", "--yes", THEIRS]);
+    assert!(debian.has_installed(THEIRS) && !debian.has_installed(OURS));
+    assert!(logs_in(5), "with Google's, back in its place");
+    debian.run("dpkg", ["--purge", OURS]);
+    assert!(logs_in(6), "after this one was purged");
+    assert_eq!(debian.configuration(), configuration);
+}
+
+#[test]
+#[ignore = "needs root, debootstrap, dpkg-dev, rpm: run make test"]
+fn removing_the_package_in_place_of_googles_names_the_files_that_still_name_the_module() {
+    let debian = Debian::new();
+    debian.run("dpkg", ["--install", "/root/google.deb"]);
+    debian.write(
+        "/etc/pam.d/google",
+        "auth required pam_google_authenticator.so\n",
+    );
+    let said = debian.run("dpkg", ["--purge", "libpam-google-authenticator-rs"]);
+    assert!(said.contains("/etc/pam.d/google"), "{said}");
+    assert!(said.contains("denies everybody"), "{said}");
 }
