@@ -4,6 +4,7 @@ mod check;
 mod edit;
 mod enrol;
 mod import;
+mod import_samples;
 mod list_show_verify;
 mod manual;
 mod opens;
