@@ -34,17 +34,32 @@ const CASES: [Case; 5] = [
     },
     Case {
         options: &["--hotp"],
-        kind: &["--hotp", "--counter=0"],
+        kind: &["--hotp", "--counter=1"],
         digits: "6",
     },
     Case {
         options: &["--hotp", "--digits", "8", "--issuer", "Ünï Co."],
-        kind: &["--hotp", "--counter=0"],
+        kind: &["--hotp", "--counter=1"],
         digits: "8",
     },
 ];
 
 const ADD: [&str; 4] = ["add", "alice", "--force", "--no-confirm"];
+
+#[test]
+fn the_first_code_that_an_app_shows_of_a_token_by_counter_is_good_whichever_app_it_is() {
+    // Relative to the URI's counter: FreeOTP+, Aegis and FreeOTP, Google Authenticator.
+    for first_shown in [-1, 0, 1] {
+        let tool = Tool::new();
+        let shown = tool.run([&ADD[..], &["--hotp", "--json"]].concat()).json();
+        let uri = shown["uri"].as_str().unwrap();
+        let counter: i64 = uri.rsplit("&counter=").next().unwrap().parse().unwrap();
+        let secret = shown["secret"].as_str().unwrap();
+        let token = test_support::codes::Generator::of_base32(secret);
+        let code = token.code((counter + first_shown) as u64);
+        assert_eq!(tool.scene.login("alice").types(code).rc, "SUCCESS");
+    }
+}
 
 #[test]
 #[ignore = "needs oathtool and python3-pyotp: run make test"]

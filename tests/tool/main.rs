@@ -6,6 +6,7 @@ mod enrol;
 mod generated;
 mod google_authenticator;
 mod import;
+mod import_samples;
 mod list_show_verify;
 mod manual;
 mod manual_google;

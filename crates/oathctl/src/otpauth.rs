@@ -29,8 +29,11 @@ pub(crate) fn uri(token: &Token, issuer: &str) -> Zeroizing<String> {
         MovingFactor::Time { .. } => "totp",
     };
     let mut options = match token.token_type.moving_factor {
+        // Of this number, FreeOTP+ shows the code before it first, Aegis and FreeOTP its own, Google
+        // Authenticator the one after it. With the next counter plus one, none of them begins with
+        // a code that is used up, and all three codes are within a window of 2.
         MovingFactor::Event | MovingFactor::BackupCodes { .. } => {
-            format!("&counter={}", token.counter)
+            format!("&counter={}", token.counter.saturating_add(1))
         }
         MovingFactor::Time { period } if period != USUAL_PERIOD => format!("&period={period}"),
         MovingFactor::Time { .. } => String::new(),
@@ -116,7 +119,7 @@ mod tests {
         );
         assert_eq!(
             of("HOTP/E/7/SHA512", "alice", 3),
-            format!("otpauth://hotp/a%20host:alice?{SECRET}&counter=3&digits=7&algorithm=SHA512")
+            format!("otpauth://hotp/a%20host:alice?{SECRET}&counter=4&digits=7&algorithm=SHA512")
         );
     }
 }

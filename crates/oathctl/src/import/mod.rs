@@ -17,6 +17,7 @@ mod migration;
 mod otpauth;
 mod proton;
 mod pskc;
+mod qr_image;
 mod serials;
 mod stratum;
 mod table;
@@ -34,6 +35,7 @@ use std::process::ExitCode;
 use clap::Args;
 use oath_core::usersfile::Document;
 use oath_core::usersfile::Usersfile;
+use oath_core::usersfile::format::parse_secret;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -56,8 +58,8 @@ use user::{FileOwner, Users};
                   google-authenticator's PAM module; otpauth:// and otpauth-migration:// URIs, one \
                   a line; plain exports of 2FAS, Aegis, andOTP, Bitwarden, FreeOTP+, KeePassXC \
                   (CSV), Proton Authenticator and Stratum; what Yubico's programs wrote when they \
-                  set up a YubiKey; CSV of serial number, seed and type; PSKC (RFC 6030) without \
-                  encryption. Prints line by line what it did, and what was not imported.\n\n\
+                  set up a YubiKey; CSV of serial number, seed and type; PSKC (RFC 6030), \
+                  plain or encrypted; an image (PNG, JPEG) of a QR code. Prints line by line what it did, and what was not imported.\n\n\
                   From a file that belongs to another user than root and you, only its owner's \
                   tokens are imported, unless --user or --map says otherwise.",
     after_help = "Exit codes:\n  \
@@ -78,6 +80,14 @@ pub(crate) struct Import {
     /// For whom which token is: a CSV file of two columns, serial number or label, and user
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
+
+    /// The key of an encrypted PSKC file, in hex, in a file of its own
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+
+    /// The password of an encrypted PSKC file, in a file of its own
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
 
     /// Only print what would be done
     #[arg(short = 'n', long)]
@@ -127,7 +137,7 @@ impl Import {
             force: self.force,
         };
         let now = config.now()?;
-        let found = items_in(&bytes, now)
+        let found = items_in(&bytes, &self.secrets()?, now)
             .map_err(|problem| Error::failed(format!("{} {problem}", self.name())))?;
         if found.is_empty() {
             return Err(Error::failed(format!("{} holds no token", self.name())));
@@ -208,6 +218,31 @@ impl Import {
 
     fn is_stdin(&self) -> bool {
         self.file == Path::new("-")
+    }
+
+    /// What `--key-file` and `--password-file` hold: their first lines.
+    fn secrets(&self) -> Result<Secrets, Error> {
+        let first_line = |path: &PathBuf| {
+            let contents = files::read(path)?;
+            let line = contents.bytes.split(|&byte| byte == b'\n').next();
+            let line = line.unwrap_or_default();
+            let line = line.strip_suffix(b"\r").unwrap_or(line).to_vec();
+            Ok::<_, Error>(Zeroizing::new(line))
+        };
+        let key = |path: &PathBuf| {
+            let line = first_line(path)?;
+            let key = match line.starts_with(b"base32:") {
+                true => None,
+                false => parse_secret(line.trim_ascii()).ok(),
+            };
+            key.ok_or_else(|| {
+                Error::failed(format!("{} holds no key in hexadecimal", path.display()))
+            })
+        };
+        Ok(Secrets {
+            key: self.key_file.as_ref().map(key).transpose()?,
+            password: self.password_file.as_ref().map(first_line).transpose()?,
+        })
     }
 
     /// The file's bytes and its owner.
@@ -322,7 +357,8 @@ trait Format: Sync {
 }
 
 /// All formats, those that are told by their structure first.
-static FORMATS: [&dyn Format; 14] = [
+static FORMATS: [&dyn Format; 15] = [
+    &qr_image::QrImage,
     &pskc::Pskc,
     &aegis::Aegis,
     &two_fas::TwoFas,
@@ -341,12 +377,21 @@ static FORMATS: [&dyn Format; 14] = [
 
 /// A file to import, in the forms in which formats look at it.
 struct Source<'a> {
+    bytes: &'a [u8],
     /// None if it is no text.
     text: Option<&'a str>,
     json: Option<Json>,
     table: Option<Table>,
+    secrets: &'a Secrets,
     /// Seconds since 1970.
     now: u64,
+}
+
+/// What decrypts a file, each if it was given.
+#[derive(Default)]
+struct Secrets {
+    key: Option<Zeroizing<Vec<u8>>>,
+    password: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Source<'_> {
@@ -356,21 +401,25 @@ impl Source<'_> {
 }
 
 /// Recognises the format, and reads it.
-fn items_in(bytes: &[u8], now: u64) -> Result<Vec<ImportItem>, String> {
-    let text = decoded(bytes).ok_or_else(|| not_text(bytes).to_owned())?;
-    let json = match text.trim_start().starts_with(['{', '[']) {
-        true => Some(Json::parse(&text)?),
-        false => None,
+fn items_in(bytes: &[u8], secrets: &Secrets, now: u64) -> Result<Vec<ImportItem>, String> {
+    let text = decoded(bytes);
+    let text = text.as_ref().map(|text| text.as_str());
+    let json = match text {
+        Some(text) if text.trim_start().starts_with(['{', '[']) => Some(Json::parse(text)?),
+        _ => None,
     };
     let source = Source {
-        table: Table::parse(&text),
-        text: Some(&text),
+        bytes,
+        table: text.and_then(Table::parse),
+        text,
         json,
+        secrets,
         now,
     };
     let format = FORMATS.iter().find(|format| format.recognises(&source));
     match format {
         Some(format) => format.read(&source),
+        None if text.is_none() => Err(not_text(bytes).into()),
         None if source.json.is_some() => Err(
             "is JSON, but no export of 2FAS, Aegis, andOTP, Bitwarden, FreeOTP+, Proton \
              Authenticator or Stratum"

@@ -1,13 +1,16 @@
-//! PSKC (RFC 6030), the XML that hardware tokens are delivered with, as far as its secrets are
-//! not encrypted.
+//! PSKC (RFC 6030), the XML that hardware tokens are delivered with; [`encryption`] has its section
+//! 6.
+
+mod encryption;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use roxmltree::{Document, Node};
 use zeroize::Zeroizing;
 
-use super::token::{Account, Counter, Description, ImportItem, ImportedToken};
-use super::{Format, Source};
+use crate::import::token::{Account, Counter, Description, ImportItem, ImportedToken};
+use crate::import::{Format, Secrets, Source};
+use encryption::Decryption;
 
 const NAMESPACE: &str = "urn:ietf:params:xml:ns:keyprov:pskc";
 const SIGNATURES: &str = "http://www.w3.org/2000/09/xmldsig#";
@@ -23,12 +26,12 @@ impl Format for Pskc {
     }
 
     fn read(&self, source: &Source) -> Result<Vec<ImportItem>, String> {
-        read(source.text.unwrap_or_default())
+        read(source.text.unwrap_or_default(), source.secrets)
     }
 }
 
 /// Reads every key of the container.
-fn read(text: &str) -> Result<Vec<ImportItem>, String> {
+fn read(text: &str, secrets: &Secrets) -> Result<Vec<ImportItem>, String> {
     // White space before `<?xml` is none of XML's, but editors and mail leave some there.
     let xml = text.trim_start();
     let before = &text[..text.len() - xml.len()];
@@ -37,9 +40,10 @@ fn read(text: &str) -> Result<Vec<ImportItem>, String> {
     if !container.has_tag_name((NAMESPACE, "KeyContainer")) {
         return Err("is XML, but no KeyContainer of PSKC (RFC 6030)".into());
     }
+    let decryption = Decryption::of(container, secrets)?;
     let mut found: Vec<ImportItem> = (1..)
         .zip(container.children().filter(|node| is(node, "KeyPackage")))
-        .map(|(number, package)| key(format!("key {number}"), package))
+        .map(|(number, package)| key(format!("key {number}"), package, decryption.as_ref()))
         .collect();
     let is_signed = container
         .children()
@@ -99,7 +103,7 @@ fn text<'a>(node: Node<'a, 'a>, path: &[&str]) -> Option<&'a str> {
         .filter(|text| !text.is_empty())
 }
 
-fn key(place: String, package: Node) -> ImportItem {
+fn key(place: String, package: Node, decryption: Option<&Decryption>) -> ImportItem {
     let Some(key) = child(package, "Key") else {
         return ImportItem::new(place, Err("the package has no key".into()));
     };
@@ -127,21 +131,25 @@ fn key(place: String, package: Node) -> ImportItem {
             .and_then(|device| text(device, &["SerialNo"]))
             .map(str::to_owned),
         remarks,
-        ..ImportItem::new(place, token(key))
+        ..ImportItem::new(place, token(key, decryption))
+    }
+}
+
+/// An element of a key's data, if it is there.
+fn element<'a>(key: Node<'a, 'a>, name: &str) -> Result<Option<Node<'a, 'a>>, String> {
+    let Some(data) = child(key, "Data") else {
+        return Ok(None);
+    };
+    let mut found = data.children().filter(|node| is(node, name));
+    match (found.next(), found.next()) {
+        (_, Some(_)) => Err(format!("it has {name} twice")),
+        (element, None) => Ok(element),
     }
 }
 
 /// The plain value of an element of a key's data, if the element is there.
 fn value<'a>(key: Node<'a, 'a>, name: &str) -> Result<Option<&'a str>, String> {
-    let Some(data) = child(key, "Data") else {
-        return Ok(None);
-    };
-    let mut found = data.children().filter(|node| is(node, name));
-    let (element, more) = (found.next(), found.next());
-    if more.is_some() {
-        return Err(format!("it has {name} twice"));
-    }
-    let Some(element) = element else {
+    let Some(element) = element(key, name)? else {
         return Ok(None);
     };
     if child(element, "EncryptedValue").is_some() {
@@ -154,7 +162,7 @@ fn value<'a>(key: Node<'a, 'a>, name: &str) -> Result<Option<&'a str>, String> {
         .ok_or_else(|| format!("its {name} has no value"))
 }
 
-fn token(key: Node) -> Result<ImportedToken, String> {
+fn token(key: Node, decryption: Option<&Decryption>) -> Result<ImportedToken, String> {
     let number = |name: &str| {
         value(key, name)?
             .map(|text| {
@@ -202,10 +210,15 @@ fn token(key: Node) -> Result<ImportedToken, String> {
         // RFC 6030, section 4.2: where there is none, the token is new.
         counter: Counter::Next(number("Counter")?.unwrap_or(0)),
     };
-    description.token(secret(key))
+    description.token(secret(key, decryption))
 }
 
-fn secret(key: Node) -> Result<Zeroizing<Vec<u8>>, String> {
+fn secret(key: Node, decryption: Option<&Decryption>) -> Result<Zeroizing<Vec<u8>>, String> {
+    if let (Some(decryption), Some(secret)) = (decryption, element(key, "Secret")?) {
+        if child(secret, "EncryptedValue").is_some() {
+            return decryption.value(secret);
+        }
+    }
     let text = value(key, "Secret")?.ok_or("it has no secret")?;
     let digits: Zeroizing<String> = Zeroizing::new(text.split_ascii_whitespace().collect());
     BASE64_STANDARD
@@ -261,7 +274,9 @@ mod tests {
     }
 
     fn only(key: &str) -> ImportItem {
-        read(&container(key)).unwrap().remove(0)
+        read(&container(key), &Secrets::default())
+            .unwrap()
+            .remove(0)
     }
 
     const SECRET: &str = "<Secret><PlainValue>MTIzNDU2Nzg5MDEy MzQ1Njc4OTA=</PlainValue></Secret>";
@@ -387,10 +402,15 @@ mod tests {
 
     #[test]
     fn other_xml_is_refused() {
-        let error = |xml: &str| read(xml).err().unwrap();
+        let error = |xml: &str| read(xml, &Secrets::default()).err().unwrap();
         assert!(error("<!DOCTYPE a []><a/>").contains("DOCTYPE"));
         assert!(error("<a>").contains("breaks off"));
         assert!(error("\n  <a></b>").contains("line 2, column"));
-        assert!(read("<html/>").err().unwrap().contains("no KeyContainer"));
+        assert!(
+            read("<html/>", &Secrets::default())
+                .err()
+                .unwrap()
+                .contains("no KeyContainer")
+        );
     }
 }
