@@ -112,6 +112,14 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The line of the file that it is about, counted from 1.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Refusal::Malformed(malformed) => Some(malformed.line),
+            _ => None,
+        }
+    }
+
     /// Whether another response may still be taken in the same login: `try_first_pass` asks after a
     /// stacked token that is no good code, and does not after one that is a code of another time.
     pub fn may_ask_again(&self) -> bool {
