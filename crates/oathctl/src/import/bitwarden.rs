@@ -29,7 +29,7 @@ impl Format for Bitwarden {
     }
 }
 
-/// What [`login`] returns where there is no token.
+/// What is said of an entry without a token.
 const NO_TOKEN: &str = "it holds no token";
 
 fn is_token(item: &ImportItem) -> bool {
