@@ -134,12 +134,11 @@ pub trait Verifier {
     /// # Errors
     /// The tokens could not be read, or what was used not recorded; or something has to be found out
     /// first, and nothing was compared.
-    #[allow(clippy::type_complexity)]
     fn verify<'r>(
         &self,
         response: &'r [u8],
         attempts: &Attempts,
-    ) -> Result<Checked<'r, Self>, Stop<'r, Error<Self::Refusal, Self::Error>>>;
+    ) -> Result<Checked<'r, Self>, Stop<'r, ErrorOf<Self>>>;
 }
 
 /// What a check came to.
@@ -185,14 +184,14 @@ pub struct Answer<'r, A = usize, E = Error, W = LinesWarning> {
 }
 
 /// [`Answer`] to a response that a verifier checks.
-type AnswerOf<'r, V> = Answer<
-    'r,
-    <V as Verifier>::Accepted,
-    Error<<V as Verifier>::Refusal, <V as Verifier>::Error>,
-    <V as Verifier>::Warning,
->;
+pub type AnswerOf<'r, V> =
+    Answer<'r, <V as Verifier>::Accepted, ErrorOf<V>, <V as Verifier>::Warning>;
 
-type ErrorOf<V> = Error<<V as Verifier>::Refusal, <V as Verifier>::Error>;
+/// [`enum@Error`] of an attempt that a verifier checks.
+pub type ErrorOf<V> = Error<<V as Verifier>::Refusal, <V as Verifier>::Error>;
+
+/// What a pass came to, and why failures could not be counted if they could not.
+type Counted<'r, V> = (Checked<'r, V>, Option<throttle::Error>);
 
 impl<'r> Answer<'r> {
     /// An attempt that was not made.
@@ -311,7 +310,7 @@ impl<'a> Attempts<'a> {
         verifier: &V,
         response: &'r [u8],
         origin: Origin,
-    ) -> Result<(Checked<'r, V>, Option<throttle::Error>), ErrorOf<V>> {
+    ) -> Result<Counted<'r, V>, ErrorOf<V>> {
         if verifier.needs_zone() {
             self.zone()?;
         }
@@ -347,13 +346,12 @@ impl<'a> Attempts<'a> {
 
     /// Checks a response if the user need not wait. Returns also why it was checked although
     /// failures cannot be counted.
-    #[allow(clippy::type_complexity)]
     fn throttled<'r, V: Verifier>(
         &mut self,
         verifier: &V,
         response: &'r [u8],
         origin: Origin,
-    ) -> Result<(Checked<'r, V>, Option<throttle::Error>), Stop<'r, ErrorOf<V>>> {
+    ) -> Result<Counted<'r, V>, Stop<'r, ErrorOf<V>>> {
         let Some(seconds) = self.throttling.seconds else {
             return Ok((verifier.verify(response, self)?, None));
         };

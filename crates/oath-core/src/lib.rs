@@ -17,6 +17,7 @@
 //! - [`otp`]: the codes, and the search of a window in constant time.
 //! - [`sys`]: system calls behind safe signatures, the clock and the system's time zone.
 //! - [`local_time`]: the local time of LAST-TIME.
+//! - [`number`]: numbers as C reads them.
 //! - [`plain_text`]: which characters of a name may be shown.
 //! - [`hex`]: bytes as hexadecimal digits.
 
@@ -30,6 +31,7 @@ pub mod hex;
 pub mod local_time;
 pub mod login;
 pub mod lookup;
+mod number;
 pub mod options;
 pub mod otp;
 pub mod pin;

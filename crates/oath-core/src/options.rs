@@ -7,6 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::attempt::Throttling;
 use crate::login::{Attempt, CodeLength, MAX_WINDOW};
+use crate::number::leading_number;
 use crate::otp::{MAX_DIGITS, MIN_DIGITS};
 use crate::state::throttle;
 
@@ -236,23 +237,11 @@ fn seconds(argument: &OsStr, value: &[u8], warnings: &mut Vec<String>) -> u64 {
 /// Reads a number as C's `atoi` does: white space, a sign, as many digits as there are; none at
 /// all is 0. Warns where that leaves something out.
 fn number(argument: &OsStr, value: &[u8], warnings: &mut Vec<String>) -> i64 {
-    let text = value.trim_ascii_start();
-    let (sign, digits) = match text {
-        [b'-', digits @ ..] => (-1, digits),
-        [b'+', digits @ ..] => (1, digits),
-        digits => (1, digits),
-    };
-    let end = digits
-        .iter()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(digits.len());
-    let number = digits[..end].iter().fold(0i64, |number, digit| {
-        number
-            .saturating_mul(10)
-            .saturating_add(i64::from(digit - b'0'))
-    });
-    let number = sign * number;
-    if end == 0 || end < digits.len() {
+    /// What C's `long` can hold, but for the least.
+    const RANGE: (i128, i128) = (-(i64::MAX as i128), i64::MAX as i128);
+    let (found, rest) = leading_number(value);
+    let number = found.unwrap_or(0).clamp(RANGE.0, RANGE.1) as i64;
+    if found.is_none() || !rest.is_empty() {
         warnings.push(format!(
             "argument {}: not a number; read as {number}",
             argument.to_string_lossy()

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use clap::Args;
-use oath_core::attempt::{self, Attempts, Lines, Origin, Throttling};
+use oath_core::attempt::{self, Attempts, Lines, Origin};
 use oath_core::fs::{self, Deadline};
 use oath_core::google::login as google;
 use oath_core::login::{CodeLength, MAX_WINDOW, Refusal};
@@ -138,12 +138,8 @@ impl Verify {
             }
         };
         let options = &line.options;
-        let throttling = Throttling {
-            seconds: options.throttle,
-            folder: &options.throttle_folder,
-        };
         let deadline = Deadline::begin();
-        let mut attempts = Attempts::dry_run(config.now()?, throttling, &deadline);
+        let mut attempts = Attempts::dry_run(config.now()?, options.throttling(), &deadline);
         let response = secret_file::Response {
             file: &file,
             options,

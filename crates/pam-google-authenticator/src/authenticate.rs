@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use oath_core::attempt::{self, Attempts, Origin, Throttling};
+use oath_core::attempt::{self, AnswerOf, Attempts, ErrorOf, Origin};
 use oath_core::fs::Deadline;
 use oath_core::google::format::Malformed;
 use oath_core::google::login::{Accepted, Beforehand, Refusal};
@@ -42,7 +42,7 @@ enum Error {
     },
     /// The attempt was not accepted.
     #[error(transparent)]
-    Attempt(#[from] attempt::Error<Refusal, secret_file::Error>),
+    Attempt(#[from] ErrorOf<Response<'static>>),
 }
 
 impl From<secret_file::Error> for Error {
@@ -191,57 +191,58 @@ impl Login<'_> {
             Err(error) => Err(error),
         };
 
-        let throttling = Throttling {
-            seconds: options.throttle,
-            folder: &options.throttle_folder,
+        let stacked = match options.use_first_pass || options.try_first_pass {
+            true => handle.authtok()?,
+            false => None,
         };
-        let mut attempts = Attempts::new(throttling, &deadline);
-        let mut counts_as_try = true;
-        if options.use_first_pass || options.try_first_pass {
-            if let Some(token) = handle.authtok()? {
-                let file = match &file {
-                    Ok(file) => file,
-                    Err(_) if options.try_first_pass => return Err(self.ask_in_vain(file)),
-                    Err(_) => return Err(file.err().map_or(Error::NoAuthtok, Error::from)),
-                };
-                let response = Response {
-                    file,
-                    options,
-                    host,
-                    may_have_password: true,
-                    counts_as_try,
-                };
-                let answer = attempts.attempt(&response, &token, Origin::Stacked);
-                let may_ask = match &answer.result {
-                    Err(attempt::Error::Refused(refusal)) => refusal.may_ask_again(),
-                    _ => false,
-                };
-                if options.use_first_pass || !may_ask {
-                    return self.answer(file, answer);
-                }
-                counts_as_try = false;
-            } else if options.use_first_pass {
-                return Err(self.no_authtok(file, host, &mut attempts));
-            }
-        }
-
         let file = match file {
             Ok(file) => file,
-            Err(error) => return Err(self.ask_in_vain(Err(error))),
+            Err(_) if options.use_first_pass && stacked.is_none() => return Err(Error::NoAuthtok),
+            Err(error) => {
+                if !options.use_first_pass {
+                    // So that nobody sees who has a file; whatever is typed is of no use.
+                    let _ = self.ask();
+                }
+                return Err(error.into());
+            }
         };
-        let typed = deadline.except(|| self.ask());
-        let response = Response {
+        let response = |may_have_password, counts_as_try| Response {
             file: &file,
             options,
             host,
-            may_have_password: options.forward_pass,
+            may_have_password,
             counts_as_try,
         };
-        let (text, no_response) = match typed {
+
+        let mut attempts = Attempts::new(options.throttling(), &deadline);
+        let mut counts_as_try = true;
+        if let Some(token) = stacked {
+            let answer = attempts.attempt(&response(true, true), &token, Origin::Stacked);
+            let may_ask = match &answer.result {
+                Err(attempt::Error::Refused(refusal)) => refusal.may_ask_again(),
+                _ => false,
+            };
+            if options.use_first_pass || !may_ask {
+                return self.answer(&file, answer);
+            }
+            counts_as_try = false;
+        } else if options.use_first_pass {
+            // A try all the same, for RATE_LIMIT.
+            let answer = attempts.attempt(&response(false, true), b"", Origin::Stacked);
+            return match self.answer(&file, answer) {
+                Err(Error::Attempt(attempt::Error::Refused(Refusal::NoResponse))) | Ok(_) => {
+                    Err(Error::NoAuthtok)
+                }
+                told => told,
+            };
+        }
+
+        let (text, no_response) = match deadline.except(|| self.ask()) {
             Ok(text) => (text, None),
             // A try all the same, for RATE_LIMIT.
             Err(error) => (Zeroizing::default(), Some(error)),
         };
+        let response = response(options.forward_pass, counts_as_try);
         let answer = attempts.attempt(&response, &text, Origin::Prompt);
         let result = self.answer(&file, answer);
         match no_response {
@@ -250,49 +251,10 @@ impl Login<'_> {
         }
     }
 
-    /// A try without an answer, which counts for RATE_LIMIT as any other.
-    fn no_authtok(
-        &self,
-        file: Result<SecretFile, secret_file::Error>,
-        host: Option<&[u8]>,
-        attempts: &mut Attempts,
-    ) -> Error {
-        if let Ok(file) = &file {
-            let response = Response {
-                file,
-                options: self.options,
-                host,
-                may_have_password: false,
-                counts_as_try: true,
-            };
-            let answer = attempts.attempt(&response, b"", Origin::Stacked);
-            let is_told = |error: &Error| {
-                !matches!(
-                    error,
-                    Error::Attempt(attempt::Error::Refused(Refusal::NoResponse))
-                )
-            };
-            if let Some(error) = self.answer(file, answer).err().filter(is_told) {
-                return error;
-            }
-        }
-        Error::NoAuthtok
-    }
-
     fn ask(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
         Ok(self
             .handle
             .prompt(self.options.prompt(), self.options.echo)?)
-    }
-
-    /// Asks a user who cannot get in, so that nobody sees who has a file.
-    fn ask_in_vain(&self, file: Result<SecretFile, secret_file::Error>) -> Error {
-        let asked = self.ask();
-        match (file, asked) {
-            (Err(error), _) => error.into(),
-            (Ok(_), Err(error)) => error,
-            (Ok(_), Ok(_)) => Refusal::NoSecret.into(),
-        }
     }
 
     /// No code is needed. With `forward_pass` the next module waits for a password all the same, and
@@ -307,11 +269,7 @@ impl Login<'_> {
 
     /// Logs what the administrator should know, tells the user what Google's module tells, leaves
     /// what was typed before a good code as PAM_AUTHTOK, and tells the result.
-    fn answer(
-        &self,
-        file: &SecretFile,
-        answer: attempt::Answer<Accepted, attempt::Error<Refusal, secret_file::Error>, Warning>,
-    ) -> Result<Success, Error> {
+    fn answer(&self, file: &SecretFile, answer: AnswerOf<Response>) -> Result<Success, Error> {
         for warning in &answer.warnings {
             self.handle.log(Priority::Warning, &warning.to_string());
             if let attempt::Warning::Tokens(Warning::NotRecorded(error)) = warning {

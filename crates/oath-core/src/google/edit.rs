@@ -6,11 +6,8 @@ use zeroize::Zeroizing;
 
 use super::format::Document;
 use super::options::Options;
-use super::secret_file::{self, SecretFile};
+use super::secret_file::{self, PRIVATE, SecretFile};
 use crate::fs::{Deadline, Error, FilePath, Rewrite};
-
-/// The mode of a file that a tool makes: Google's tool and its module leave it so.
-const MODE: u32 = 0o400;
 
 /// Puts a file with this text where the path leads, for its owner alone to read. One that is there is
 /// replaced under its lock.
@@ -24,7 +21,7 @@ pub fn put(file: &FilePath, text: &Zeroizing<Vec<u8>>) -> Result<(), Error> {
             let rewrite = Rewrite {
                 span: 0..locked.length(),
                 text: text.clone(),
-                mode: Some(MODE),
+                mode: Some(PRIVATE),
             };
             locked.replace(&rewrite, &deadline)
         });
@@ -32,7 +29,7 @@ pub fn put(file: &FilePath, text: &Zeroizing<Vec<u8>>) -> Result<(), Error> {
             Err(Error::Missing(_)) => {}
             replaced => return replaced.map(drop),
         }
-        match file.create(text, MODE, &deadline) {
+        match file.create(text, PRIVATE, &deadline) {
             // Somebody else has just made one.
             Err(error) if error.kind() == Some(io::ErrorKind::AlreadyExists) && deadline.wait() => {
             }
@@ -48,11 +45,11 @@ impl SecretFile {
     /// A login could not use it either.
     pub fn read(&self, options: &Options) -> Result<Document, secret_file::Error> {
         let (read, _) = self.file().with_lock(&Deadline::begin(), |locked| {
-            let checked = self.check(locked.metadata(), options);
-            let text = secret_file::read(locked.reader(0)?, locked.length());
-            let text = text.map_err(locked.io("read"))?;
-            locked.check_unchanged()?;
-            Ok(checked.and_then(|()| self.document(text)))
+            match self.locked_document(locked, options) {
+                // To be tried again, if another program is changing it.
+                Err(secret_file::Error::File(error)) => Err(error),
+                read => Ok(read),
+            }
         })?;
         read
     }

@@ -10,10 +10,15 @@ use std::ops::Range;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroizing;
 
+use crate::number::leading_number;
+use crate::usersfile::contains;
+
 /// The longest file that Google's module reads, in bytes. One that is longer locks its owner out.
 pub const MAX_LENGTH: usize = 64 << 10;
 /// How many hosts `LAST0` to `LAST9` can name.
 const GRACE_LINES: u8 = 10;
+/// The option that may be indented, and that letters may follow.
+const TOTP_AUTH: &[u8] = b"\" TOTP_AUTH";
 /// How many digits a scratch code has.
 pub const SCRATCH_CODE_DIGITS: usize = 8;
 
@@ -153,11 +158,7 @@ impl Document {
     /// Whether codes count time steps. This option may be indented, and letters may follow it, as
     /// with Google's module; in a comment it does not count.
     pub fn has_totp(&self) -> bool {
-        let is_option = |line: Line| {
-            self.at(&line)
-                .trim_ascii_start()
-                .starts_with(b"\" TOTP_AUTH")
-        };
+        let is_option = |line: Line| self.at(&line).trim_ascii_start().starts_with(TOTP_AUTH);
         self.lines().any(is_option)
     }
 
@@ -307,10 +308,7 @@ impl Document {
     /// The lines that look like scratch codes and are none, counted from 1: they stand below a line
     /// that ends the search for them.
     pub fn dead_scratch_codes(&self) -> Vec<usize> {
-        let is_code = |line: &Line| {
-            let code = without_cr(self.at(line)).trim_ascii_start();
-            code.len() == SCRATCH_CODE_DIGITS && code.iter().all(u8::is_ascii_digit)
-        };
+        let is_code = |line: &Line| scratch_digits(self.at(line)).is_some();
         let codes = self.lines().skip(1).filter(is_code);
         let live: Vec<usize> = self.scratch_lines().map(|line| line.number).collect();
         codes
@@ -322,10 +320,9 @@ impl Document {
     /// The line of a TOTP_AUTH that does not count, because a comment stands before it; Google's
     /// module takes it for one. Counted from 1.
     pub fn commented_totp(&self) -> Option<usize> {
-        const OPTION: &[u8] = b"\" TOTP_AUTH";
         let is_comment = |line: &Line| {
             let text = self.at(line).trim_ascii_start();
-            !text.starts_with(OPTION) && text.windows(OPTION.len()).any(|part| part == OPTION)
+            !text.starts_with(TOTP_AUTH) && contains(text, TOTP_AUTH)
         };
         self.lines().find(is_comment).map(|line| line.number)
     }
@@ -333,20 +330,12 @@ impl Document {
     /// The lines of scratch codes: eight digits, of which the first is not 0, with blanks before them
     /// at most. Whatever is neither that nor an option nor empty ends them.
     fn scratch_lines(&self) -> impl Iterator<Item = Line> {
-        let kind = |line: Line| {
-            let text = without_cr(self.at(&line));
-            let code = text.trim_ascii_start();
-            match text {
-                [] => Some(None),
-                [b'"', ..] => Some(None),
-                _ if code.len() == SCRATCH_CODE_DIGITS
-                    && code.iter().all(u8::is_ascii_digit)
-                    && code[0] != b'0' =>
-                {
-                    Some(Some(line))
-                }
+        let kind = |line: Line| match without_cr(self.at(&line)) {
+            [] | [b'"', ..] => Some(None),
+            text => match scratch_digits(text) {
+                Some([b'1'..=b'9', ..]) => Some(Some(line)),
                 _ => None,
-            }
+            },
         };
         self.lines().skip(1).map_while(kind).flatten()
     }
@@ -552,6 +541,13 @@ pub fn list_value(numbers: &[i64]) -> Vec<u8> {
     numbers.join(" ").into_bytes()
 }
 
+/// The eight digits of a line in which only blanks stand before them.
+fn scratch_digits(line: &[u8]) -> Option<&[u8]> {
+    let code = without_cr(line).trim_ascii_start();
+    let is_code = code.len() == SCRATCH_CODE_DIGITS && code.iter().all(u8::is_ascii_digit);
+    is_code.then_some(code)
+}
+
 fn without_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
@@ -574,30 +570,6 @@ fn whole_number(word: &[u8]) -> Option<i64> {
             i64::try_from(number).ok()
         }
         _ => None,
-    }
-}
-
-/// The number that a text begins with, as strtol(3) reads it: white space, a sign, digits; and what
-/// follows it. No number where it has more digits than any that can be meant.
-pub(crate) fn leading_number(text: &[u8]) -> (Option<i128>, &[u8]) {
-    let trimmed = text.trim_ascii_start();
-    let (sign, digits) = match trimmed {
-        [b'-', digits @ ..] => (-1, digits),
-        [b'+', digits @ ..] => (1, digits),
-        digits => (1, digits),
-    };
-    let end = digits
-        .iter()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(digits.len());
-    let number = digits[..end].iter().try_fold(0i128, |number, digit| {
-        number
-            .checked_mul(10)?
-            .checked_add(i128::from(digit - b'0'))
-    });
-    match end {
-        0 => (None, text),
-        _ => (number.map(|number| sign * number), &digits[end..]),
     }
 }
 

@@ -297,14 +297,15 @@ fn check_totp(
     let first = middle.saturating_sub((window - 1) / 2);
     let last = middle.saturating_add(window / 2);
     if let Some(step) = find_step(key, code, first, last) {
-        let used = used.unwrap_or_default();
-        if is_used(&used, step) {
-            return Err(Refusal::Replayed);
+        if let Some(used) = used {
+            if is_used(&used, step) {
+                return Err(Refusal::Replayed);
+            }
+            if is_forgotten(&used, step, window) {
+                return Err(Refusal::LastUsedInFuture);
+            }
+            record_step(file, used, step, window);
         }
-        if is_forgotten(&used, step, window) {
-            return Err(Refusal::LastUsedInFuture);
-        }
-        record_step(file, options, step, window);
         return Ok(());
     }
     if options.no_skew_adjustment {
@@ -312,11 +313,12 @@ fn check_totp(
     }
     let step = find_step(key, code, now - SKEW_SEARCH, now + SKEW_SEARCH);
     let step = step.ok_or(Refusal::WrongOtp)?;
-    if used.is_some_and(|used| used.iter().any(|&used| step <= used)) {
+    let is_before = |used: &Vec<i64>| used.iter().any(|&used| step <= used);
+    if used.as_ref().is_some_and(is_before) {
         // Whoever has seen used codes could move the window back to them.
         return Err(Refusal::Replayed);
     }
-    learn_skew(file, step, now, window, options)
+    learn_skew(file, used, step, now, window)
 }
 
 /// The step from `first` to `last` that gives the code.
@@ -339,13 +341,8 @@ fn is_forgotten(used: &[i64], step: i64, window: i64) -> bool {
     used.iter().any(|&used| step <= used.saturating_sub(window))
 }
 
-/// Records a step as used, where that is wanted.
-fn record_step(file: &mut Document, options: &Options, step: i64, window: i64) {
-    let mut used = match file.used_steps() {
-        Some(Ok(used)) => used,
-        None if options.disallow_reuse => Vec::new(),
-        Some(Err(_)) | None => return,
-    };
+/// Records a step as used, after these.
+fn record_step(file: &mut Document, mut used: Vec<i64>, step: i64, window: i64) {
     used.retain(|&used| used > step.saturating_sub(window));
     used.push(step);
     file.set(Name::DisallowReuse, &list_value(&used));
@@ -355,10 +352,10 @@ fn record_step(file: &mut Document, options: &Options, step: i64, window: i64) {
 /// as far ahead, give or take a step, TIME_SKEW becomes that, and the code is good.
 fn learn_skew(
     file: &mut Document,
+    used: Option<Vec<i64>>,
     step: i64,
     now: i64,
     window: i64,
-    options: &Options,
 ) -> Result<(), Refusal> {
     let skew = step - now;
     let mut seen = file.resetting_time_skew();
@@ -372,7 +369,9 @@ fn learn_skew(
             file.set(Name::ResettingTimeSkew, b"");
             let mean = (sum / SKEWED_CODES as i64).to_string();
             file.set(Name::TimeSkew, mean.as_bytes());
-            record_step(file, options, step, window);
+            if let Some(used) = used {
+                record_step(file, used, step, window);
+            }
             return Ok(());
         }
         file.set(Name::ResettingTimeSkew, &skewed_value(&seen));

@@ -3,7 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use super::format::leading_number;
+use crate::attempt::Throttling;
+use crate::number::leading_number;
 use crate::state::throttle;
 
 /// The arguments of a line.
@@ -148,6 +149,14 @@ impl Options {
         Ok(options)
     }
 
+    /// `throttle=` and `throttle_dir=`.
+    pub fn throttling(&self) -> Throttling<'_> {
+        Throttling {
+            seconds: self.throttle,
+            folder: &self.throttle_folder,
+        }
+    }
+
     /// The question.
     pub fn prompt(&self) -> &OsStr {
         match (&self.prompt, self.forward_pass) {
@@ -167,7 +176,7 @@ fn number_of_seconds(value: &[u8]) -> Option<u64> {
     let (number, rest) = leading_number(value);
     let is_number = rest.is_empty() && value.last().is_some_and(u8::is_ascii_digit);
     let is_negative = value.trim_ascii_start().starts_with(b"-");
-    let number = u64::try_from(number.unwrap_or(i128::MAX)).unwrap_or(u64::MAX);
+    let number = u64::try_from(number.unwrap_or(0)).unwrap_or(u64::MAX);
     (is_number && !is_negative).then_some(number)
 }
 

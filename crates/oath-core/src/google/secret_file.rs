@@ -12,10 +12,13 @@ use zeroize::Zeroizing;
 use super::format::{Document, MAX_LENGTH};
 use super::login::{self, Accepted, Attempt, Beforehand, Refusal};
 use super::options::Options;
-use crate::attempt::{self, Attempts, Checked, Stop, Verifier};
-use crate::fs::{self, Deadline, FilePath, Rewrite};
+use crate::attempt::{self, Attempts, Checked, ErrorOf, Stop, Verifier};
+use crate::fs::{self, Deadline, FilePath, LockedFile, Rewrite};
 use crate::sys::{self, Account, clock};
-use crate::usersfile::{self, check_mounted};
+use crate::usersfile::{self, Template, check_mounted, contains, is_file_name};
+
+/// The mode of a file that only its owner may use: Google's tool and its module leave it so.
+pub(super) const PRIVATE: u32 = 0o400;
 
 /// Why a secret file was not used. Nothing of its contents is in any of these.
 #[derive(Debug, thiserror::Error)]
@@ -137,8 +140,8 @@ impl SecretFile {
         let template = || options.secret.to_string_lossy().into_owned();
         let own = sys::account_by_name(typed).map_err(Error::NameService)?;
         let shown = own.is_none().then(|| PathBuf::from(&options.secret));
-        let names_home =
-            contains(options.secret.as_bytes(), HOME) || contains(options.secret.as_bytes(), TILDE);
+        let names_home = contains(options.secret.as_bytes(), Template::HOME)
+            || contains(options.secret.as_bytes(), TILDE);
         let (account, home) = match &options.user {
             Some(user) => {
                 let no_such = || Error::NoSuchUser(user.to_string_lossy().into_owned());
@@ -228,7 +231,7 @@ impl SecretFile {
     }
 
     /// Refuses a file that is not its owner's, or that others may use.
-    pub(super) fn check(&self, metadata: &Metadata, options: &Options) -> Result<(), Error> {
+    fn check(&self, metadata: &Metadata, options: &Options) -> Result<(), Error> {
         let path = || self.path().to_owned();
         if metadata.uid() != self.account.uid && !options.any_owner {
             return Err(Error::NotOwners {
@@ -250,7 +253,19 @@ impl SecretFile {
         Ok(())
     }
 
-    pub(super) fn document(&self, text: Zeroizing<Vec<u8>>) -> Result<Document, Error> {
+    /// Reads the locked file, if a login with these arguments would use it.
+    pub(super) fn locked_document(
+        &self,
+        locked: &LockedFile,
+        options: &Options,
+    ) -> Result<Document, Error> {
+        self.check(locked.metadata(), options)?;
+        let text = read(locked.reader(0)?, locked.length()).map_err(locked.io("read"))?;
+        locked.check_unchanged()?;
+        self.document(text)
+    }
+
+    fn document(&self, text: Zeroizing<Vec<u8>>) -> Result<Document, Error> {
         let document = Document::new(text);
         match document.is_readable() {
             true => Ok(document),
@@ -295,14 +310,11 @@ impl Verifier for Response<'_> {
         &self,
         response: &'r [u8],
         attempts: &Attempts,
-    ) -> Result<Checked<'r, Self>, Stop<'r, attempt::Error<Refusal, Error>>> {
+    ) -> Result<Checked<'r, Self>, Stop<'r, ErrorOf<Self>>> {
         let deadline = attempts.deadline();
         let updated = self.file.file.with_lock(deadline, |locked| {
             let decided = (|| {
-                self.file.check(locked.metadata(), self.options)?;
-                let text = read(locked.reader(0)?, locked.length()).map_err(locked.io("read"))?;
-                locked.check_unchanged()?;
-                let mut document = self.file.document(text)?;
+                let mut document = self.file.locked_document(locked, self.options)?;
                 let attempt = Attempt {
                     response,
                     may_have_password: self.may_have_password,
@@ -330,8 +342,8 @@ impl Verifier for Response<'_> {
             let rewrite = Rewrite {
                 span: 0..locked.length(),
                 text,
-                // What only its owner may use is left as Google's module leaves it.
-                mode: (mode & 0o077 == 0).then_some(0o400),
+                // What others may use keeps its mode.
+                mode: (mode & 0o077 == 0).then_some(PRIVATE),
             };
             match locked.replace(&rewrite, deadline) {
                 Err(error) if self.options.allow_read_only && error.kind().is_some() => {
@@ -365,9 +377,7 @@ pub fn is_host_name(host: &[u8]) -> bool {
     (1..=LONGEST).contains(&host.len()) && host.iter().all(is_plain)
 }
 
-const HOME: &[u8] = b"${HOME}";
 const TILDE: &[u8] = b"~";
-const USER: &[u8] = b"${USER}";
 
 /// The path with the home directory and the user's name in it; what stands in these is not looked at
 /// again.
@@ -376,12 +386,17 @@ fn expand(secret: &OsStr, home: Option<&Path>, user: &OsStr) -> Result<PathBuf, 
     let mut rest = secret.as_bytes();
     while let Some(&first) = rest.first() {
         let home = home.map(|home| home.as_os_str().as_bytes());
-        let part = [(HOME, home), (TILDE, home), (USER, Some(user.as_bytes()))]
-            .into_iter()
-            .find_map(|(name, value)| Some((rest.strip_prefix(name)?, value?, name == USER)));
+        let user_bytes = Some(user.as_bytes());
+        let part = [
+            (Template::HOME, home),
+            (TILDE, home),
+            (Template::USER, user_bytes),
+        ]
+        .into_iter()
+        .find_map(|(name, value)| Some((rest.strip_prefix(name)?, value?, name == Template::USER)));
         match part {
             Some((after, value, is_user)) => {
-                if is_user && (matches!(value, b"" | b"." | b"..") || value.contains(&b'/')) {
+                if is_user && !is_file_name(user) {
                     let secret = secret.to_string_lossy().into_owned();
                     return Err(Error::NoFileName(secret));
                 }
@@ -395,10 +410,6 @@ fn expand(secret: &OsStr, home: Option<&Path>, user: &OsStr) -> Result<PathBuf, 
         }
     }
     Ok(PathBuf::from(OsString::from_vec(path)))
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }
 
 /// The account that `user=` names, by its name or its number.
@@ -418,7 +429,7 @@ fn account_by_name_or_number(user: &OsStr) -> Result<Option<Account>, Error> {
 }
 
 /// Reads so many bytes, and no more than a secret file may have and one.
-pub(super) fn read(reader: impl Read, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+fn read(reader: impl Read, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let limit = length.min(MAX_LENGTH as u64 + 1);
     // Room for all of it at once: a vector that grows leaves copies behind.
     let mut text = Zeroizing::new(Vec::with_capacity(limit as usize + 1));

@@ -23,6 +23,7 @@ pub(crate) use home::{check_home, check_mounted};
 use scan::LineStart;
 pub use scan::{UserLine, lines_of};
 pub use template::Template;
+pub(crate) use template::{contains, is_file_name};
 
 /// Why a usersfile was not used. Nothing of the file's contents is in any of these.
 #[derive(Debug, thiserror::Error)]

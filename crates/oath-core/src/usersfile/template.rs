@@ -13,8 +13,8 @@ use crate::sys::Account;
 pub struct Template<'a>(&'a OsStr);
 
 impl<'a> Template<'a> {
-    const USER: &'static [u8] = b"${USER}";
-    const HOME: &'static [u8] = b"${HOME}";
+    pub(crate) const USER: &'static [u8] = b"${USER}";
+    pub(crate) const HOME: &'static [u8] = b"${HOME}";
 
     /// The value of the argument.
     pub fn new(text: &'a OsStr) -> Template<'a> {
@@ -64,7 +64,7 @@ impl<'a> Template<'a> {
         }
         // Last, so that nothing in a name that somebody chose is replaced again.
         if self.names_user() {
-            if matches!(user.as_bytes(), b"" | b"." | b"..") || contains(user.as_bytes(), b"/") {
+            if !is_file_name(user) {
                 return Err(Error::NoFileName {
                     template: template(),
                 });
@@ -90,7 +90,12 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
+/// Whether a user's name can stand in a path as the name of a file or a folder.
+pub(crate) fn is_file_name(user: &OsStr) -> bool {
+    !matches!(user.as_bytes(), b"" | b"." | b"..") && !contains(user.as_bytes(), b"/")
+}
+
+pub(crate) fn contains(text: &[u8], part: &[u8]) -> bool {
     find(text, part).is_some()
 }
 
