@@ -11,6 +11,7 @@ use rexpect::process::{Signal, WaitStatus};
 use rexpect::session::{Options, PtySession, spawn_with_options};
 use tempfile::TempDir;
 use test_support::codes::Generator;
+use test_support::oathctl::Output;
 use test_support::{built_oathctl, program};
 
 /// All that would be asked is said, the question for a code as well.
@@ -18,14 +19,6 @@ const NO_QUESTION: [&str; 8] = ["-t", "-C", "-f", "-d", "-u", "-w", "3", "-Qnone
 
 /// A home directory with nothing in it, in a folder that not everybody may write to.
 struct Home(TempDir);
-
-/// What the command came to.
-#[derive(Debug)]
-struct Output {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
 
 impl Home {
     fn new() -> Home {
@@ -63,25 +56,12 @@ impl Home {
     }
 
     fn run_program(&self, program: &Path, lines: &str, arguments: &[&str]) -> Output {
-        use std::io::Write;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .env("HOME", self.folder())
-            .current_dir(self.folder())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // It need not read what it does not need.
-        let _ = child.stdin.take().unwrap().write_all(lines.as_bytes());
-        let output = child.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Output {
-            code: output.status.code().unwrap_or(-1),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
+            .current_dir(self.folder());
+        Output::of(&mut command, lines)
     }
 
     fn on_terminal(&self, arguments: &[&str]) -> PtySession {

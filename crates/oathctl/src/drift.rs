@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 
+use oath_core::attempt::counted;
 use oath_core::login::MAX_WINDOW;
 use oath_core::otp::{self, Code, Key};
 use oath_core::usersfile::format::{Entry, Malformed, MovingFactor};
@@ -63,21 +64,16 @@ fn period(entry: &Entry) -> Option<u32> {
 impl std::fmt::Display for Drift {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         let steps = self.steps.unsigned_abs();
-        let (s, direction) = (
-            if steps == 1 { "" } else { "s" },
-            if self.steps < 0 { "behind" } else { "ahead" },
-        );
+        let direction = if self.steps < 0 { "behind" } else { "ahead" };
         match (self.period, self.steps.cmp(&0)) {
             (Some(_), Ordering::Equal) => f.write_str("the phone's clock is on time"),
             (None, Ordering::Equal) => f.write_str("no code was skipped"),
             (Some(period), _) => {
                 let time = duration(steps * u64::from(period));
-                write!(
-                    f,
-                    "the phone's clock is {steps} step{s} ({time}) {direction}"
-                )
+                let steps = counted(steps, "step");
+                write!(f, "the phone's clock is {steps} ({time}) {direction}")
             }
-            (None, _) => write!(f, "the token is {steps} code{s} {direction}"),
+            (None, _) => write!(f, "the token is {} {direction}", counted(steps, "code")),
         }
     }
 }

@@ -44,6 +44,25 @@ pub struct Output {
 }
 
 impl Output {
+    /// Runs a command without a terminal, with this on standard input.
+    pub fn of(command: &mut Command, input: &str) -> Output {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It need not read what it does not need.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Output {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
     /// Standard output of a command that must have done what it was asked to.
     #[track_caller]
     pub fn ok(self) -> String {
@@ -139,22 +158,7 @@ impl Tool {
         args: impl IntoIterator<Item = A>,
         input: &str,
     ) -> Output {
-        let mut child = self
-            .command(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // The tool need not read what it does not need.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let output = child.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Output {
-            code: output.status.code().unwrap_or(-1),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
+        Output::of(&mut self.command(args), input)
     }
 
     /// The tool without a terminal, for a test that runs it itself.

@@ -26,10 +26,7 @@ impl Format for Aegis {
 
 fn entry(entry: &Json) -> ImportItem {
     ImportItem {
-        account: match entry.optional_text("name") {
-            Ok(name) => Account::of_label(name.unwrap_or_default()),
-            Err(_) => Account::Unusable("its name is not a text"),
-        },
+        account: Account::of_label_field(entry.optional_text("name"), "its name is not a text"),
         ..ImportItem::new(String::new(), token(entry))
     }
 }

@@ -23,10 +23,7 @@ impl Format for FreeOtpPlus {
 
 fn entry(entry: &Json) -> ImportItem {
     ImportItem {
-        account: match entry.optional_text("label") {
-            Ok(label) => Account::of_label(label.unwrap_or_default()),
-            Err(_) => Account::Unusable("its label is not a text"),
-        },
+        account: Account::of_label_field(entry.optional_text("label"), "its label is not a text"),
         ..ImportItem::new(String::new(), token(entry))
     }
 }

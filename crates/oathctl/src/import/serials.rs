@@ -5,7 +5,7 @@ use csv::StringRecord;
 use oath_core::usersfile::format::parse_secret;
 use zeroize::Zeroizing;
 
-use super::table::place;
+use super::table::{field, place};
 use super::token::{Counter, Description, ImportItem, ImportedToken};
 use super::{Format, Source};
 
@@ -43,10 +43,6 @@ impl Format for SerialsCsv {
             })
             .collect())
     }
-}
-
-fn field(record: &StringRecord, column: usize) -> &str {
-    record.get(column).unwrap_or_default().trim()
 }
 
 pub(super) fn is_hex(text: &str) -> bool {

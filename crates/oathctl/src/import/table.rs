@@ -85,6 +85,11 @@ impl Table {
     }
 }
 
+/// A column of a record, white space around it left out; nothing where there is none.
+pub(super) fn field(record: &StringRecord, column: usize) -> &str {
+    record.get(column).unwrap_or_default().trim()
+}
+
 /// Where a record begins: `line 3`.
 pub(super) fn place(record: &StringRecord) -> String {
     format!("line {}", record.position().map_or(0, Position::line))

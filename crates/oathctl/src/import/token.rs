@@ -55,6 +55,18 @@ impl Account {
         Account::named(account, label)
     }
 
+    /// As [`of_label`](Account::of_label), of a field of an entry, which may be missing. `not_text` is
+    /// said of one that is no text.
+    pub(crate) fn of_label_field(
+        field: Result<Option<&str>, String>,
+        not_text: &'static str,
+    ) -> Account {
+        match field {
+            Ok(label) => Account::of_label(label.unwrap_or_default()),
+            Err(_) => Account::Unusable(not_text),
+        }
+    }
+
     /// An account that stands by itself.
     pub(crate) fn of_name(name: &str) -> Account {
         Account::named(name, name)

@@ -6,7 +6,7 @@
 
 use csv::StringRecord;
 
-use super::table::place;
+use super::table::{field, place};
 use super::token::{Counter, Description, ImportItem, ImportedToken};
 use super::{Format, Source, serials};
 
@@ -28,10 +28,6 @@ impl Format for YubicoCsv {
             })
             .collect())
     }
-}
-
-fn field(record: &StringRecord, column: usize) -> &str {
-    record.get(column).unwrap_or_default().trim()
 }
 
 fn is_yubico_format(record: &StringRecord) -> bool {
