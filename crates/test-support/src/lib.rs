@@ -32,6 +32,7 @@ pub mod protocol;
 pub mod rights;
 pub mod setuid;
 pub mod small_disk;
+pub mod spelling;
 pub mod sshd;
 pub mod strace;
 pub mod terminal;
