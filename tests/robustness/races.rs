@@ -7,8 +7,9 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
 use test_support::codes::Generator;
+use test_support::kind::{Kind, Token};
 use test_support::strace::{Call, Traced};
 use test_support::{
     Login, Module, NOON, Outcome, Scene, released_together, released_together_while,
@@ -90,52 +91,156 @@ fn log_of(outcomes: &[Outcome]) -> String {
 
 #[test]
 fn a_totp_code_that_48_processes_try_at_once_is_accepted_once() {
-    each_code_is_accepted_once(&User::number(1));
+    each_code_is_accepted_once(Token::USERSFILE_TOTP);
+    each_code_is_accepted_once(Token::SECRET_FILE_TOTP);
 }
 
 #[test]
 fn an_hotp_code_that_48_processes_try_at_once_is_accepted_once() {
-    each_code_is_accepted_once(&User::number(0));
+    each_code_is_accepted_once(Token::USERSFILE_HOTP);
+    each_code_is_accepted_once(Token::SECRET_FILE_HOTP);
 }
 
-fn each_code_is_accepted_once(user: &User) {
-    let scene = Scene::new().usersfile(user.line()).args("window=60");
-    let processes = processes(&scene, PROCESSES);
-    for round in 0..ROUNDS {
-        let code = user.code(round);
-        let logins = processes
-            .iter()
-            .map(|scene| scene.login(&user.name).typing(&code));
-        let outcomes = released_together(logins);
-        assert_eq!(
-            accepted(&outcomes),
-            1,
-            "round {round}\n{}",
-            log_of(&outcomes)
-        );
-        let refused = |outcome: &&Outcome| {
-            outcome.rc == "AUTH_ERR" && outcome.log_text().contains("used before")
-        };
-        assert_eq!(outcomes.iter().filter(refused).count(), PROCESSES - 1);
-        let now = scene.usersfile_now().unwrap();
-        assert!(now.starts_with(&user.recorded(round)), "{now}");
+#[test]
+fn a_scratch_code_that_48_processes_try_at_once_is_accepted_once() {
+    each_code_is_accepted_once(Token::SCRATCH_CODES);
+}
+
+/// In memory, and where the disk takes its time.
+fn in_both_places(token: Token) -> [Scene; 2] {
+    let on_disk = Scene::below(Path::new("/var/tmp"));
+    [Scene::new(), on_disk].map(|scene| token.in_scene(scene))
+}
+
+fn each_code_is_accepted_once(token: Token) {
+    for scene in in_both_places(token) {
+        let processes = processes(&scene, PROCESSES);
+        for round in 0..ROUNDS {
+            let code = token.code(round);
+            let logins = processes
+                .iter()
+                .map(|scene| scene.login("alice").typing(&code));
+            let outcomes = released_together(logins);
+            assert_eq!(
+                accepted(&outcomes),
+                1,
+                "round {round}\n{}",
+                log_of(&outcomes)
+            );
+            let refused = |outcome: &&Outcome| {
+                outcome.rc == "AUTH_ERR" && outcome.log_text().contains(token.refusal())
+            };
+            let refused = outcomes.iter().filter(refused).count();
+            assert_eq!(refused, PROCESSES - 1, "{}", log_of(&outcomes));
+            let now = scene.usersfile_now().unwrap();
+            assert_eq!(now, token.recorded(0..=round));
+        }
+        assert_eq!(scene.left_behind(), [""; 0]);
     }
+}
+
+#[test]
+fn forty_eight_scratch_codes_typed_at_once_all_open_and_none_is_left() {
+    let token = Token::SCRATCH_CODES;
+    for scene in in_both_places(token) {
+        let processes = processes(&scene, PROCESSES);
+        for _ in 0..ROUNDS {
+            scene.write_usersfile(token.text());
+            let logins = (0..).zip(&processes);
+            let logins = logins.map(|(n, scene)| scene.login("alice").typing(token.code(n)));
+            let outcomes = released_together(logins);
+            assert_eq!(accepted(&outcomes), PROCESSES, "{}", log_of(&outcomes));
+            let now = scene.usersfile_now().unwrap();
+            assert_eq!(now, token.recorded(0..PROCESSES as u64));
+        }
+        assert_eq!(scene.left_behind(), [""; 0]);
+    }
+}
+
+#[test]
+fn of_48_who_type_a_wrong_code_at_once_as_many_are_answered_as_the_limit_has_tries() {
+    let token = Token::SECRET_FILE_TOTP;
+    let scene = token.scene();
+    let limited = token.text() + "\n\" RATE_LIMIT 3 30\n";
+    scene.write_usersfile(limited);
+    let processes = processes(&scene, PROCESSES);
+    let logins = processes
+        .iter()
+        .map(|scene| scene.login("alice").typing("000000"));
+    let outcomes = released_together(logins);
+    let is_answered = |outcome: &&Outcome| outcome.log_text().contains("wrong one-time password");
+    assert_eq!(outcomes.iter().filter(is_answered).count(), 3);
+    let now = scene.usersfile_now().unwrap();
+    assert_eq!(now, token.text() + &format!("\n\" RATE_LIMIT 3 30{}\n", format!(" {NOON}").repeat(3)));
+}
+
+#[test]
+fn whoever_waits_at_the_prompt_while_others_log_in_gets_in_with_a_code_of_his_own_alone() {
+    for token in [
+        Token::USERSFILE_TOTP,
+        Token::SECRET_FILE_TOTP,
+        Token::SECRET_FILE_HOTP,
+        Token::SCRATCH_CODES,
+    ] {
+        for scene in in_both_places(token) {
+            wait_at_the_prompt(token, &scene);
+        }
+    }
+}
+
+/// Eight are asked; four others log in meanwhile; then four of the eight type what those have used,
+/// and the rest codes of their own.
+fn wait_at_the_prompt(token: Token, scene: &Scene) {
+    let waiting = processes(scene, 8);
+    let gate = |name: &str, n: u64| scene.folder().with_file_name(format!("{name}-{n}"));
+    for n in 0..8 {
+        for name in ["asked", "answer"] {
+            mknodat(CWD, gate(name, n), FileType::Fifo, Mode::from(0o600), 0).unwrap();
+        }
+    }
+    let logins = (0..).zip(&waiting).map(|(n, scene)| {
+        let command = format!("echo >../asked-{n}; read line <../answer-{n}");
+        scene.login("alice").while_asked(&command).typing(token.code(n))
+    });
+    let mut others = Vec::new();
+    let outcomes = released_together_while(logins.collect::<Vec<_>>(), || {
+        for n in 0..8 {
+            fs::read(gate("asked", n)).unwrap();
+        }
+        let processes = (0..4).map(|n| scene.twin(&format!("other{n}")));
+        let log_in = |(n, scene): (u64, Scene)| scene.login("alice").types(token.code(n));
+        others = (0..).zip(processes).map(log_in).collect();
+        // In turn, since of codes that count the first would be too late after the second.
+        for n in 0..8 {
+            let before = scene.usersfile_now();
+            fs::write(gate("answer", n), "\n").unwrap();
+            while n >= 4 && scene.usersfile_now() == before {
+                sleep(Duration::from_millis(1));
+            }
+        }
+    });
+    assert_eq!(accepted(&others), 4, "{}", log_of(&others));
+    let (too_late, own) = outcomes.split_at(4);
+    assert_eq!(accepted(too_late), 0, "{token:?} {}", log_of(too_late));
+    assert_eq!(accepted(own), 4, "{token:?} {}", log_of(own));
+    assert_eq!(scene.usersfile_now().unwrap(), token.recorded(0..8));
     assert_eq!(scene.left_behind(), [""; 0]);
 }
 
 #[test]
 fn sixteen_threads_of_one_process_get_one_code_in_once() {
-    let user = User::number(0);
-    let scene = Scene::new().usersfile(user.line()).args("window=60");
-    for round in 0..ROUNDS {
-        let outcomes =
-            scene.at_once((0..16).map(|_| scene.login(&user.name).typing(user.code(round))));
-        assert_eq!(
-            accepted(&outcomes),
-            1,
-            "round {round}\n{}",
-            log_of(&outcomes)
-        );
+    for token in Kind::ALL.map(Kind::token) {
+        let scene = token.scene();
+        for round in 0..ROUNDS {
+            let code = token.code(round);
+            let outcomes = scene.at_once((0..16).map(|_| scene.login("alice").typing(&code)));
+            assert_eq!(
+                accepted(&outcomes),
+                1,
+                "round {round}\n{}",
+                log_of(&outcomes)
+            );
+        }
     }
 }
 
@@ -333,44 +438,40 @@ fn a_file_that_is_half_written_is_neither_believed_nor_replaced() {
 
 /// What an admin does at the last moment: when the login has looked at the file for the last time
 /// before it puts another in its place.
-fn edit_at_the_last_moment(edit: impl FnOnce(&Scene, &str)) {
-    let alice = User::number(0);
-    let scene = Scene::new().usersfile(alice.line());
-    let traced = Traced::new(&scene, &[]);
-    assert_eq!(
-        traced.scene.login(&alice.name).types(alice.code(0)).rc,
-        "SUCCESS"
-    );
-    let calls = traced.calls_of_the_login();
-    let replaced = calls
-        .iter()
-        .position(|call| call.name == "renameat2")
-        .unwrap();
-
-    scene.write_usersfile(alice.line());
-    let traced = Traced::new(&scene, &[calls[replaced - 1].but("signal=STOP")]);
-    let login = traced.scene.login(&alice.name).typing(alice.code(0));
-    let outcomes = released_together_while([login], || {
-        traced.is_stopped();
-        edit(&scene, &(alice.line() + &new_line(0)));
-        traced.goes_on();
-    });
-    assert_eq!(accepted(&outcomes), 1, "{}", log_of(&outcomes));
-    let now = scene.usersfile_now().unwrap();
-    assert!(
-        now.starts_with(&alice.recorded(0)) && now.ends_with(&new_line(0)),
-        "{now}"
-    );
-    assert_eq!(now.lines().count(), 2);
-    assert_eq!(scene.left_behind(), [""; 0]);
-    assert_eq!(
-        traced
-            .calls()
+fn edit_at_the_last_moment(edit: impl Fn(&Scene, &str)) {
+    const ADDED: &str = "\n# added\n";
+    for token in Kind::ALL.map(Kind::token) {
+        let scene = token.scene();
+        let traced = Traced::new(&scene, &[]);
+        let first = traced.scene.login("alice").types(token.code(0));
+        assert_eq!(first.rc, "SUCCESS", "{}", first.log_text());
+        let calls = traced.calls_of_the_login();
+        let replaced = calls
             .iter()
-            .filter(|call| call.name == "renameat2")
-            .count(),
-        2
-    );
+            .position(|call| call.name == "renameat2")
+            .unwrap();
+
+        scene.write_usersfile(token.text());
+        let traced = Traced::new(&scene, &[calls[replaced - 1].but("signal=STOP")]);
+        let login = traced.scene.login("alice").typing(token.code(0));
+        let outcomes = released_together_while([login], || {
+            traced.is_stopped();
+            edit(&scene, &(token.text() + ADDED));
+            traced.goes_on();
+        });
+        assert_eq!(accepted(&outcomes), 1, "{}", log_of(&outcomes));
+        let now = scene.usersfile_now().unwrap();
+        assert_eq!(now, token.recorded([0]) + ADDED);
+        assert_eq!(scene.left_behind(), [""; 0]);
+        assert_eq!(
+            traced
+                .calls()
+                .iter()
+                .filter(|call| call.name == "renameat2")
+                .count(),
+            2
+        );
+    }
 }
 
 #[test]
@@ -499,21 +600,26 @@ fn a_user_is_not_unknown_while_the_file_has_just_been_emptied() {
 #[test]
 #[ignore = "needs strace: run `make test`"]
 fn a_file_put_in_the_place_of_the_new_file_is_not_written_to() {
-    let alice = User::number(0);
-    let scene = Scene::new().usersfile(alice.line());
+    for token in Kind::ALL.map(Kind::token) {
+        put_another_in_the_new_files_place(token);
+    }
+}
+
+fn put_another_in_the_new_files_place(token: Token) {
+    let scene = token.scene();
     let traced = Traced::new(&scene, &[]);
-    let login = traced.scene.login(&alice.name).types(alice.code(0));
+    let login = traced.scene.login("alice").types(token.code(0));
     assert_eq!(login.rc, "SUCCESS", "{}", login.log_text());
     let calls = traced.calls_of_the_login();
     let opens =
         |call: &Call| call.is("openat", "\".users.oath.new\"") && call.text.contains("O_WRONLY");
     let opened = calls.iter().position(opens).expect("opened to write on");
 
-    scene.write_usersfile(alice.line());
+    scene.write_usersfile(token.text());
     let other = scene.folder().join("other");
     fs::write(&other, "not to be written to").unwrap();
     let traced = Traced::new(&scene, &[calls[opened - 1].but("signal=STOP")]);
-    let login = traced.scene.login(&alice.name).typing(alice.code(0));
+    let login = traced.scene.login("alice").typing(token.code(0));
     let outcomes = released_together_while([login], || {
         traced.is_stopped();
         let new = scene.folder().join(".users.oath.new");
@@ -523,7 +629,6 @@ fn a_file_put_in_the_place_of_the_new_file_is_not_written_to() {
     });
     assert_eq!(accepted(&outcomes), 1, "{}", log_of(&outcomes));
     assert_eq!(fs::read_to_string(other).unwrap(), "not to be written to");
-    let now = scene.usersfile_now().unwrap();
-    assert!(now.starts_with(&alice.recorded(0)), "{now}");
+    assert_eq!(scene.usersfile_now().unwrap(), token.recorded([0]));
     assert_eq!(scene.left_behind(), ["other"]);
 }
