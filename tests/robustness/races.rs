@@ -171,7 +171,10 @@ fn of_48_who_type_a_wrong_code_at_once_as_many_are_answered_as_the_limit_has_tri
     let is_answered = |outcome: &&Outcome| outcome.log_text().contains("wrong one-time password");
     assert_eq!(outcomes.iter().filter(is_answered).count(), 3);
     let now = scene.usersfile_now().unwrap();
-    assert_eq!(now, token.text() + &format!("\n\" RATE_LIMIT 3 30{}\n", format!(" {NOON}").repeat(3)));
+    assert_eq!(
+        now,
+        token.text() + &format!("\n\" RATE_LIMIT 3 30{}\n", format!(" {NOON}").repeat(3))
+    );
 }
 
 #[test]
@@ -200,7 +203,10 @@ fn wait_at_the_prompt(token: Token, scene: &Scene) {
     }
     let logins = (0..).zip(&waiting).map(|(n, scene)| {
         let command = format!("echo >../asked-{n}; read line <../answer-{n}");
-        scene.login("alice").while_asked(&command).typing(token.code(n))
+        scene
+            .login("alice")
+            .while_asked(&command)
+            .typing(token.code(n))
     });
     let mut others = Vec::new();
     let outcomes = released_together_while(logins.collect::<Vec<_>>(), || {
