@@ -417,28 +417,29 @@ fn work_during_logins(write: impl Fn(&Scene, &str)) {
 
 #[test]
 fn a_file_that_is_half_written_is_neither_believed_nor_replaced() {
-    let (alice, bob) = (User::number(0), User::number(2));
-    let scene = Scene::new()
-        .usersfile(alice.line() + &bob.line())
-        .in_real_time();
-    let mut editor = File::create(scene.path()).unwrap();
-    editor.write_all(alice.line().as_bytes()).unwrap();
+    for token in Kind::ALL.map(Kind::token) {
+        let scene = token.scene().in_real_time();
+        let text = token.text();
+        let (half, rest) = text.split_at(text.rfind('\n').unwrap() + 1);
+        let mut editor = File::create(scene.path()).unwrap();
+        editor.write_all(half.as_bytes()).unwrap();
 
-    let outcomes =
-        scene.at_once([&alice, &bob].map(|user| scene.login(&user.name).typing(user.code(0))));
-    for outcome in outcomes {
-        assert_eq!(outcome.rc, "AUTH_ERR", "{}", outcome.log_text());
-        assert!(
-            outcome
-                .log_text()
-                .contains("is being changed by another program")
-        );
-    }
-    editor.write_all(bob.line().as_bytes()).unwrap();
-    drop(editor);
-    assert_eq!(scene.usersfile_now().unwrap(), alice.line() + &bob.line());
-    for user in [alice, bob] {
-        assert_eq!(scene.login(&user.name).types(user.code(0)).rc, "SUCCESS");
+        let outcomes = scene.at_once([0, 1].map(|n| scene.login("alice").typing(token.code(n))));
+        for outcome in outcomes {
+            assert_eq!(outcome.rc, "AUTH_ERR", "{}", outcome.log_text());
+            assert!(
+                outcome
+                    .log_text()
+                    .contains("is being changed by another program")
+            );
+        }
+        editor.write_all(rest.as_bytes()).unwrap();
+        drop(editor);
+        assert_eq!(scene.usersfile_now().unwrap(), text);
+        for n in [0, 1] {
+            let outcome = scene.login("alice").types(token.code(n));
+            assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
+        }
     }
 }
 
@@ -492,28 +493,44 @@ fn a_file_written_in_place_at_the_last_moment_is_not_replaced_unseen() {
     edit_at_the_last_moment(|scene, text| fs::write(scene.path(), text).unwrap());
 }
 
-/// Both have a lock on a usersfile, since another one was put in place in between, but only one of
-/// them can make the new file.
 #[test]
 #[ignore = "needs strace: run `make test`"]
 fn a_new_file_that_is_being_written_is_not_taken_for_a_leftover() {
-    let (alice, bob) = (User::number(0), User::number(2));
-    let text = alice.line() + &bob.line();
-    let scene = Scene::new().usersfile(&text);
+    let users = [User::number(0), User::number(2)];
+    let text = usersfile(&users);
+    let logins = users.each_ref().map(|user| (&*user.name, user.code(0)));
+    let (scene, outcomes) = two_write_at_once(Scene::new(), &text, logins);
+    everybody_is_in(&scene, &users, 0, &outcomes);
+
+    let token = Token::SCRATCH_CODES;
+    let logins = [0, 1].map(|n| ("alice", token.code(n)));
+    let (scene, outcomes) = two_write_at_once(token.scene(), &token.text(), logins);
+    assert_eq!(accepted(&outcomes), 2, "{}", log_of(&outcomes));
+    assert_eq!(scene.usersfile_now().unwrap(), token.recorded([0, 1]));
+}
+
+/// Both have a lock on a file, since another one was put in place in between, but only one of them
+/// can make the new file.
+fn two_write_at_once(
+    scene: Scene,
+    text: &str,
+    [(one, code), (other, others_code)]: [(&str, String); 2],
+) -> (Scene, Vec<Outcome>) {
+    let scene = scene.usersfile(text);
     let first = Traced::new(&scene, &["fsync:signal=STOP:when=1".into()]);
     let second = Traced::new(&scene, &[]);
-    let mut bobs = Vec::new();
-    let alices = first.scene.login(&alice.name).typing(alice.code(0));
-    let alices = released_together_while([alices], || {
+    let mut others = Vec::new();
+    let login = first.scene.login(one).typing(code);
+    let outcomes = released_together_while([login], || {
         first.is_stopped();
-        put_in_place(&scene, &text);
-        let login = second.scene.login(&bob.name).typing(bob.code(0));
-        bobs = released_together_while([login], || {
+        put_in_place(&scene, text);
+        let login = second.scene.login(other).typing(others_code);
+        others = released_together_while([login], || {
             second.shows("EEXIST");
             first.goes_on();
         });
     });
-    everybody_is_in(&scene, &[alice, bob], 0, &[alices, bobs].concat());
+    (scene, [outcomes, others].concat())
 }
 
 /// What an admin does while a login waits for the lock.
@@ -565,19 +582,19 @@ fn a_login_that_waited_while_another_was_recorded_is_within_the_grace_of_that() 
 
 #[test]
 fn a_file_that_is_moved_and_linked_to_while_a_login_waits_is_the_one_that_is_replaced() {
-    let alice = User::number(0);
-    let scene = Scene::new().usersfile(alice.line());
-    let moved = scene.folder().join("moved.oath");
-    let login = scene.login(&alice.name).typing(alice.code(0));
-    let outcome = while_a_login_waits(&scene, login, || {
-        fs::rename(scene.path(), &moved).unwrap();
-        symlink(&moved, scene.path()).unwrap();
-    });
-    assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
-    assert!(scene.path().is_symlink());
-    let now = fs::read_to_string(&moved).unwrap();
-    assert!(now.starts_with(&alice.recorded(0)), "{now}");
-    assert_eq!(scene.left_behind(), ["moved.oath"]);
+    for token in Kind::ALL.map(Kind::token) {
+        let scene = token.scene();
+        let moved = scene.folder().join("moved.oath");
+        let login = scene.login("alice").typing(token.code(0));
+        let outcome = while_a_login_waits(&scene, login, || {
+            fs::rename(scene.path(), &moved).unwrap();
+            symlink(&moved, scene.path()).unwrap();
+        });
+        assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
+        assert!(scene.path().is_symlink());
+        assert_eq!(fs::read_to_string(&moved).unwrap(), token.recorded([0]));
+        assert_eq!(scene.left_behind(), ["moved.oath"]);
+    }
 }
 
 /// Truncated and closed, to be written by the next command: as long as that may go on, a user is
