@@ -20,6 +20,8 @@ use oath_core::usersfile::Document;
 use oath_core::usersfile::format::{self, Entry, Field, Type};
 use zeroize::Zeroizing;
 
+pub(super) use separated::odd_space;
+
 use super::finding::{Finding, Fix, Severity};
 use crate::output::printable;
 use crate::secret::is_in;
