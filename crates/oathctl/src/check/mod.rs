@@ -104,7 +104,10 @@ impl Check {
             }
         }
         let mut findings = Vec::new();
-        if config.given_usersfile()?.is_none() && module_lines.is_empty() {
+        // A line that names it and does not reach it is reported with its service.
+        let is_named =
+            |service: &ServiceStack| service.stack.entries.iter().any(access::names_module);
+        if config.given_usersfile()?.is_none() && !pam_services.iter().any(is_named) {
             findings.push(Finding::new(
                 Severity::Warning,
                 "PAM",
