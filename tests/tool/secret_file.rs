@@ -32,7 +32,7 @@ fn tool(options: &str) -> Tool {
     fs::write(&path, format!("{SECRET}\n{options}")).unwrap();
     fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     let line = format!(
-        "auth required pam_google_authenticator.so nullok secret={}\n",
+        "auth required pam_unix.so\nauth required pam_google_authenticator.so nullok secret={}\n",
         path.display()
     );
     tool.pam_file("sshd", &line)
@@ -231,7 +231,8 @@ fn check_names_each_weakness_and_each_line_that_denies() {
 fn a_weakness_that_the_modules_arguments_make_good_is_none() {
     let tool = tool("\" TOTP_AUTH\n");
     let line = format!(
-        "auth required pam_google_authenticator.so disallow_reuse throttle=5 secret={}\n",
+        "auth required pam_unix.so\n\
+         auth required pam_google_authenticator.so disallow_reuse throttle=5 secret={}\n",
         path(&tool).display()
     );
     let output = tool.pam_file("sshd", &line).run(["check", &me()]);
@@ -668,6 +669,82 @@ fn root_changes_a_users_file_with_the_users_rights_and_it_stays_the_users() {
     chown(&file, Some(daemon.uid), Some(daemon.gid)).unwrap();
     tool.run(["remove", "daemon"]).ok();
     assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
+}
+
+#[test]
+fn check_tells_who_gets_in_by_each_service_that_asks_the_module() {
+    let password = "auth required pam_unix.so\n";
+    let refuses = |who: &serde_json::Value, what: &str| who[what] == false;
+    for (control, arguments, gets_in, problem) in [
+        ("required", "", None, ""),
+        ("required", "nullok", Some("without_token"), ""),
+        ("sufficient", "", Some("wrong_code"), "password"),
+        (
+            "[success=ok default=ignore]",
+            "",
+            Some("wrong_code"),
+            "password",
+        ),
+        ("optional", "nullok", Some("wrong_code"), "password"),
+        ("required", "use_first_pass", None, "nobody"),
+    ] {
+        let tool = tool(OPTIONS);
+        let code = format!(
+            "auth {control} pam_google_authenticator.so {arguments} secret={}\n",
+            path(&tool).display()
+        );
+        let tool = tool.pam_file("login", &format!("{password}{code}"));
+        fs::remove_file(tool.pam_dir().join("sshd")).unwrap();
+        let output = tool.run(["check", &me(), "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+        let who = &report["who_gets_in"][0];
+        assert_eq!(who["service"], "login", "{control} {arguments}: {output:?}");
+        for what in [
+            "wrong_code",
+            "wrong_password",
+            "nothing_right",
+            "without_token",
+        ] {
+            let is_expected = match gets_in {
+                // Whoever needs no code needs none without a token either.
+                Some("wrong_code") => ["wrong_code", "without_token"].contains(&what),
+                gets_in => gets_in == Some(what),
+            };
+            assert_eq!(
+                refuses(who, what),
+                !is_expected,
+                "{control} {arguments}: {what}"
+            );
+        }
+        let expected = if problem.is_empty() { 0 } else { 2 };
+        assert_eq!(output.code, expected, "{control} {arguments}: {output:?}");
+        assert!(output.stdout.to_lowercase().contains(problem), "{output:?}");
+    }
+    // Without a password, who has no file needs nothing at all.
+    let tool = tool(OPTIONS);
+    let code = format!(
+        "auth required pam_google_authenticator.so nullok secret={}\nauth required pam_permit.so\n",
+        path(&tool).display()
+    );
+    let tool = tool.pam_file("login", &code);
+    fs::remove_file(tool.pam_dir().join("sshd")).unwrap();
+    assert_eq!(tool.run(["check", &me()]).code, 2);
+}
+
+#[test]
+fn check_tells_what_a_missing_file_means() {
+    for (arguments, code, meaning) in [("nullok", 1, "asked for no code"), ("", 2, "cannot log in")]
+    {
+        let tool = tool(OPTIONS);
+        fs::remove_file(path(&tool)).unwrap();
+        let line = format!(
+            "auth required pam_unix.so\nauth required pam_google_authenticator.so {arguments} secret={}\n",
+            path(&tool).display()
+        );
+        let output = tool.pam_file("sshd", &line).run(["check", &me()]);
+        assert_eq!(output.code, code, "{output:?}");
+        assert!(output.stdout.contains(meaning), "{output:?}");
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ use crate::terminal;
 use crate::tokens::DisplayName;
 
 /// The file name of the module.
-const MODULE: &[u8] = b"pam_google_authenticator.so";
+pub(crate) const MODULE: &[u8] = b"pam_google_authenticator.so";
 /// The name of the file, unless the PAM configuration says otherwise.
 const FILE: &[u8] = b".google_authenticator";
 
@@ -32,7 +32,7 @@ const FILE: &[u8] = b".google_authenticator";
 pub(crate) struct Line {
     pub(crate) options: Options,
     /// The services that have it.
-    services: Vec<String>,
+    pub(crate) services: Vec<String>,
 }
 
 impl Line {
