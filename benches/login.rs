@@ -199,7 +199,7 @@ fn compare_logins(options: &Options) -> Vec<Comparison> {
         comparisons.push(compare(&scene, kind, options));
     }
     if have_own_files() {
-        let scene = Scene::new(memory_folder(), 1);
+        let scene = Scene::of_account(memory_folder());
         for outcome in [Outcome::Accepted, Outcome::Refused] {
             let kind = ("tmpfs", "own file", 0, outcome);
             comparisons.push(compare_modules(&scene, &WITH_OWN_FILES, kind, options));

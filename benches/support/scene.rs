@@ -203,6 +203,14 @@ impl Scene {
         scene
     }
 
+    /// The same with one user, who has an account: that of this process. A module that looks for the
+    /// account of a user who has none waits for every source of the name service.
+    pub fn of_account(folder: &Path) -> Scene {
+        let mut scene = Scene::new(folder, 1);
+        scene.people[0].name = own_name();
+        scene
+    }
+
     /// Where the copies of the modules are.
     pub fn modules(&self) -> &Path {
         self.modules.path()
@@ -241,10 +249,8 @@ impl Scene {
                 format!("usersfile={} window={WINDOW}", file.display())
             }
             Module::Google | Module::InPlaceOfGoogle => {
-                let name = Command::new("id").arg("-un").output().expect("id(1)");
-                let name = String::from_utf8(name.stdout).expect("a name");
                 fs::create_dir_all(&file).unwrap();
-                format!("secret={}/${{USER}} user={}", file.display(), name.trim())
+                format!("secret={}/${{USER}} user={}", file.display(), own_name())
             }
             Module::Floor => String::new(),
         };
@@ -287,6 +293,13 @@ impl Scene {
             expected,
         }
     }
+}
+
+/// The name of the account that this process runs as.
+fn own_name() -> String {
+    let name = Command::new("id").arg("-un").output().expect("id(1)");
+    let name = String::from_utf8(name.stdout).expect("a name");
+    name.trim().to_owned()
 }
 
 fn c_string(text: &str) -> CString {
