@@ -294,7 +294,7 @@ impl SecretFile {
         options: &Options,
     ) -> Result<Document, Error> {
         self.check(locked.metadata(), options)?;
-        let text = read(locked.reader(0)?, locked.length()).map_err(locked.io("read"))?;
+        let text = read(locked.reader(0), locked.length()).map_err(locked.io("read"))?;
         locked.check_unchanged()?;
         self.document(text)
     }
