@@ -32,6 +32,24 @@ impl LockedFile {
     /// afterwards, the change is visible but may not survive a power cut.
     pub(crate) fn replace(&mut self, rewrite: &Rewrite, deadline: &Deadline) -> Result<(), Error> {
         let folder = open_folder(&self.resolved)?;
+        let new = self.write_new(rewrite, deadline);
+        // Also where nothing could be written: what was read is what was decided by.
+        self.check_unchanged()?;
+        let (name, file) = new?;
+        name.exchange(self, &file)?;
+        flush(folder, &file).map_err(self.io("flush the folder of"))?;
+        self.metadata = file.metadata().map_err(self.io("look at"))?;
+        self.stamp = Stamp::from(&self.metadata);
+        self.file = file;
+        Ok(())
+    }
+
+    /// Makes the new file beside the old one, and makes its text durable.
+    fn write_new(
+        &self,
+        rewrite: &Rewrite,
+        deadline: &Deadline,
+    ) -> Result<(NewName<'_>, FileLock), Error> {
         let (name, file, created) = NewName::create(&self.resolved, deadline)?;
         let writable = name.open_for_writing(&created)?;
         let Range { start, end } = rewrite.span;
@@ -50,14 +68,7 @@ impl LockedFile {
             .and_then(|()| self.copy(end..self.stamp.length(), &writable))
             .and_then(|()| writable.sync_all())
             .map_err(self.io("write the new file for"))?;
-        drop(writable);
-        self.check_unchanged()?;
-        name.exchange(self, &file)?;
-        flush(folder, &file).map_err(self.io("flush the folder of"))?;
-        self.metadata = file.metadata().map_err(self.io("look at"))?;
-        self.stamp = Stamp::from(&self.metadata);
-        self.file = file;
-        Ok(())
+        Ok((name, file))
     }
 
     /// Copies a part of the old file; the kernel does it, so that nobody's secrets pass through

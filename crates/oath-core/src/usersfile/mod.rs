@@ -234,10 +234,7 @@ impl Usersfile {
                 }
             };
             let failure = match locked.replace(&rewrite, deadline) {
-                Err(error) if error.is_full_or_read_only() => {
-                    locked.check_unchanged()?;
-                    Some(error)
-                }
+                Err(error) if error.is_full_or_read_only() => Some(error),
                 replaced => replaced.map(|()| None)?,
             };
             Ok(Ok((answer, Some(rewrite), failure)))
