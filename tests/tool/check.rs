@@ -264,6 +264,8 @@ fn fix_writes_a_secret_in_the_one_form_that_was_meant_and_the_user_can_log_in() 
         "base32:HJ55-HYRW-BI6S-T3VE-G36P-W7SE-Y425-CF6E",
         "BASE32:HJ55HYRWBI6ST3VEG36PW7SEY425CF6E",
         "hj55hyrwbi6st3veg36pw7sey425cf6e",
+        "hex:3a7bd3e2360a3d29eea436fcfb7e44c735d117c4",
+        "Secret=HJ55HYRWBI6ST3VEG36PW7SEY425CF6E",
     ] {
         let line = by_time("root").replace(SECRET, secret);
         let system = System::new().usersfile(&line);

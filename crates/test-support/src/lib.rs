@@ -25,6 +25,7 @@ pub mod directory;
 pub mod example;
 pub mod guide;
 pub mod homes;
+pub mod kind;
 pub mod machine;
 pub mod oathctl;
 pub mod oathtool;

@@ -50,7 +50,9 @@ use usersfile::UsersfileCheck;
     after_help = "Exit codes:\n  \
                   0  nothing is wrong\n  \
                   1  there are warnings, or it could not be done\n  \
-                  2  there are errors: somebody cannot log in, or somebody can who should not\n\n\
+                  2  there are errors: somebody cannot log in, or somebody can who should not; or the\n     \
+                  command line is wrong\n  \
+                  5  not permitted: not root, as a rule\n\n\
                   Example:\n  oathctl check --quiet"
 )]
 pub(crate) struct Check {
@@ -104,7 +106,10 @@ impl Check {
             }
         }
         let mut findings = Vec::new();
-        if config.given_usersfile()?.is_none() && module_lines.is_empty() {
+        // A line that names it and does not reach it is reported with its service.
+        let is_named =
+            |service: &ServiceStack| service.stack.entries.iter().any(access::names_module);
+        if config.given_usersfile()?.is_none() && !pam_services.iter().any(is_named) {
             findings.push(Finding::new(
                 Severity::Warning,
                 "PAM",

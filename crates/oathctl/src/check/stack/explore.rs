@@ -41,6 +41,8 @@ pub(super) struct Trace {
     pub(super) twice: Option<(usize, usize)>,
     /// What skipped a line of pam_oath.
     pub(super) passed_over: Option<usize>,
+    /// What took a refusal back (`reset`).
+    pub(super) forgave: Option<usize>,
     /// What made the run fail.
     pub(super) failed: Option<usize>,
     /// Whether a module before has asked for a password, which is then PAM_AUTHTOK.
@@ -119,6 +121,14 @@ impl Explorer<'_> {
         combinations
     }
 
+    /// Whether somebody who is root already logs in (`pam_rootok`), as with `su`.
+    pub(super) fn is_root(&self, combination: &Combination) -> bool {
+        combination.iter().any(|(&at, &answer)| {
+            let module = self.stack[at].module();
+            answer == ReturnCode::SUCCESS && module.is_some_and(|it| it.name() == b"pam_rootok.so")
+        })
+    }
+
     pub(super) fn outcomes_of_all(
         &self,
         combinations: &[Combination],
@@ -146,8 +156,11 @@ impl Explorer<'_> {
             };
             // In reverse, so that success is followed first.
             for &answer in self.answers(at, combination, user, &trace).iter().rev() {
-                let (mut run, mut trace) = (run.clone(), trace.clone());
+                let (before, mut run, mut trace) = (&run, run.clone(), trace.clone());
                 run.returned(self.stack, answer);
+                if before.has_failed() && !run.has_failed() {
+                    trace.forgave = Some(at);
+                }
                 self.note(&mut trace, at, answer, &run);
                 if seen.insert((run.clone(), trace.clone())) {
                     ahead.push((run, trace));

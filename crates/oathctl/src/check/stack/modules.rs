@@ -82,6 +82,9 @@ pub fn role(module: &Module) -> Role {
         | "pam_reauthorize" => Role::Returns(&[R::SUCCESS, R::IGNORE]),
         "pam_succeed_if" | "pam_rootok" | "pam_listfile" | "pam_timestamp" | "pam_rhosts"
         | "pam_usertype" => Role::Condition(&[R::SUCCESS, R::AUTH_ERR]),
+        // A script that looks at where the login comes from, or sends a message; one that is given the
+        // password may check it.
+        "pam_exec" if !argument("expose_authtok") => Role::Condition(&[R::SUCCESS, R::SYSTEM_ERR]),
         "pam_access" | "pam_localuser" | "pam_geoip" => {
             Role::Condition(&[R::SUCCESS, R::PERM_DENIED])
         }
