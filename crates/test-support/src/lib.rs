@@ -61,8 +61,9 @@ pub use protocol::Prompt;
 /// step of 30 and of 60 seconds.
 pub const NOON: i64 = 1_768_478_400;
 
-/// How long a login may take before it counts as hung. Waiting for a lock takes 10 seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a login may take before it counts as hung. Waiting for a lock takes 10 seconds; a million
+/// codes take a minute and more without optimisation on a busy computer.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Module {
