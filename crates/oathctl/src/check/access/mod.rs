@@ -282,14 +282,14 @@ impl ServiceCheck<'_> {
             Problem::CodeAlone {
                 code,
                 has_password: true,
+                by,
             } => {
-                let fix = self.fix(None);
+                let fix = self.fix(by);
                 // The line that is changed, which may be that for the password.
-                let at = changed(&fix).unwrap_or(code);
-                let of_success = entries[at].control.action(ReturnCode::SUCCESS);
+                let at = changed(&fix).or(by).unwrap_or(code);
                 let problem = StackProblem::CodeAlone {
                     line: line(at),
-                    skips: matches!(of_success, Action::Done | Action::Jump(_)),
+                    skips: by == Some(at),
                 };
                 (at, problem, fix)
             }

@@ -136,7 +136,7 @@ pub(super) enum StackProblem {
     },
     CodeAlone {
         line: LineControl,
-        /// Whether a right code ends the stack or jumps.
+        /// Whether it ends the stack, or jumps, before the line for the password.
         skips: bool,
     },
     /// No line of the stack asks for a password.
@@ -311,8 +311,8 @@ impl StackProblem {
                  below"
             }
             StackProblem::CodeAlone { skips: true, .. } => {
-                "with a right code it ends the stack or jumps, and the line for the password is not \
-                 reached: write ok in the place of done or of the number"
+                "its success ends the stack or jumps, and the line for the password is not reached: \
+                 write required, or ok in the place of done or of the number"
             }
             StackProblem::CodeAlone { .. } => "correct the control of the line for the password",
             StackProblem::NoPassword => {
