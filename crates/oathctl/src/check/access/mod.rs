@@ -267,8 +267,12 @@ impl ServiceCheck<'_> {
                 returned: Some(returned),
                 by,
             } => {
-                let line = line(code);
-                let problem = StackProblem::PasswordAloneAfter { line, returned };
+                let is_password = |entry: &Entry| matches!(self.role(entry), Role::Password);
+                let problem = StackProblem::PasswordAloneAfter {
+                    line: line(code),
+                    returned,
+                    has_password: entries.iter().any(is_password),
+                };
                 (code, problem, self.fix(by))
             }
             Problem::PasswordAlone { code, by, .. } => {

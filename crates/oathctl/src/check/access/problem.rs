@@ -128,6 +128,7 @@ pub(super) enum StackProblem {
     PasswordAloneAfter {
         line: LineControl,
         returned: ReturnCode,
+        has_password: bool,
     },
     /// With the right password: the line skips that of the code.
     PasswordAlone {
@@ -226,12 +227,20 @@ impl StackProblem {
             StackProblem::NothingNeededWithoutToken { line } => {
                 format!("{line}: {lets} in a user without a token, whatever the password")
             }
-            StackProblem::PasswordAloneAfter { line, returned } => {
+            StackProblem::PasswordAloneAfter {
+                line,
+                returned,
+                has_password,
+            } => {
                 let when = match *returned {
                     ReturnCode::AUTH_ERR => "after a wrong code".to_owned(),
                     other => format!("where it returns {other} and not auth_err"),
                 };
-                format!("{line}: {when} {lets} in with the right password alone")
+                let with = match has_password {
+                    true => "with the right password alone",
+                    false => "all the same",
+                };
+                format!("{line}: {when} {lets} in {with}")
             }
             StackProblem::PasswordAlone { line, code } => format!(
                 "{line}, so {lets} in with the right password alone, and {} not ask for the code of \
