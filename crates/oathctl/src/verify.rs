@@ -31,8 +31,9 @@ use crate::tokens::{self, DisplayName, user_name};
 #[derive(Args)]
 #[command(after_help = "Exit codes:
   0  the code would be accepted
-  1  it would be refused
+  1  it would be refused, or it could not be found out
   2  the command line is wrong
+  5  not permitted: not root, as a rule
 
 Examples:
   oathctl verify alice

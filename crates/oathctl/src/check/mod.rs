@@ -50,7 +50,9 @@ use usersfile::UsersfileCheck;
     after_help = "Exit codes:\n  \
                   0  nothing is wrong\n  \
                   1  there are warnings, or it could not be done\n  \
-                  2  there are errors: somebody cannot log in, or somebody can who should not\n\n\
+                  2  there are errors: somebody cannot log in, or somebody can who should not; or the\n     \
+                  command line is wrong\n  \
+                  5  not permitted: not root, as a rule\n\n\
                   Example:\n  oathctl check --quiet"
 )]
 pub(crate) struct Check {

@@ -65,7 +65,8 @@ use user::{FileOwner, Users};
     after_help = "Exit codes:\n  \
                   0  every token is in the usersfile\n  \
                   1  some are not, or it could not be done\n  \
-                  2  the command line is wrong\n\n\
+                  2  the command line is wrong\n  \
+                  5  not permitted: not root, as a rule\n\n\
                   Example:\n  oathctl import --dry-run --user alice /home/alice/.google_authenticator"
 )]
 pub(crate) struct Import {
