@@ -61,7 +61,8 @@ pub(crate) struct Check {
     user: Option<OsString>,
 
     /// Fix what has only one correct form: the file's mode, a typographic dash for "-", base32:
-    /// before a base32 secret, colons, dashes and quotation marks in a secret
+    /// before a base32 secret, colons, dashes and quotation marks in a secret, and a word that names it,
+    /// such as hex:
     #[arg(long)]
     fix: bool,
 
