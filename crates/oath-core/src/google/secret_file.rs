@@ -232,8 +232,10 @@ impl SecretFile {
     /// An error of a file that may not be there, without a name that may be a password.
     fn shown(&self, error: fs::Error) -> fs::Error {
         match &self.template {
-            Some(template) => error.of_path(template.clone()),
-            None => error,
+            Some(template) if contains(template.as_os_str().as_bytes(), Template::USER) => {
+                error.of_path(template.clone())
+            }
+            _ => error,
         }
     }
 
