@@ -3,6 +3,7 @@
 mod check;
 mod edit;
 mod enrol;
+mod export;
 mod generated;
 mod google_authenticator;
 mod import;

@@ -36,6 +36,7 @@ mod drift;
 mod edit;
 mod enable;
 mod error;
+mod export;
 mod files;
 mod google_authenticator;
 mod import;
@@ -97,6 +98,7 @@ enum Command {
     Disable(disable::Disable),
     Enable(enable::Enable),
     Import(import::Import),
+    Export(export::Export),
     Check(check::Check),
     Throttle(throttle::Throttled),
     Completions(completions::Completions),
@@ -116,6 +118,7 @@ impl Command {
             Command::Disable(disable) => disable.run(config),
             Command::Enable(enable) => enable.run(config),
             Command::Import(import) => import.run(config),
+            Command::Export(export) => export.run(config),
             Command::Check(check) => check.run(config),
             Command::Throttle(throttled) => throttled.run(config),
             Command::Completions(completions) => completions.run(),

@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use oath_core::sys;
 use oath_core::usersfile::Document;
 use oath_core::usersfile::Usersfile;
 use oath_core::usersfile::format::parse_secret;
@@ -142,6 +143,8 @@ impl Import {
         if found.is_empty() {
             return Err(Error::failed(format!("{} holds no token", self.name())));
         }
+        let host = sys::host_name();
+        let host = host.to_string_lossy();
         let mut rows = Vec::new();
         let mut files: BTreeMap<PathBuf, (Usersfile, Vec<Candidate>)> = BTreeMap::new();
         for found in found {
@@ -169,6 +172,7 @@ impl Import {
                         row,
                         user: name,
                         token,
+                        issuer: found.issuer.filter(|issuer| *issuer != *host),
                     },
                 ))
             });
