@@ -11,6 +11,7 @@ mod import_samples;
 mod list_show_verify;
 mod manual;
 mod manual_google;
+mod moving;
 mod opens;
 mod scripts;
 mod secret_file;

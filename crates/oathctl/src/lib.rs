@@ -42,6 +42,7 @@ mod google_authenticator;
 mod import;
 mod list;
 mod merge;
+mod moving;
 mod otpauth;
 mod output;
 mod pam_config;
@@ -99,6 +100,8 @@ enum Command {
     Enable(enable::Enable),
     Import(import::Import),
     Export(export::Export),
+    Split(moving::Split),
+    Join(moving::Join),
     Check(check::Check),
     Throttle(throttle::Throttled),
     Completions(completions::Completions),
@@ -119,6 +122,8 @@ impl Command {
             Command::Enable(enable) => enable.run(config),
             Command::Import(import) => import.run(config),
             Command::Export(export) => export.run(config),
+            Command::Split(split) => split.run(config),
+            Command::Join(join) => join.run(config),
             Command::Check(check) => check.run(config),
             Command::Throttle(throttled) => throttled.run(config),
             Command::Completions(completions) => completions.run(),

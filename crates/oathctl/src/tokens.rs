@@ -124,6 +124,11 @@ pub(crate) fn rewrite(
     }
 }
 
+/// Whether a line is the comment above a token that was enrolled with an issuer.
+pub(crate) fn is_issuer_line(text: &[u8]) -> bool {
+    text.starts_with(ISSUER)
+}
+
 /// Puts a token's line at the end, below the issuer if it has one; returns its number.
 pub(crate) fn append(document: &mut Document, line: &[u8], issuer: Option<&str>) -> usize {
     if let Some(issuer) = issuer {
@@ -143,7 +148,7 @@ pub(crate) fn remove(document: &mut Document, line: usize) {
     let above = line - 1;
     if document
         .line(above)
-        .is_some_and(|line| line.text.starts_with(ISSUER))
+        .is_some_and(|line| is_issuer_line(line.text))
     {
         document.remove(above);
     }
