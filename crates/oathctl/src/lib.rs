@@ -22,7 +22,7 @@
 #![deny(missing_docs, unreachable_pub)]
 #![allow(
     rustdoc::private_intra_doc_links,
-    reason = "only `check::stack` is public, for tests"
+    reason = "only `check::stack` and the importers are public, for tests"
 )]
 
 mod add;
@@ -70,6 +70,8 @@ use config::Config;
 use error::Error;
 
 pub use google_authenticator::main as google_authenticator_main;
+#[doc(hidden)]
+pub use import::any_bytes as import_any_bytes;
 
 /// Enrol, check and edit the tokens of pam_oath.
 #[derive(Parser)]

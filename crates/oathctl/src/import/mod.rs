@@ -6,6 +6,7 @@
 
 mod aegis;
 mod andotp;
+mod any_bytes;
 mod append;
 mod bitwarden;
 mod freeotp_plus;
@@ -45,6 +46,7 @@ use crate::error::Error;
 use crate::files;
 use crate::output::{self, printable};
 use crate::tokens::user_name;
+pub use any_bytes::any_bytes;
 use append::{Appended, Candidate, append};
 use json::Json;
 use map::Map;
