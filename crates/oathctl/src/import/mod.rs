@@ -9,9 +9,11 @@ mod andotp;
 mod any_bytes;
 mod append;
 mod bitwarden;
+mod columns;
 mod freeotp_plus;
 mod google_authenticator;
 mod json;
+mod keepass_xml;
 mod keepassxc;
 mod map;
 mod migration;
@@ -25,6 +27,7 @@ mod table;
 mod token;
 mod two_fas;
 mod user;
+mod xml;
 mod yubico;
 
 use std::collections::BTreeMap;
@@ -60,7 +63,7 @@ use user::{FileOwner, Users};
     long_about = "Import tokens from other programs: the .google_authenticator file of \
                   google-authenticator's PAM module; otpauth:// and otpauth-migration:// URIs, one \
                   a line; plain exports of 2FAS, Aegis, andOTP, Bitwarden, FreeOTP+, KeePassXC \
-                  (CSV), Proton Authenticator and Stratum; what Yubico's programs wrote when they \
+                  (CSV, XML), Proton Authenticator and Stratum; what Yubico's programs wrote when they \
                   set up a YubiKey; CSV of serial number, seed and type; PSKC (RFC 6030), \
                   plain or encrypted; an image (PNG, JPEG) of a QR code. Prints line by line what it did, and what was not imported.\n\n\
                   From a file that belongs to another user than root and you, only its owner's \
@@ -363,8 +366,9 @@ trait Format: Sync {
 }
 
 /// All formats, those that are told by their structure first.
-static FORMATS: [&dyn Format; 15] = [
+static FORMATS: [&dyn Format; 17] = [
     &qr_image::QrImage,
+    &keepass_xml::KeePassXml,
     &pskc::Pskc,
     &aegis::Aegis,
     &two_fas::TwoFas,
@@ -378,6 +382,7 @@ static FORMATS: [&dyn Format; 15] = [
     &google_authenticator::GoogleAuthenticator,
     &otpauth::UriList,
     &yubico::YubicoCsv,
+    &columns::ColumnsCsv,
     &serials::SerialsCsv,
 ];
 
