@@ -135,6 +135,7 @@ impl Error {
             | Error::Attempt(attempt::Error::File(usersfile::Error::File(error)))
             | Error::SecretFile(secret_file::Error::File(error))
             | Error::File(error) => error.is_permission_denied(),
+            Error::SecretFile(secret_file::Error::NotPermitted(_)) => true,
             Error::Throttle(error) => error.is_permission_denied(),
             Error::Io { cause, .. } => cause.kind() == io::ErrorKind::PermissionDenied,
             _ => false,

@@ -202,6 +202,16 @@ impl TokenSelection {
         }
     }
 
+    /// Refuses `--line` for another line than the first, on which the token of a secret file is.
+    pub(crate) fn check_first_line(&self) -> Result<(), Error> {
+        match self.line {
+            None | Some(1) => Ok(()),
+            Some(_) => Err(Error::NotFound(
+                "in a user's own file the token is on line 1".into(),
+            )),
+        }
+    }
+
     /// "the token of alice on line 3"
     pub(crate) fn tokens(&self, lines: &[usize]) -> String {
         let user = self.user.display_name();
