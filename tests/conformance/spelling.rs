@@ -4,15 +4,11 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::PathBuf;
 
-use test_support::bind::bind;
 use test_support::codes::Generator;
-use test_support::{NOON, Outcome, Scene, library};
+use test_support::spelling::{SPELLINGS, with_spellings};
+use test_support::{NOON, Outcome, Scene};
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
-
-const NAME_SERVICES: &str = "passwd: files spelling\ngroup: files\n";
-
-const SPELLINGS: [&str; 5] = ["ALICE", "Alice", "alice@corp", "CORP\\alice", "alice"];
 
 fn code(steps: i64) -> String {
     Generator::new(SECRET).code_at(NOON, 30, steps)
@@ -43,16 +39,6 @@ impl Machine {
     /// With alice's line in a file at this place.
     fn new(place: Place) -> Machine {
         let scene = Scene::new();
-        let libraries = scene.pam_folder();
-        let library = library("libnss_spelling.so");
-        symlink(library, libraries.join("libnss_spelling.so.2")).unwrap();
-        let configuration = libraries.join("nsswitch.conf");
-        // Once for all machines of a test; what is bound stays when the scene's folder goes.
-        if fs::read_to_string("/etc/nsswitch.conf").unwrap() != NAME_SERVICES {
-            fs::write(&configuration, NAME_SERVICES).unwrap();
-            bind(&configuration, "/etc/nsswitch.conf");
-        }
-
         let home = scene.folder().join("home-of-alice");
         fs::create_dir(&home).unwrap();
         fs::set_permissions(&home, Permissions::from_mode(0o700)).unwrap();
@@ -70,10 +56,8 @@ impl Machine {
             chown(&usersfile, Some(65534), Some(65534)).unwrap();
         }
         chown(&home, Some(65534), Some(65534)).unwrap();
-        let scene = scene
-            .usersfile_option(&format!("usersfile={option}"))
-            .env("LD_LIBRARY_PATH", libraries.to_str().unwrap())
-            .env("NSS_SPELLING", home.to_str().unwrap());
+        let scene = scene.usersfile_option(&format!("usersfile={option}"));
+        let scene = with_spellings(scene, &home);
         Machine {
             scene,
             home,

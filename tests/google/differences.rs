@@ -131,7 +131,7 @@ mod what_happens_at_the_prompt {
     fn a_secret_that_was_replaced_meanwhile_lets_nobody_in_and_stays_replaced() {
         let file = "@W@/home/alice/.google_authenticator";
         let new = totp("\" DISALLOW_REUSE\n").replace(SECRET, "HEZDHNBVHY3TQOJQHEZDHNBVHY3TQOJQ");
-        let replaced = json!([["write", file, new, "0600", "alice"]]);
+        let replaced = json!([["write at once", file, new, "0600", "alice"]]);
         let both = Both::of(
             json!({"file": totp("\" DISALLOW_REUSE\n")}),
             [with(login(0, code(0)), "during", replaced)],
@@ -342,6 +342,66 @@ mod a_file_that_is_written_anew {
     }
 }
 
+/// No differences: what an administrator's slip in a file does to a login is as before.
+mod malformed_files {
+    use super::*;
+
+    /// Both answer alike: that code, and after so many prompts.
+    #[track_caller]
+    fn both_answer(file: String, stacked: &str, rc: &str, prompts: usize) {
+        let case = json!({"file": file, "args": ["try_first_pass"]});
+        let login = with(login(0, code(0)), "preset_authtok", json!(stacked));
+        let both = Both::of(case, [login]);
+        both.answer([rc], [rc]);
+        let (theirs, ours) = both.last();
+        assert_eq!((theirs.prompts, ours.prompts), (prompts, prompts), "{file}");
+    }
+
+    #[test]
+    #[ignore = "needs root and the package libpam-google-authenticator: run `make test`"]
+    fn make_try_first_pass_ask_only_where_another_answer_could_be_good() {
+        let skewed = code(30 * 100);
+        for option in ["WINDOW_SIZE x", "STEP_SIZE x"] {
+            for stacked in [&code(0), "000000", &skewed] {
+                both_answer(totp(&format!("\" {option}\n")), stacked, "AUTH_ERR", 0);
+            }
+        }
+        let used = totp("\" DISALLOW_REUSE x\n");
+        for (stacked, prompts) in [(&*code(0), 0), ("000000", 1), (&*skewed, 0)] {
+            both_answer(used.clone(), stacked, "AUTH_ERR", prompts);
+        }
+        for counter in ["x", "0", "99999999999999999999"] {
+            let file = format!("{SECRET}\n\" HOTP_COUNTER {counter}\n");
+            both_answer(file, &hotp_code(1), "AUTH_ERR", 1);
+        }
+    }
+
+    #[test]
+    #[ignore = "needs root and the package libpam-google-authenticator: run `make test`"]
+    fn with_no_counter_in_hotp_counter_are_for_codes_by_time_if_they_say_totp_auth() {
+        for counter in ["x", "0", "-3", ""] {
+            let file = totp(&format!("\" HOTP_COUNTER {counter}\n"));
+            both_answer(file.clone(), &code(0), "SUCCESS", 0);
+            both_answer(file, &hotp_code(1), "SUCCESS", 1);
+        }
+        let counter = totp("\" HOTP_COUNTER 1x\n");
+        both_answer(counter, &hotp_code(1), "SUCCESS", 0);
+    }
+
+    #[test]
+    #[ignore = "needs root and the package libpam-google-authenticator: run `make test`"]
+    fn with_no_secret_limit_the_tries_all_the_same() {
+        let file = totp("\" RATE_LIMIT 2 30\n").replace(SECRET, "!!");
+        let tries = (0..3).map(|_| login(0, code(0)));
+        let both = Both::of(json!({"file": file}), tries);
+        both.answer(["AUTH_ERR"; 3], ["AUTH_ERR"; 3]);
+        let prompts = |answers: &[Answer]| answers.iter().map(|a| a.prompts).collect::<Vec<_>>();
+        assert_eq!(prompts(&both.theirs), [1, 1, 0]);
+        assert_eq!(prompts(&both.ours), [1, 1, 0]);
+        assert_eq!(both.files().0, both.files().1);
+    }
+}
+
 mod grace_period {
     use super::*;
 
@@ -388,6 +448,24 @@ mod grace_period {
         let broken = totp(&format!("\" LAST0 192.0.2.7 {NOON}\n")).replace(SECRET, "!!");
         let both = Both::of(json!({"file": broken, "args": ARGS}), [login(0, "000000")]);
         both.answer(["SUCCESS"], ["AUTH_ERR"]);
+    }
+
+    /// As where a lost phone's secret is taken out of the file.
+    #[test]
+    #[ignore = "needs root and the package libpam-google-authenticator: run `make test`"]
+    fn that_is_over_when_the_password_comes_lets_nobody_in() {
+        let path = "@W@/home/alice/.google_authenticator";
+        let file = totp(&format!("\" LAST0 192.0.2.7 {NOON}\n"));
+        let args = ["forward_pass", "grace_period=3600"];
+        let case = json!({"user": "alice", "file": file, "args": args});
+        let over = json!([["write", path, totp(""), "0600", "alice"]]);
+        let mut world = World::new();
+        let setting: Setting = serde_json::from_value(case).unwrap();
+        world.prepare(&setting);
+        let step = with(login(0, "password"), "during", over);
+        let step: Step = serde_json::from_value(step).unwrap();
+        let answer = world.log_in(&setting, &step, Module::Google);
+        assert_eq!(answer.rc, "AUTH_ERR", "{answer:#?}");
     }
 
     #[test]

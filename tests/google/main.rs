@@ -5,4 +5,6 @@ mod accounts;
 mod answer;
 mod cases;
 mod differences;
+mod limits;
+mod spelling;
 mod table;

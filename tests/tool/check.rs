@@ -10,7 +10,7 @@ use test_support::built_oathctl;
 use test_support::codes::Generator;
 use test_support::oathctl::{Output, Tool};
 use test_support::small_disk::SmallDisk;
-use test_support::{NOON, program};
+use test_support::{NOON, program, write_program};
 
 const SECRET: &str = "3a7bd3e2360a3d29eea436fcfb7e44c735d117c4";
 
@@ -59,8 +59,7 @@ impl System {
     /// A program of the system, by what its shell script does.
     fn program(self, name: &str, script: &str) -> System {
         let path = self.programs.path().join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        write_program(&path, format!("#!/bin/sh\n{script}\n"));
         self
     }
 
@@ -264,6 +263,8 @@ fn fix_writes_a_secret_in_the_one_form_that_was_meant_and_the_user_can_log_in() 
         "base32:HJ55-HYRW-BI6S-T3VE-G36P-W7SE-Y425-CF6E",
         "BASE32:HJ55HYRWBI6ST3VEG36PW7SEY425CF6E",
         "hj55hyrwbi6st3veg36pw7sey425cf6e",
+        "hex:3a7bd3e2360a3d29eea436fcfb7e44c735d117c4",
+        "Secret=HJ55HYRWBI6ST3VEG36PW7SEY425CF6E",
     ] {
         let line = by_time("root").replace(SECRET, secret);
         let system = System::new().usersfile(&line);
@@ -906,7 +907,7 @@ fn the_settings_are_those_that_the_real_sshd_has_in_force() {
         .unwrap();
     assert!(made.success());
     let real = folder.path().join("sshd");
-    fs::copy(sshd, &real).unwrap();
+    write_program(&real, fs::read(sshd).unwrap());
     let config = folder.path().join("sshd_config");
     for (text, code, said) in [
         (

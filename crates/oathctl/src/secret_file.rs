@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
+use oath_core::fs::Deadline;
 use oath_core::google::format::{Document, Malformed};
 use oath_core::google::options::Options;
 pub(crate) use oath_core::google::secret_file::Response;
@@ -82,7 +83,7 @@ impl Line {
                 self.options.secret.display_name()
             ))
         })?;
-        Ok(SecretFile::locate(&self.options, user)?)
+        Ok(SecretFile::locate(&self.options, user, &Deadline::begin())?)
     }
 }
 

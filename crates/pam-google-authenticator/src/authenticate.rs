@@ -32,6 +32,9 @@ enum Error {
     /// `nullok`, and the user has no file.
     #[error("no secret file, and nullok")]
     NullOk,
+    /// `grace_period=`, and it ended while the user was asked for a password.
+    #[error("grace_period ended while a password was asked for")]
+    GraceOver,
     /// A field of the file cannot be used.
     #[error("{}: {malformed}", .path.display())]
     Malformed {
@@ -67,7 +70,7 @@ impl Error {
             Error::Attempt(attempt::Error::Refused(_) | attempt::Error::TooEarly { .. }) => {
                 (PAM_AUTH_ERR, Priority::Notice)
             }
-            Error::Pam(_) => (PAM_AUTH_ERR, Priority::Notice),
+            Error::Pam(_) | Error::GraceOver => (PAM_AUTH_ERR, Priority::Notice),
             Error::Options(_) | Error::NoAuthtok | Error::Malformed { .. } | Error::Attempt(_) => {
                 (PAM_AUTH_ERR, Priority::Error)
             }
@@ -164,7 +167,7 @@ impl Login<'_> {
 
         // Before anybody is asked, and without the lock: is there a file, and does it say already how
         // this ends? Where it cannot be used the user is asked like any other.
-        let file = match SecretFile::locate(options, &typed) {
+        let file = match SecretFile::locate(options, &typed, &deadline) {
             Err(error) if !error.is_told_after_the_prompt() => return Err(error.into()),
             file => file,
         };
@@ -186,7 +189,9 @@ impl Login<'_> {
             Ok(Some((file, Beforehand::Refused(refusal)))) => {
                 return Err(refused(&file, refusal));
             }
-            Ok(Some((_, Beforehand::WithinGrace))) => return self.within_grace(),
+            Ok(Some((file, Beforehand::WithinGrace))) => {
+                return self.within_grace(&deadline, || file.look(host, options, &deadline));
+            }
             Ok(Some((file, Beforehand::Ask))) => Ok(file),
             Err(error) => Err(error),
         };
@@ -258,10 +263,19 @@ impl Login<'_> {
     }
 
     /// No code is needed. With `forward_pass` the next module waits for a password all the same, and
-    /// the question is another, so that nobody types a code behind it.
-    fn within_grace(&self) -> Result<Success, Error> {
+    /// the question is another, so that nobody types a code behind it; what counts is what the file
+    /// says after the answer.
+    fn within_grace(
+        &self,
+        deadline: &Deadline,
+        look: impl FnOnce() -> Result<Found, secret_file::Error>,
+    ) -> Result<Success, Error> {
         if self.options.forward_pass && self.handle.authtok()?.is_none() {
-            let password = self.handle.prompt(OsStr::new("Password: "), false)?;
+            let ask = || self.handle.prompt(OsStr::new("Password: "), false);
+            let password = deadline.except(ask)?;
+            let Found::File(Beforehand::WithinGrace) = look()? else {
+                return Err(Error::GraceOver);
+            };
             self.handle.set_authtok(&password)?;
         }
         Ok(Success::WithinGrace)

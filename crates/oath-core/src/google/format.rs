@@ -116,9 +116,9 @@ impl Document {
         }
     }
 
-    /// The text, if it was changed.
-    pub fn changed(self) -> Option<Zeroizing<Vec<u8>>> {
-        self.is_changed.then_some(self.text)
+    /// The text, if it was changed since it was read or last asked for.
+    pub fn take_changed(&mut self) -> Option<Zeroizing<Vec<u8>>> {
+        std::mem::take(&mut self.is_changed).then(|| self.text.clone())
     }
 
     /// The text as it stands now.
@@ -167,13 +167,17 @@ impl Document {
         self.find(name).is_some()
     }
 
-    /// The next counter, or `None` if codes do not count events.
+    /// The next counter, or `None` if codes do not count events: also where the value is no number
+    /// from 1 on and TOTP_AUTH stands in the file, as with Google's module.
     ///
     /// # Errors
     /// The value is no counter from 1 to 2^63 - 1. What follows a number is not looked at.
     pub fn hotp_counter(&self) -> Option<Result<u64, Malformed>> {
         let (line, value) = self.find(Name::HotpCounter)?;
         let (number, _) = leading_number(value);
+        if number.is_none_or(|number| number < 1) && self.has_totp() {
+            return None;
+        }
         let counter = number.and_then(|number| u64::try_from(number).ok());
         let valid = counter.filter(|counter| (1..=i64::MAX as u64).contains(counter));
         let (least, most) = (1, i64::MAX);
@@ -732,7 +736,7 @@ mod tests {
     fn what_is_set_to_what_it_is_changes_nothing() {
         let mut file = below_the_secret("\" HOTP_COUNTER 2\n");
         file.set(Name::HotpCounter, b"2");
-        assert!(file.changed().is_none());
+        assert!(file.take_changed().is_none());
     }
 
     #[test]

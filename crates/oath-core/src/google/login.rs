@@ -29,8 +29,6 @@ pub struct Attempt<'a, 'h> {
     pub response: &'a [u8],
     /// Whether a password may stand before the code.
     pub may_have_password: bool,
-    /// Whether this login was not counted for RATE_LIMIT yet.
-    pub counts_as_try: bool,
     /// When the attempt is made, in seconds since 1970.
     pub unix_time: u64,
     /// Where the user comes from, if it is a name that can stand in the file.
@@ -45,6 +43,17 @@ pub struct Decision<'a> {
     pub password: &'a [u8],
     /// What was compared: whether a refusal counts as a failure for the throttle.
     pub compared: Compared,
+}
+
+impl Decision<'_> {
+    /// Nothing was compared.
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        Decision {
+            result: Err(refusal),
+            password: b"",
+            compared: Compared::Nothing,
+        }
+    }
 }
 
 /// What was accepted.
@@ -121,15 +130,18 @@ impl Refusal {
     }
 
     /// Whether another response may still be taken in the same login: `try_first_pass` asks after a
-    /// stacked token that is no good code, and does not after one that is a code of another time.
+    /// stacked token that is no good code, and does not after one that is a code of another time, or
+    /// where no code would be good.
     pub fn may_ask_again(&self) -> bool {
-        !matches!(
-            self,
+        match self {
+            // Without a counter no code is good; a scratch code is.
+            Refusal::Malformed(malformed) => malformed.option == Name::HotpCounter,
             Refusal::Replayed
-                | Refusal::LastUsedInFuture
-                | Refusal::Skewed { .. }
-                | Refusal::TooManyTries { .. }
-        )
+            | Refusal::LastUsedInFuture
+            | Refusal::Skewed { .. }
+            | Refusal::TooManyTries { .. } => false,
+            _ => true,
+        }
     }
 }
 
@@ -156,13 +168,10 @@ pub fn before_the_prompt(
     unix_time: u64,
     options: &Options,
 ) -> Beforehand {
-    if file.secret().is_none() {
-        return Beforehand::Ask;
-    }
     let asked = host.and_then(|host| file.last_asked(host));
     let is_within =
         |asked: u64| asked <= unix_time && unix_time < asked.saturating_add(options.grace_period);
-    if asked.is_some_and(is_within) {
+    if asked.is_some_and(is_within) && file.secret().is_some() {
         return Beforehand::WithinGrace;
     }
     match file.rate_limit() {
@@ -175,26 +184,33 @@ pub fn before_the_prompt(
     }
 }
 
+/// Counts a try for RATE_LIMIT in the file's text. To be recorded before [`decide`] compares anything:
+/// a guess whose outcome cannot be written would be free otherwise.
+///
+/// # Errors
+/// [`Refusal::TooManyTries`], or the limit is malformed.
+pub fn count_try(file: &mut Document, unix_time: u64) -> Result<(), Refusal> {
+    let Some(limit) = file.rate_limit() else {
+        return Ok(());
+    };
+    let mut limit = limit?;
+    limit
+        .count(unix_time)
+        .map_err(|wait| Refusal::TooManyTries { wait })?;
+    file.set(Name::RateLimit, &limit.to_value());
+    Ok(())
+}
+
 /// Decides about `attempt`, and changes the file's text to what is to be recorded.
 pub fn decide<'a>(
     file: &mut Document,
     attempt: &Attempt<'a, '_>,
     options: &Options,
 ) -> Decision<'a> {
-    let mut decision = Decision {
-        result: Err(Refusal::NoSecret),
-        password: b"",
-        compared: Compared::Nothing,
-    };
+    let mut decision = Decision::refused(Refusal::NoSecret);
     let Some(secret) = file.secret() else {
         return decision;
     };
-    if attempt.counts_as_try {
-        if let Err(refusal) = count_try(file, attempt.unix_time) {
-            decision.result = Err(refusal);
-            return decision;
-        }
-    }
     if attempt.response.is_empty() {
         decision.result = Err(Refusal::NoResponse);
         return decision;
@@ -230,19 +246,6 @@ pub fn decide<'a>(
         }
     }
     decision
-}
-
-/// Counts the try for RATE_LIMIT.
-fn count_try(file: &mut Document, unix_time: u64) -> Result<(), Refusal> {
-    let Some(limit) = file.rate_limit() else {
-        return Ok(());
-    };
-    let mut limit = limit?;
-    limit
-        .count(unix_time)
-        .map_err(|wait| Refusal::TooManyTries { wait })?;
-    file.set(Name::RateLimit, &limit.to_value());
-    Ok(())
 }
 
 /// The code of so many digits at the end of a response, and the password before it.
@@ -290,14 +293,14 @@ fn check_totp(
     let now = time_step(attempt.unix_time, file.step_size()?) as i64;
     let window = i64::from(file.window_size()?);
     let used = match file.used_steps() {
-        Some(used) => Some(used?),
-        None => options.disallow_reuse.then(Vec::new),
+        None => options.disallow_reuse.then(|| Ok(Vec::new())),
+        used => used,
     };
     let middle = now.saturating_add(file.time_skew());
     let first = middle.saturating_sub((window - 1) / 2);
     let last = middle.saturating_add(window / 2);
     if let Some(step) = find_step(key, code, first, last) {
-        if let Some(used) = used {
+        if let Some(used) = used.transpose()? {
             if is_used(&used, step) {
                 return Err(Refusal::Replayed);
             }
@@ -313,6 +316,7 @@ fn check_totp(
     }
     let step = find_step(key, code, now - SKEW_SEARCH, now + SKEW_SEARCH);
     let step = step.ok_or(Refusal::WrongOtp)?;
+    let used = used.transpose()?;
     let is_before = |used: &Vec<i64>| used.iter().any(|&used| step <= used);
     if used.as_ref().is_some_and(is_before) {
         // Whoever has seen used codes could move the window back to them.
@@ -434,10 +438,10 @@ mod tests {
         let attempt = Attempt {
             response: typed.as_bytes(),
             may_have_password: options.forward_pass,
-            counts_as_try: true,
             unix_time: NOW + later,
             host: Some(b"here"),
         };
+        count_try(file, attempt.unix_time)?;
         decide(file, &attempt, options).result
     }
 
@@ -500,7 +504,7 @@ mod tests {
             types(&mut file, &code(STEP)),
             Err(Refusal::LastUsedInFuture)
         );
-        assert!(file.changed().is_none());
+        assert!(file.take_changed().is_none());
     }
 
     #[test]
@@ -544,7 +548,7 @@ mod tests {
         for used in [-100, -90] {
             let mut file = totp(&format!("\" DISALLOW_REUSE {}\n", STEP + used));
             assert_eq!(types(&mut file, &code(STEP - 100)), Err(Refusal::Replayed));
-            assert!(file.changed().is_none());
+            assert!(file.take_changed().is_none());
         }
     }
 
@@ -557,7 +561,7 @@ mod tests {
         };
         let result = log_in(&mut file, &code(STEP + 10), 0, &no_skew_adjustment);
         assert_eq!(result, Err(Refusal::WrongOtp));
-        assert!(file.changed().is_none());
+        assert!(file.take_changed().is_none());
     }
 
     #[test]
@@ -602,7 +606,6 @@ mod tests {
         let attempt = Attempt {
             response: typed.as_bytes(),
             may_have_password: true,
-            counts_as_try: true,
             unix_time: NOW,
             host: None,
         };

@@ -125,6 +125,7 @@ pub struct SecretFile {
     file: FilePath,
     /// With whose rights it is used, and whose it must be.
     account: Account,
+    /// The account's own name, or the name as typed if there is no account.
     user: OsString,
     /// What stands for the path where the user's name in it is not to be logged: what has no account
     /// may be a password. Nothing if there is an account.
@@ -132,14 +133,38 @@ pub struct SecretFile {
 }
 
 impl SecretFile {
-    /// The file that the arguments name for the user who typed this name.
+    /// The file that the arguments name for the user who typed this name. A name service may take one
+    /// account's name in several spellings: where `secret=` says `${USER}`, that is the name as typed,
+    /// and if that has no file, the account's own.
     ///
     /// # Errors
     /// There is no such account, no such path, or this process may not use the file.
-    pub fn locate(options: &Options, typed: &OsStr) -> Result<SecretFile, Error> {
-        let template = || options.secret.to_string_lossy().into_owned();
+    pub fn locate(
+        options: &Options,
+        typed: &OsStr,
+        deadline: &Deadline,
+    ) -> Result<SecretFile, Error> {
         let own = sys::account_by_name(typed).map_err(Error::NameService)?;
+        let own_name = own.as_ref().map(|own| own.name.clone());
+        let by_typed_name = SecretFile::of(options, own.clone(), typed);
+        match own_name {
+            Some(name) if name != typed && contains(options.secret.as_bytes(), Template::USER) => {
+                match by_typed_name {
+                    Ok(file) if !file.is_missing(deadline)? => Ok(file),
+                    Ok(_) | Err(Error::NoFileName(_)) => SecretFile::of(options, own, &name),
+                    Err(error) => Err(error),
+                }
+            }
+            _ => by_typed_name,
+        }
+    }
+
+    /// The file that the arguments name for the user who has this account, if any, and whose name in a
+    /// path is `name`.
+    fn of(options: &Options, own: Option<Account>, name: &OsStr) -> Result<SecretFile, Error> {
+        let template = || options.secret.to_string_lossy().into_owned();
         let shown = own.is_none().then(|| PathBuf::from(&options.secret));
+        let user = own.as_ref().map_or(name, |own| &own.name).to_owned();
         let names_home = contains(options.secret.as_bytes(), Template::HOME)
             || contains(options.secret.as_bytes(), TILDE);
         let (account, home) = match &options.user {
@@ -162,7 +187,7 @@ impl SecretFile {
             Some(home) if !home.is_absolute() && names_home => {
                 return Err(Error::NoHome(template()));
             }
-            home => expand(&options.secret, home.as_deref(), typed)?,
+            home => expand(&options.secret, home.as_deref(), name)?,
         };
         if !path.is_absolute() {
             return Err(Error::NotAbsolute(template()));
@@ -170,9 +195,18 @@ impl SecretFile {
         Ok(SecretFile {
             file: FilePath::of_account(account.clone(), options.any_owner, path),
             account,
-            user: typed.to_owned(),
+            user,
             template: shown,
         })
+    }
+
+    /// Whether there is certainly no file.
+    fn is_missing(&self, deadline: &Deadline) -> Result<bool, Error> {
+        match self.file.open(deadline) {
+            Err(fs::Error::Missing(_) | fs::Error::MissingFolder(_)) => Ok(true),
+            Err(error) => Err(self.shown(error).into()),
+            Ok(_) => Ok(false),
+        }
     }
 
     /// The path as the arguments name it.
@@ -198,8 +232,10 @@ impl SecretFile {
     /// An error of a file that may not be there, without a name that may be a password.
     fn shown(&self, error: fs::Error) -> fs::Error {
         match &self.template {
-            Some(template) => error.of_path(template.clone()),
-            None => error,
+            Some(template) if contains(template.as_os_str().as_bytes(), Template::USER) => {
+                error.of_path(template.clone())
+            }
+            _ => error,
         }
     }
 
@@ -260,7 +296,7 @@ impl SecretFile {
         options: &Options,
     ) -> Result<Document, Error> {
         self.check(locked.metadata(), options)?;
-        let text = read(locked.reader(0)?, locked.length()).map_err(locked.io("read"))?;
+        let text = read(locked.reader(0), locked.length()).map_err(locked.io("read"))?;
         locked.check_unchanged()?;
         self.document(text)
     }
@@ -288,6 +324,44 @@ pub struct Response<'a> {
     pub counts_as_try: bool,
 }
 
+impl Response<'_> {
+    /// Replaces the file, if its text was changed and the attempt is to leave a trace. Returns why it
+    /// is not recorded although it should be, where `allow_readonly` is for that.
+    fn record(
+        &self,
+        locked: &mut LockedFile,
+        document: &mut Document,
+        attempts: &Attempts,
+    ) -> Result<Option<Warning>, Error> {
+        let text = document.take_changed().filter(|_| attempts.records());
+        let Some(text) = text else {
+            return Ok(None);
+        };
+        if text.len() > MAX_LENGTH {
+            return Err(Error::TooLong(self.file.path().to_owned()));
+        }
+        let mode = locked.metadata().mode();
+        let rewrite = Rewrite {
+            span: 0..locked.length(),
+            text,
+            // What others may use keeps its mode.
+            mode: (mode & 0o077 == 0).then_some(PRIVATE),
+        };
+        match locked.replace(&rewrite, attempts.deadline()) {
+            Err(error) if self.options.allow_read_only && is_unwritable(&error) => {
+                Ok(Some(Warning::NotRecorded(error)))
+            }
+            replaced => Ok(replaced.map(|()| None)?),
+        }
+    }
+}
+
+/// Whether a file cannot be written for a reason that `allow_readonly` is for: the file system, or the
+/// rights of the account. Not one that whoever logs in can bring about, as by a limit of the process.
+fn is_unwritable(error: &fs::Error) -> bool {
+    error.is_full_or_read_only() || error.is_permission_denied()
+}
+
 impl Verifier for Response<'_> {
     type Accepted = Accepted;
     type Refusal = Refusal;
@@ -312,44 +386,34 @@ impl Verifier for Response<'_> {
         attempts: &Attempts,
     ) -> Result<Checked<'r, Self>, Stop<'r, ErrorOf<Self>>> {
         let deadline = attempts.deadline();
+        // Not again where the file is read again because another program was changing it.
+        let mut counts_as_try = self.counts_as_try;
         let updated = self.file.file.with_lock(deadline, |locked| {
             let decided = (|| {
                 let mut document = self.file.locked_document(locked, self.options)?;
+                let unix_time = attempts.unix_time()?;
+                let mut warning = None;
+                if counts_as_try {
+                    if let Err(refusal) = login::count_try(&mut document, unix_time) {
+                        return Ok((login::Decision::refused(refusal), None));
+                    }
+                    warning = self.record(locked, &mut document, attempts)?;
+                    counts_as_try = false;
+                }
                 let attempt = Attempt {
                     response,
                     may_have_password: self.may_have_password,
-                    counts_as_try: self.counts_as_try,
-                    unix_time: attempts.unix_time()?,
+                    unix_time,
                     host: self.host,
                 };
                 let decision = login::decide(&mut document, &attempt, self.options);
-                let text = document.changed().filter(|_| attempts.records());
-                if text.as_ref().is_some_and(|text| text.len() > MAX_LENGTH) {
-                    return Err(Error::TooLong(self.file.path().to_owned()));
-                }
-                Ok((decision, text))
+                let not_recorded = self.record(locked, &mut document, attempts)?;
+                Ok((decision, not_recorded.or(warning)))
             })();
-            let (decision, text) = match decided {
+            match decided {
                 // To be tried again.
-                Err(Error::File(error)) => return Err(error),
-                Err(error) => return Ok(Err(error)),
-                Ok(decided) => decided,
-            };
-            let Some(text) = text else {
-                return Ok(Ok((decision, None)));
-            };
-            let mode = locked.metadata().mode();
-            let rewrite = Rewrite {
-                span: 0..locked.length(),
-                text,
-                // What others may use keeps its mode.
-                mode: (mode & 0o077 == 0).then_some(PRIVATE),
-            };
-            match locked.replace(&rewrite, deadline) {
-                Err(error) if self.options.allow_read_only && error.kind().is_some() => {
-                    Ok(Ok((decision, Some(Warning::NotRecorded(error)))))
-                }
-                replaced => replaced.map(|()| Ok((decision, None))),
+                Err(Error::File(error)) => Err(error),
+                decided => Ok(decided),
             }
         });
         let (decided, _) = updated

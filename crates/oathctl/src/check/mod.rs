@@ -61,7 +61,8 @@ pub(crate) struct Check {
     user: Option<OsString>,
 
     /// Fix what has only one correct form: the file's mode, a typographic dash for "-", base32:
-    /// before a base32 secret, colons, dashes and quotation marks in a secret
+    /// before a base32 secret, colons, dashes and quotation marks in a secret, and a word that names it,
+    /// such as hex:
     #[arg(long)]
     fix: bool,
 
@@ -106,7 +107,10 @@ impl Check {
             }
         }
         let mut findings = Vec::new();
-        if config.given_usersfile()?.is_none() && module_lines.is_empty() {
+        // A line that names it and does not reach it is reported with its service.
+        let is_named =
+            |service: &ServiceStack| service.stack.entries.iter().any(access::names_module);
+        if config.given_usersfile()?.is_none() && !pam_services.iter().any(is_named) {
             findings.push(Finding::new(
                 Severity::Warning,
                 "PAM",

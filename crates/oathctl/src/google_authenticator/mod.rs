@@ -298,7 +298,6 @@ impl Command {
             let attempt = Attempt {
                 response: code.as_bytes(),
                 may_have_password: false,
-                counts_as_try: false,
                 unix_time: now,
                 host: None,
             };

@@ -22,12 +22,12 @@ use super::finding::Finding;
 use super::stack::evaluate::{self, Evaluation, Problem};
 use super::stack::modules::{self, Role};
 use super::stack::parse::{Configuration, Root};
-use super::stack::{Action, Entry, Module, ReturnCode, Stack};
+use super::stack::{Action, Entry, Fault, Module, ReturnCode, Stack, walk};
 use crate::output::printable;
-use crate::pam_config::{self, ServiceStack, is_pam_oath};
+use crate::pam_config::{self, MODULE, ServiceStack, is_pam_oath};
 use edit::Edit;
 use installed::InstalledModules;
-use problem::{Cause, LineControl, StackFinding, StackProblem};
+use problem::{Cause, LineControl, OddSpace, StackFinding, StackProblem};
 
 /// What the services are checked against.
 pub(crate) struct Context<'a> {
@@ -56,11 +56,7 @@ pub(crate) fn check(services: &[ServiceStack], context: &Context) -> (Vec<Access
     // The same problem of several services is one finding.
     let mut found: Vec<(StackFinding, Vec<&str>)> = Vec::new();
     for service in services.iter().filter(|service| !service.is_part) {
-        let uses_module = |entry: &Entry| {
-            let module = entry.module();
-            module.is_some_and(|module| is_pam_oath(&without_carriage_return(module)))
-        };
-        if !service.stack.entries.iter().any(uses_module) {
+        if !service.stack.entries.iter().any(names_module) {
             continue;
         }
         let check = ServiceCheck {
@@ -88,7 +84,7 @@ pub(crate) fn check(services: &[ServiceStack], context: &Context) -> (Vec<Access
     }
     let mut findings: Vec<Finding> = found
         .into_iter()
-        .map(|(finding, names)| finding.of_services(&names.join(", ")))
+        .map(|(finding, names)| finding.of_services(&names))
         .chain(misnamed::check(services, &installed))
         .collect();
     findings.sort_by(|a, b| (&a.place, a.line, &a.problem).cmp(&(&b.place, b.line, &b.problem)));
@@ -111,6 +107,9 @@ impl ServiceCheck<'_> {
         let Some(module) = entry.module() else {
             return Role::Returns(&[ReturnCode::PERM_DENIED]);
         };
+        if module.name() == b"pam_rootok.so" && is_daemon(&self.service.name) {
+            return Role::Returns(&[ReturnCode::SUCCESS]);
+        }
         if !is_pam_oath(module) {
             return match self.installed.lacks(module) {
                 true => Role::Returns(&[ReturnCode::MODULE_UNKNOWN]),
@@ -144,14 +143,30 @@ impl ServiceCheck<'_> {
                 fix: None,
             }];
         }
-        let nobody = evaluation.is_some_and(|evaluation| !evaluation.who.everything_right);
+        let odd_space = entries.iter().find_map(|entry| {
+            let path = entry.module().map_or(&b""[..], |module| &module.path);
+            let is_in_word = entry.fault.is_some() || OddSpace::of(path).is_some();
+            let space = OddSpace::of(&entry.text).filter(|_| is_in_word)?;
+            Some((&entry.place, space))
+        });
+        if let Some((place, space)) = odd_space {
+            return vec![StackFinding {
+                place: place.clone(),
+                problem: StackProblem::OddSpace(space),
+                fix: None,
+            }];
+        }
+        let nobody = match evaluation {
+            Some(evaluation) => !evaluation.who.everything_right,
+            // No line calls the module.
+            None => walk::run(entries, |_| ReturnCode::SUCCESS) != ReturnCode::SUCCESS,
+        };
         let faulty = entries.iter().filter_map(|entry| {
             let fault = entry.fault.clone()?;
             Some(StackFinding {
                 place: entry.place.clone(),
                 problem: StackProblem::LineFails { fault, nobody },
-                fix: Edit::correct_spelling(entry)
-                    .or_else(|| self.proven(Edit::Remove(entry.place.clone()))),
+                fix: self.correct(entry),
             })
         });
         let mut findings: Vec<StackFinding> = faulty.collect();
@@ -224,9 +239,18 @@ impl ServiceCheck<'_> {
                 };
                 (at, problem, self.fix(by))
             }
-            Problem::NothingNeeded => {
-                let problem = StackProblem::NothingNeeded { line: line(code) };
-                (code, problem, self.fix(None))
+            Problem::NothingNeeded { by } => {
+                let fix = self.fix(by);
+                let at = by.or(changed(&fix)).unwrap_or(code);
+                (at, StackProblem::NothingNeeded { line: line(at) }, fix)
+            }
+            Problem::Forgiven { code, by, anybody } => {
+                let problem = StackProblem::Forgiven {
+                    line: line(by),
+                    code: place(code),
+                    anybody,
+                };
+                (by, problem, self.fix(Some(by)))
             }
             // A program that asks for a key asks for it before PAM.
             Problem::NothingNeededWithoutToken | Problem::CodeAlone { .. }
@@ -243,8 +267,12 @@ impl ServiceCheck<'_> {
                 returned: Some(returned),
                 by,
             } => {
-                let line = line(code);
-                let problem = StackProblem::PasswordAloneAfter { line, returned };
+                let is_password = |entry: &Entry| matches!(self.role(entry), Role::Password);
+                let problem = StackProblem::PasswordAloneAfter {
+                    line: line(code),
+                    returned,
+                    has_password: entries.iter().any(is_password),
+                };
                 (code, problem, self.fix(by))
             }
             Problem::PasswordAlone { code, by, .. } => {
@@ -258,11 +286,16 @@ impl ServiceCheck<'_> {
             Problem::CodeAlone {
                 code,
                 has_password: true,
+                by,
             } => {
-                let fix = self.fix(None);
+                let fix = self.fix(by);
                 // The line that is changed, which may be that for the password.
-                let at = fix.as_ref().and_then(|(at, _)| *at).unwrap_or(code);
-                (at, StackProblem::CodeAlone { line: line(at) }, fix)
+                let at = changed(&fix).or(by).unwrap_or(code);
+                let problem = StackProblem::CodeAlone {
+                    line: line(at),
+                    skips: by == Some(at),
+                };
+                (at, problem, fix)
             }
             Problem::CodeAlone { code, .. } => (code, StackProblem::NoPassword, None),
             // To make the other factor required is not what was meant.
@@ -289,8 +322,8 @@ impl ServiceCheck<'_> {
     }
 
     /// A change that makes the stack sound, and the entry it changes: `substack` in a line that
-    /// includes, or `required` in the line `by` that causes the problem, in the module's, or in one
-    /// that checks the password.
+    /// includes, or another control in the line `by` that causes the problem, in the module's, or in
+    /// one that checks the password.
     fn fix(&self, by: Option<usize>) -> Option<(Option<usize>, Edit)> {
         let stack = &self.service.stack;
         let includes = stack
@@ -300,13 +333,31 @@ impl ServiceCheck<'_> {
         let is_candidate =
             |entry: &Entry| matches!(self.role(entry), Role::Code { .. } | Role::Password);
         let others = (0..stack.entries.len()).filter(|&at| is_candidate(&stack.entries[at]));
-        let controls = by.into_iter().chain(others).map(|at| {
-            let entry = &stack.entries[at];
-            let edit = Edit::replace(&entry.place, &entry.control_text, "required");
-            (Some(at), edit)
+        let candidates: Vec<usize> = by.into_iter().chain(others).collect();
+        let controls = [of_enrolled, required, that_refuses];
+        let controls = controls.into_iter().flat_map(|control| {
+            candidates.iter().filter_map(move |&at| {
+                let entry = &stack.entries[at];
+                let edit = Edit::replace(&entry.place, &entry.control_text, &control(entry)?);
+                Some((Some(at), edit))
+            })
         });
         let mut edits = includes.chain(controls);
         edits.find(|(_, edit)| self.is_proven(edit))
+    }
+
+    /// A change of a line that libpam cannot use. A keyword that was meant is taken only where the
+    /// stack is sound with it: `sufficent` for the password lets nobody in, and `sufficient` would let
+    /// in by the password alone.
+    fn correct(&self, entry: &Entry) -> Option<Edit> {
+        let spelling = Edit::correct_spelling(entry);
+        let is_control = spelling.is_some() || entry.control_text.starts_with('[');
+        let is_wrong = matches!(entry.fault, Some(Fault::UnknownControl(_))) && is_control;
+        let required =
+            is_wrong.then(|| Edit::replace(&entry.place, &entry.control_text, "required"));
+        let remove = Edit::Remove(entry.place.clone());
+        let mut edits = spelling.into_iter().chain(required).chain([remove]);
+        edits.find(|edit| self.is_proven(edit))
     }
 
     fn proven(&self, edit: Edit) -> Option<Edit> {
@@ -347,6 +398,43 @@ impl ServiceCheck<'_> {
     }
 }
 
+/// The entry that a fix changes.
+fn changed(fix: &Option<(Option<usize>, Edit)>) -> Option<usize> {
+    fix.as_ref().and_then(|(at, _)| *at)
+}
+
+/// The control that asks a code of those who have a token, where that is what the line is for.
+fn of_enrolled(entry: &Entry) -> Option<String> {
+    let is_meant = entry.module().is_some_and(is_pam_oath)
+        && entry.control_text.contains("user_unknown=ignore");
+    is_meant.then(|| "[success=ok user_unknown=ignore default=bad]".to_owned())
+}
+
+fn required(_: &Entry) -> Option<String> {
+    Some("required".to_owned())
+}
+
+/// The control that refuses at once whatever is no success, and does with a success what it did.
+fn that_refuses(entry: &Entry) -> Option<String> {
+    match entry.control.action(ReturnCode::SUCCESS) {
+        Action::Done => Some("[success=done default=die]".to_owned()),
+        Action::Jump(count) => Some(format!("[success={count} default=die]")),
+        _ => None,
+    }
+}
+
+/// Whether a line names the module, in its own place or in another one that libpam makes nothing of.
+pub(super) fn names_module(entry: &Entry) -> bool {
+    let module = entry.module().map(without_carriage_return);
+    let is_in = |text: &[u8]| text.windows(MODULE.len()).any(|part| part == MODULE);
+    let is_lost = match &module {
+        _ if entry.fault.is_some() => is_in(&entry.text),
+        Some(module) => is_in(&module.path) && OddSpace::of(&module.path).is_some(),
+        None => false,
+    };
+    is_lost || module.is_some_and(|module| is_pam_oath(&module))
+}
+
 /// Why this line may let nobody in, where that is known.
 fn cause(entry: &Entry) -> Option<Cause> {
     if matches!(entry.control.action(ReturnCode::SUCCESS), Action::Jump(_)) {
@@ -355,6 +443,26 @@ fn cause(entry: &Entry) -> Option<Cause> {
     let module = entry.module().filter(|module| is_pam_oath(module))?;
     let (options, _) = pam_config::options(module);
     options.use_first_pass.then_some(Cause::NoCodeBefore)
+}
+
+/// Whether a service is that of a program that runs as root for everybody, so that `pam_rootok` accepts
+/// whoever logs in.
+fn is_daemon(service: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        "cockpit",
+        "dovecot",
+        "gdm-password",
+        "lightdm",
+        "login",
+        "openvpn",
+        "proftpd",
+        "remote",
+        "sddm",
+        "sshd",
+        "vsftpd",
+        "xrdp-sesman",
+    ];
+    NAMES.contains(&service)
 }
 
 /// Whether the last word of a module's line has a carriage return, which libpam takes for a part of

@@ -69,6 +69,8 @@ impl Shape {
                 "is hexadecimal with 0x before it",
                 "hexadecimal is written without 0x",
             )
+        } else if let Some(shape) = with_word_before(text) {
+            shape
         } else if let Some(shape) = base32_but_for(&compact, has_prefix) {
             shape
         } else if !has_prefix && hex_but_for(&compact) {
@@ -104,6 +106,26 @@ impl Shape {
             ..self
         }
     }
+}
+
+/// A secret with a word before it that names it: `hex:`, `b32:`, `secret=`.
+fn with_word_before(text: &str) -> Option<Shape> {
+    const WORDS: [&str; 6] = ["hex", "b32", "base32", "secret", "key", "seed"];
+    let (word, secret) = text.split_once([':', '='])?;
+    if !WORDS.iter().any(|known| known.eq_ignore_ascii_case(word)) {
+        return None;
+    }
+    let meant = match is_base32(secret.as_bytes()) {
+        true => Zeroizing::new(format!("base32:{secret}")),
+        false => Zeroizing::new(secret.to_owned()),
+    };
+    parse_secret(meant.as_bytes()).is_ok().then(|| {
+        Shape::new(
+            "has a word before it that does not belong there",
+            "write hexadecimal without one, and base32: before base32",
+        )
+        .meant(&meant, "has no other word before it now")
+    })
 }
 
 /// Base32 with a few characters that it does not have.
