@@ -260,12 +260,13 @@ impl SshdCheck {
         }
     }
 
-    /// Whether everybody may have shown a key as well; where the settings are not known, that is
-    /// assumed.
+    /// Whether everybody may have shown a key as well; of an sshd that does not tell its settings, that
+    /// is assumed.
     fn may_require_key(&self) -> bool {
         match &self.settings {
+            None => false,
             Some(Ok(settings)) => settings.requires_key(),
-            _ => true,
+            Some(Err(_)) => true,
         }
     }
 
