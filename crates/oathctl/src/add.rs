@@ -153,13 +153,7 @@ impl Add {
         self.warn(config, &token);
 
         let provisioning = Provisioning::new(&token, self.issuer.as_deref());
-        let qr_file = match &self.qr {
-            Some(path) => Some(QrFile::create(path, &provisioning.qr()?, &self.user)?),
-            None => None,
-        };
-        if !self.json {
-            output::print(&provisioning.to_text()?)?;
-        }
+        let qr_file = self.show(&provisioning)?;
         let line = match terminal.filter(|_| !self.no_confirm) {
             Some(terminal) => {
                 let service = config.service(None).unwrap_or_default();
@@ -198,6 +192,18 @@ impl Add {
             ))?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Saves the QR code if that is asked for, and shows the token.
+    fn show(&self, provisioning: &Provisioning) -> Result<Option<QrFile>, Error> {
+        let qr_file = match &self.qr {
+            Some(path) => Some(QrFile::create(path, &provisioning.qr()?, &self.user)?),
+            None => None,
+        };
+        if !self.json {
+            output::print(&provisioning.to_text()?)?;
+        }
+        Ok(qr_file)
     }
 
     /// The terminal, if anything is to be asked on it.

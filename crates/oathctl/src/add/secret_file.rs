@@ -15,7 +15,6 @@ use crate::google_authenticator::show_scratch_codes;
 use crate::otpauth::{self, USUAL_PERIOD};
 use crate::output;
 use crate::provisioning::{AddedJson, Provisioning};
-use crate::qr::QrFile;
 use crate::secret_file::Line;
 use crate::tokens::DisplayName;
 use crate::{confirm, secret, terminal};
@@ -57,13 +56,7 @@ impl Add {
             scratch_codes: &scratch_codes,
         };
         let provisioning = Provisioning::new(&token, self.issuer.as_deref());
-        let qr_file = match &self.qr {
-            Some(path) => Some(QrFile::create(path, &provisioning.qr()?, &self.user)?),
-            None => None,
-        };
-        if !self.json {
-            output::print(&provisioning.to_text()?)?;
-        }
+        let qr_file = self.show(&provisioning)?;
         let text = match terminal {
             Some(terminal) => confirm::ask_for_code_of_file(&terminal, &token, new.text(), config)?,
             None => new.text(),

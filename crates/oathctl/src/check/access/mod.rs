@@ -210,6 +210,22 @@ impl ServiceCheck<'_> {
         findings
     }
 
+    /// Why this line may let nobody in, where that is known.
+    fn cause(&self, entry: &Entry) -> Option<Cause> {
+        if matches!(entry.control.action(ReturnCode::SUCCESS), Action::Jump(_)) {
+            return Some(Cause::Jump);
+        }
+        let role = self.role(entry);
+        let needs_authtok = matches!(
+            role,
+            Role::Code {
+                needs_authtok: true,
+                ..
+            }
+        );
+        needs_authtok.then_some(Cause::NoCodeBefore)
+    }
+
     fn missing_module(&self, entry: &Entry, nobody: bool) -> Option<StackFinding> {
         let module = entry.module()?;
         let is_needed = self.context.is_code(module) || !entry.may_be_missing;
@@ -254,7 +270,7 @@ impl ServiceCheck<'_> {
                 let at = by.unwrap_or(code);
                 let problem = StackProblem::NobodyGetsIn {
                     line: line(at),
-                    cause: cause(&entries[at]),
+                    cause: self.cause(&entries[at]),
                 };
                 (at, problem, self.fix(by))
             }
@@ -460,16 +476,6 @@ pub(super) fn names_module(entry: &Entry) -> bool {
         None => false,
     };
     is_lost || module.is_some_and(|module| is_pam_oath(&module))
-}
-
-/// Why this line may let nobody in, where that is known.
-fn cause(entry: &Entry) -> Option<Cause> {
-    if matches!(entry.control.action(ReturnCode::SUCCESS), Action::Jump(_)) {
-        return Some(Cause::Jump);
-    }
-    let module = entry.module().filter(|module| is_pam_oath(module))?;
-    let (options, _) = pam_config::options(module);
-    options.use_first_pass.then_some(Cause::NoCodeBefore)
 }
 
 /// Whether a service is that of a program that runs as root for everybody, so that `pam_rootok` accepts

@@ -304,7 +304,7 @@ impl StackProblem {
             StackProblem::CodeNeverAsked { code, .. }
             | StackProblem::PasswordAlone { code, .. }
             | StackProblem::OtherAlone { code, .. } => {
-                return format!("move the line with pam_oath.so, {code}, above this one");
+                return format!("move the line of the module, {code}, above this one");
             }
             StackProblem::OddSpace(space) => return space.advice(place),
             StackProblem::NothingNeeded { .. } => {
