@@ -729,6 +729,12 @@ fn a_key_that_sshd_asks_for_is_a_first_factor_and_another_service_has_none() {
         );
         assert!(output.stdout.starts_with(&told), "{output:?}");
     }
+    // Without an sshd nobody asks for a key.
+    let system = System::new().usersfile(by_time("root"));
+    fs::remove_file(system.programs.path().join("sshd")).unwrap();
+    let line = line(&system);
+    let output = system.pam_file("sshd", &line).check(["--quiet"]);
+    assert_eq!(output.code, 1, "{output:?}");
 }
 
 #[test]

@@ -221,8 +221,8 @@ fn each_uri_is_for_the_account_in_its_label() {
     assert_eq!(
         import.run(&[]).ok(),
         format!(
-            "line 2: root: imported as HOTP/T30/6, line 3 of {path}\n\
-             line 4: bin: imported as HOTP/E/8, line 4 of {path}\n\
+            "line 2: root: imported as HOTP/T30/6, line 4 of {path}\n\
+             line 4: bin: imported as HOTP/E/8, line 5 of {path}\n\
              line 4: its counter, 7, may be that of a code that was shown already: the code after \
              it is the first that is accepted\n",
             path = import.tool.scene.path().display()
@@ -237,6 +237,8 @@ fn each_uri_is_for_the_account_in_its_label() {
     );
     import.logs_in("root", &Generator::new(HEX).code_at(NOON, 30, 0));
     import.logs_in("bin", &Generator::new(HEX).digits(8).code(8));
+    let shown = import.tool.run(["show", "root", "--yes"]).ok();
+    assert!(shown.contains("&issuer=Old%20Server"), "{shown}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::finding::Finding;
+use super::secret_file;
 use super::stack::evaluate::{self, Evaluation, Problem};
 use super::stack::modules::{self, Role};
 use super::stack::parse::{Configuration, Root};
@@ -31,6 +32,8 @@ use problem::{Cause, LineControl, OddSpace, StackFinding, StackProblem};
 
 /// What the services are checked against.
 pub(crate) struct Context<'a> {
+    /// Whose lines ask for the code: `pam_oath.so`, or Google's where no line names that.
+    pub(crate) module: &'static [u8],
     pub(crate) root: Root,
     /// Whether the services are those of this system, so that their modules must be installed here.
     pub(crate) is_own_system: bool,
@@ -56,7 +59,12 @@ pub(crate) fn check(services: &[ServiceStack], context: &Context) -> (Vec<Access
     // The same problem of several services is one finding.
     let mut found: Vec<(StackFinding, Vec<&str>)> = Vec::new();
     for service in services.iter().filter(|service| !service.is_part) {
-        if !service.stack.entries.iter().any(names_module) {
+        let entries = &service.stack.entries;
+        let is_checked = match context.module {
+            MODULE => entries.iter().any(names_module),
+            _ => entries.iter().any(|entry| context.asks_for_code(entry)),
+        };
+        if !is_checked {
             continue;
         }
         let check = ServiceCheck {
@@ -85,10 +93,23 @@ pub(crate) fn check(services: &[ServiceStack], context: &Context) -> (Vec<Access
     let mut findings: Vec<Finding> = found
         .into_iter()
         .map(|(finding, names)| finding.of_services(&names))
-        .chain(misnamed::check(services, &installed))
+        .chain(match context.module {
+            MODULE => misnamed::check(services, &installed),
+            _ => Vec::new(),
+        })
         .collect();
     findings.sort_by(|a, b| (&a.place, a.line, &a.problem).cmp(&(&b.place, b.line, &b.problem)));
     (access, findings)
+}
+
+impl Context<'_> {
+    fn is_code(&self, module: &Module) -> bool {
+        module.name() == self.module
+    }
+
+    fn asks_for_code(&self, entry: &Entry) -> bool {
+        entry.module().is_some_and(|module| self.is_code(module))
+    }
 }
 
 struct ServiceCheck<'a> {
@@ -110,11 +131,14 @@ impl ServiceCheck<'_> {
         if module.name() == b"pam_rootok.so" && is_daemon(&self.service.name) {
             return Role::Returns(&[ReturnCode::SUCCESS]);
         }
-        if !is_pam_oath(module) {
+        if !self.context.is_code(module) {
             return match self.installed.lacks(module) {
                 true => Role::Returns(&[ReturnCode::MODULE_UNKNOWN]),
                 false => modules::role(module),
             };
+        }
+        if module.name() != MODULE {
+            return secret_file::role(module);
         }
         let (options, _) = pam_config::options(module);
         Role::Code {
@@ -188,17 +212,19 @@ impl ServiceCheck<'_> {
 
     fn missing_module(&self, entry: &Entry, nobody: bool) -> Option<StackFinding> {
         let module = entry.module()?;
-        let is_needed = is_pam_oath(module) || !entry.may_be_missing;
+        let is_needed = self.context.is_code(module) || !entry.may_be_missing;
         if !is_needed || !self.installed.lacks(module) {
             return None;
         }
         let path = printable(&module.path);
         let problem = match entry.control.action(ReturnCode::MODULE_UNKNOWN) {
-            Action::Ignore | Action::Jump(_) if is_pam_oath(module) => {
+            Action::Ignore | Action::Jump(_) if self.context.is_code(module) => {
                 StackProblem::MissingModuleSkipped { path }
             }
             Action::Ignore | Action::Jump(_) => return None,
-            _ if nobody || is_pam_oath(module) => StackProblem::MissingModuleFails { path },
+            _ if nobody || self.context.is_code(module) => {
+                StackProblem::MissingModuleFails { path }
+            }
             _ => return None,
         };
         Some(StackFinding {
@@ -211,12 +237,13 @@ impl ServiceCheck<'_> {
     /// The finding for a problem of the stack; `None` if it is none for this service.
     fn finding(&self, problem: &Problem) -> Option<StackFinding> {
         let entries = &self.service.stack.entries;
-        let is_code = |entry: &Entry| entry.module().is_some_and(is_pam_oath);
-        let code = entries.iter().position(is_code)?;
+        let code = entries
+            .iter()
+            .position(|entry| self.context.asks_for_code(entry))?;
         let place = |at: usize| entries[at].place.clone();
         let line = |at: usize| LineControl {
             module: match entries[at].module() {
-                Some(module) if is_pam_oath(module) => "the module".into(),
+                Some(module) if self.context.is_code(module) => "the module".into(),
                 Some(module) => printable(module.name()),
                 None => "the line".into(),
             },
