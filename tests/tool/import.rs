@@ -536,6 +536,46 @@ fn a_file_that_names_nobody_is_its_owners() {
 }
 
 #[test]
+#[ignore = "needs root, to give a file away: run make test"]
+fn a_file_of_a_users_gives_nobody_else_a_token_but_by_the_administrators_word() {
+    let import = Import::of(&format!(
+        "otpauth://totp/root?secret={BASE32}\notpauth://totp/Larch:bin@host?secret={BASE32}\n"
+    ));
+    chown(import.file(), Some(2), None).unwrap();
+    let output = import.run(&["--force", "--another"]);
+    assert_eq!(output.code, 1);
+    let said = "line 1: not imported: it is for root, and the file belongs to bin";
+    assert!(output.stdout.contains(said), "{output:?}");
+    assert_eq!(import.lines(), [format!("HOTP/T30/6\tbin\t-\t{HEX}")]);
+    import.run(&["--user", "daemon", "--another"]);
+    assert!(import.lines()[1].starts_with("HOTP/T30/6\tdaemon"));
+}
+
+#[test]
+#[ignore = "needs strace: run make test"]
+fn many_tokens_are_imported_by_one_rewrite() {
+    let uris: String = (0..500)
+        .map(|n| format!("otpauth://totp/user{n}?secret={BASE32}\n"))
+        .collect();
+    let import = Import::of(&uris);
+    let tool = import
+        .tool
+        .command(["import", "--force", import.file().to_str().unwrap()]);
+    let trace = import.folder.path().join("trace");
+    let status = Command::new(program("strace", "strace"))
+        .args(["-f", "-e", "trace=/^rename", "-o"])
+        .arg(&trace)
+        .arg(tool.get_program())
+        .args(tool.get_args())
+        .output()
+        .unwrap();
+    assert!(status.status.success(), "{status:?}");
+    assert_eq!(import.lines().len(), 500);
+    let trace = fs::read_to_string(trace).unwrap();
+    assert_eq!(trace.matches("rename").count(), 1, "{trace}");
+}
+
+#[test]
 fn a_user_without_an_account_is_imported_by_force_only() {
     let import = Import::of(&format!("otpauth://totp/no-such-user?secret={BASE32}\n"));
     assert_eq!(import.run(&[]).code, 1);

@@ -32,6 +32,7 @@ impl Moving {
         let new = tool.scene.twin("new");
         let moving = Moving { tool, new };
         fs::create_dir(moving.folder()).unwrap();
+        fs::set_permissions(moving.folder(), fs::Permissions::from_mode(0o700)).unwrap();
         let option = format!("usersfile={}/${{USER}}", moving.folder().display());
         let new = moving.tool.scene.twin("new").usersfile_option(&option);
         Moving { new, ..moving }
@@ -343,6 +344,18 @@ fn who_cannot_be_moved_is_named_and_stays_where_he_was() {
         moving.log_in("alice", &Generator::new(&secret(0)).code(0)),
         ["AUTH_ERR", "SUCCESS"]
     );
+}
+
+#[test]
+fn nobody_elses_folder_is_given_the_tokens_of_all() {
+    let moving = Moving::of(&format!("HOTP alice - {}\n", secret(0)));
+    let before = moving.tool.usersfile_now();
+    fs::set_permissions(moving.folder(), fs::Permissions::from_mode(0o770)).unwrap();
+    for command in ["split", "join"] {
+        let said = moving.run(command).fails(1);
+        assert!(said.contains("is no folder that is root's alone"), "{said}");
+    }
+    assert_eq!(moving.tool.usersfile_now(), before);
 }
 
 #[test]

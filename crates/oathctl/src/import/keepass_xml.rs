@@ -85,11 +85,11 @@ impl<'a> Fields<'a> {
 
     /// The secret of KeePass 2, in one of its encodings.
     fn secret(&self, kind: &str) -> Option<Secret> {
-        let decoders: [(&str, fn(&str) -> Secret); 4] = [
-            ("-Base32", base32_secret),
+        let decoders = [
+            ("-Base32", base32_secret as fn(&str) -> Secret),
             ("-Hex", hex_secret),
             ("-Base64", base64_secret),
-            ("", |text| Ok(Zeroizing::new(text.as_bytes().to_vec()))),
+            ("", plain_secret),
         ];
         decoders.iter().find_map(|(encoding, decoded)| {
             self.get(&format!("{kind}-Secret{encoding}"))
@@ -97,6 +97,10 @@ impl<'a> Fields<'a> {
                 .transpose()
         })
     }
+}
+
+fn plain_secret(text: &str) -> Secret {
+    Ok(Zeroizing::new(text.as_bytes().to_vec()))
 }
 
 fn base64_secret(text: &str) -> Secret {

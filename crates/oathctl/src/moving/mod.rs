@@ -19,10 +19,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use oath_core::fs::is_trusted;
 use oath_core::options::Options;
 use oath_core::sys;
 use oath_core::usersfile::format::is_user_name;
@@ -62,7 +64,7 @@ pub(crate) struct Split {
 #[derive(Args)]
 #[command(after_help = format!("{EXIT_CODES}\n\nExample:\n  oathctl join /var/lib/oath"))]
 pub(crate) struct Join {
-    /// Where the files are
+    /// Where the files are; it must be root's alone
     folder: PathBuf,
 }
 
@@ -136,9 +138,15 @@ impl Place {
                 "the folder's name has a character in it that no PAM line can have there",
             ));
         }
-        if !folder.is_dir() {
+        const WRITABLE_BY_GROUP_OR_OTHERS: u32 = 0o022;
+        let is_private = fs::metadata(&folder).is_ok_and(|metadata| {
+            metadata.is_dir()
+                && is_trusted(metadata.uid())
+                && metadata.mode() & WRITABLE_BY_GROUP_OR_OTHERS == 0
+        });
+        if !is_private {
             return Err(Error::failed(format!(
-                "{} is no folder; make it with mkdir -m 700",
+                "{} is no folder that is root's alone; make it with mkdir -m 700",
                 folder.display()
             )));
         }
