@@ -686,7 +686,12 @@ fn check_tells_who_gets_in_by_each_service_that_asks_the_module() {
             "password",
         ),
         ("optional", "nullok", Some("wrong_code"), "password"),
-        ("required", "use_first_pass", None, "use_first_pass never asks"),
+        (
+            "required",
+            "use_first_pass",
+            None,
+            "use_first_pass never asks",
+        ),
     ] {
         let tool = tool(OPTIONS);
         let code = format!(
