@@ -31,6 +31,8 @@ use support::pam::{self, Clock};
 use support::scene::{Module, Outcome, Person, Scene};
 
 const OATH_TOOLKIT_AND_THIS: [Module; 2] = [Module::OathToolkit, Module::This];
+/// With a file for each user; the first is ours.
+const WITH_OWN_FILES: [Module; 2] = [Module::InPlaceOfGoogle, Module::Google];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -195,6 +197,13 @@ fn compare_logins(options: &Options) -> Vec<Comparison> {
         let kind = ("tmpfs", "none", 0, Outcome::Unknown);
         comparisons.push(compare(&scene, kind, options));
     }
+    if have_own_files() {
+        let scene = Scene::new(memory_folder(), 1);
+        for outcome in [Outcome::Accepted, Outcome::Refused] {
+            let kind = ("tmpfs", "own file", 0, outcome);
+            comparisons.push(compare_modules(&scene, &WITH_OWN_FILES, kind, options));
+        }
+    }
     let scene = Scene::new(&options.disk, 1);
     for outcome in [Outcome::Accepted, Outcome::Refused] {
         let kind = ("disk", "alone", 0, outcome);
@@ -203,20 +212,39 @@ fn compare_logins(options: &Options) -> Vec<Comparison> {
     comparisons
 }
 
+/// Whether both modules with own files are there.
+fn have_own_files() -> bool {
+    let have = WITH_OWN_FILES.iter().all(|module| module.path().is_some());
+    if !have {
+        eprintln!("no libpam-google-authenticator, so the module in its place is not compared");
+    }
+    have
+}
+
 fn compare(
     scene: &Scene,
     (place, user_at, person, outcome): (&'static str, &'static str, usize, Outcome),
     options: &Options,
 ) -> Comparison {
-    const MOST_ROUNDS: usize = 1000;
-    const FEWEST_ROUNDS: usize = 11;
     let mut modules = vec![Module::This, Module::OathToolkit];
     if scene.people.len() == 1 && matches!(outcome, Outcome::Accepted | Outcome::Refused) {
         modules.push(Module::Google);
         modules.push(Module::Floor);
         modules.retain(|module| module.path().is_some());
     }
-    for &module in &modules {
+    compare_modules(scene, &modules, (place, user_at, person, outcome), options)
+}
+
+/// The first of the modules is ours.
+fn compare_modules(
+    scene: &Scene,
+    modules: &[Module],
+    (place, user_at, person, outcome): (&'static str, &'static str, usize, Outcome),
+    options: &Options,
+) -> Comparison {
+    const MOST_ROUNDS: usize = 1000;
+    const FEWEST_ROUNDS: usize = 11;
+    for &module in modules {
         scene.enter(module);
     }
     // A file that has just been written is not yet believed to lack somebody.
@@ -260,7 +288,7 @@ fn compare(
     }
 }
 
-/// Many users at the same moment, each in a process of their own, over one usersfile.
+/// Many users at the same moment, each in a process of their own, over one usersfile or a file each.
 #[derive(Serialize)]
 struct AtOnce {
     module: &'static str,
@@ -277,7 +305,10 @@ fn log_in_at_once(options: &Options) -> Vec<AtOnce> {
     const USERS: usize = 64;
     let rounds = if options.quick { 5 } else { 40 };
     let scene = Scene::new(memory_folder(), USERS);
+    let own_files = WITH_OWN_FILES.into_iter().filter(|_| have_own_files());
     OATH_TOOLKIT_AND_THIS
+        .into_iter()
+        .chain(own_files)
         .map(|module| {
             scene.enter(module);
             let (mut accepted, mut together, mut alone) = (Vec::new(), Vec::new(), Vec::new());
@@ -300,7 +331,7 @@ fn log_in_at_once(options: &Options) -> Vec<AtOnce> {
                 alone: Spread::of_times(&alone),
             }
         })
-        .into()
+        .collect()
 }
 
 /// Lets `people` log in at the same moment; tells how long it took and how many got in.
