@@ -7,8 +7,10 @@
 //! the code. Before each login, and not timed, the file is written as it was before the first.
 //!
 //! ```text
-//! cargo bench --bench login -- [--quick] [--million] [--disk FOLDER] [--cpu] [--json]
+//! cargo bench --bench login -- [--quick] [--million] [--disk FOLDER] [--cpu]
 //! ```
+//!
+//! The figures are printed, and written to target/bench/login.json for `make plot`.
 
 mod support {
     pub mod pam;
@@ -48,11 +50,11 @@ fn main() -> ExitCode {
         memory: measure_memory(&options),
         instructions: count_instructions(),
     };
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report).unwrap());
-    } else {
-        report.print();
-    }
+    report.print();
+    let json = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench/login.json");
+    fs::create_dir_all(json.parent().unwrap()).expect("a folder for the figures");
+    fs::write(&json, serde_json::to_string_pretty(&report).unwrap()).expect("the figures written");
+    println!("\nAll of it for programs: {}", json.display());
     ExitCode::SUCCESS
 }
 
@@ -61,7 +63,6 @@ struct Options {
     quick: bool,
     /// A file of a million users, too.
     million: bool,
-    json: bool,
     /// Count this thread's processor time instead of the clock's: on a machine that is busy with
     /// other things.
     cpu: bool,
@@ -74,7 +75,6 @@ impl Options {
         let mut options = Options {
             quick: false,
             million: false,
-            json: false,
             cpu: false,
             disk: env!("CARGO_TARGET_TMPDIR").into(),
         };
@@ -84,7 +84,6 @@ impl Options {
                 "--quick" => options.quick = true,
                 "--million" => options.million = true,
                 "--cpu" => options.cpu = true,
-                "--json" => options.json = true,
                 "--disk" => options.disk = arguments.next().expect("--disk FOLDER").into(),
                 "--bench" => {} // from cargo
                 other => panic!("no such option: {other}"),
@@ -179,7 +178,7 @@ struct Comparison {
 
 fn compare_logins(options: &Options) -> Vec<Comparison> {
     let mut comparisons = Vec::new();
-    let mut sizes = vec![1, 1000, 100_000];
+    let mut sizes = vec![1, 10, 100, 1000, 10_000, 100_000];
     if options.million {
         sizes.push(1_000_000);
     }

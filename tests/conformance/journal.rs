@@ -300,6 +300,28 @@ fn an_earlier_time_step_is_not_good_after_a_later_one_that_the_journal_holds_in_
     assert_rc(&types(3), "SUCCESS");
 }
 
+/// The record is of a code of eight digits from when the line said six, and so has no time step of
+/// its own.
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_line_that_is_given_more_digits_makes_no_earlier_time_step_good_than_the_journals() {
+    let scene = scene();
+    let line = |digits| format!("HOTP/T30/{digits}\talice\t-\t{SECRET}\n");
+    let disk = disk_under(&scene, &line(6));
+    disk.make_read_only();
+    let types = |offset| {
+        let token = Generator::new(SECRET).digits(8);
+        scene.login("alice").types(token.code_at(NOON, 30, offset))
+    };
+    assert_rc(&types(2), "SUCCESS");
+    disk.make_writable();
+    scene.write_usersfile(line(8));
+    for used in [2, 1, 0, -1] {
+        assert_rc(&types(used), "AUTH_ERR");
+    }
+    assert_rc(&types(3), "SUCCESS");
+}
+
 #[test]
 #[ignore = "needs root: run `make test`"]
 fn no_code_is_good_twice_where_the_counter_goes_past_its_largest_number() {

@@ -131,7 +131,7 @@ mod what_happens_at_the_prompt {
     fn a_secret_that_was_replaced_meanwhile_lets_nobody_in_and_stays_replaced() {
         let file = "@W@/home/alice/.google_authenticator";
         let new = totp("\" DISALLOW_REUSE\n").replace(SECRET, "HEZDHNBVHY3TQOJQHEZDHNBVHY3TQOJQ");
-        let replaced = json!([["write", file, new, "0600", "alice"]]);
+        let replaced = json!([["write at once", file, new, "0600", "alice"]]);
         let both = Both::of(
             json!({"file": totp("\" DISALLOW_REUSE\n")}),
             [with(login(0, code(0)), "during", replaced)],

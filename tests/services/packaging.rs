@@ -673,6 +673,8 @@ fn the_rpm_holds_the_module_the_manual_and_the_documents() {
         "/usr/share/doc/pam_oath/docs/login.svg",
         "/usr/share/doc/pam_oath/pam.d-examples/sshd",
         "/usr/share/doc/pam_oath/contrib/fail2ban/pam_oath.conf",
+        "/usr/share/doc/pam_oath/contrib/selinux/pam_oath.te",
+        "/usr/share/doc/pam_oath/contrib/selinux/pam_oath.fc",
         "/usr/share/doc/pam_oath/users.oath.example",
     ] {
         assert!(held.contains(&file), "{file} is not in\n{listing}");

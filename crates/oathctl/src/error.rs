@@ -25,7 +25,7 @@ Exit codes:
   3  there is no such user or token
   4  the user has one already
   5  not permitted: not root, as a rule
-verify, check and import have others for what they find; see their --help.";
+verify, check, import, export, split and join have others for what they find; see their --help.";
 
 /// Why a command did not do what it was asked to. Nothing of a secret, a PIN or a code is in it.
 #[derive(Debug, thiserror::Error)]

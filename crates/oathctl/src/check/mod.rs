@@ -61,7 +61,8 @@ pub(crate) struct Check {
     user: Option<OsString>,
 
     /// Fix what has only one correct form: the file's mode, a typographic dash for "-", base32:
-    /// before a base32 secret, colons, dashes and quotation marks in a secret
+    /// before a base32 secret, colons, dashes and quotation marks in a secret, and a word that names it,
+    /// such as hex:
     #[arg(long)]
     fix: bool,
 
@@ -259,12 +260,13 @@ impl SshdCheck {
         }
     }
 
-    /// Whether everybody may have shown a key as well; where the settings are not known, that is
-    /// assumed.
+    /// Whether everybody may have shown a key as well; of an sshd that does not tell its settings, that
+    /// is assumed.
     fn may_require_key(&self) -> bool {
         match &self.settings {
+            None => false,
             Some(Ok(settings)) => settings.requires_key(),
-            _ => true,
+            Some(Err(_)) => true,
         }
     }
 

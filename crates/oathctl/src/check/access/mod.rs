@@ -310,8 +310,12 @@ impl ServiceCheck<'_> {
                 returned: Some(returned),
                 by,
             } => {
-                let line = line(code);
-                let problem = StackProblem::PasswordAloneAfter { line, returned };
+                let is_password = |entry: &Entry| matches!(self.role(entry), Role::Password);
+                let problem = StackProblem::PasswordAloneAfter {
+                    line: line(code),
+                    returned,
+                    has_password: entries.iter().any(is_password),
+                };
                 (code, problem, self.fix(by))
             }
             Problem::PasswordAlone { code, by, .. } => {
@@ -325,14 +329,14 @@ impl ServiceCheck<'_> {
             Problem::CodeAlone {
                 code,
                 has_password: true,
+                by,
             } => {
-                let fix = self.fix(None);
+                let fix = self.fix(by);
                 // The line that is changed, which may be that for the password.
-                let at = changed(&fix).unwrap_or(code);
-                let of_success = entries[at].control.action(ReturnCode::SUCCESS);
+                let at = changed(&fix).or(by).unwrap_or(code);
                 let problem = StackProblem::CodeAlone {
                     line: line(at),
-                    skips: matches!(of_success, Action::Done | Action::Jump(_)),
+                    skips: by == Some(at),
                 };
                 (at, problem, fix)
             }
