@@ -412,6 +412,60 @@ fn in_a_sticky_folder_only_what_its_owner_or_root_put_there_is_used() {
     assert_let_in(&home);
 }
 
+/// Who may only enrol, in a folder of root's that a group can write, makes no token for root.
+#[test]
+#[ignore = "needs root: run make test"]
+fn in_a_folder_of_roots_that_a_group_can_write_nobody_elses_file_or_folder_is_used() {
+    for mode in [0o770, 0o775, 0o1770] {
+        let scene = Scene::new().usersfile(LINE);
+        chown(scene.path(), Some(account("daemon").uid), None).unwrap();
+        set_mode(&scene.folder(), mode);
+        let outcome = scene.login("alice").types(code(0));
+        assert_eq!(outcome.rc, "AUTH_ERR", "a file, {mode:o}: {outcome:#?}");
+
+        let home = Home::new();
+        home.write("users.oath", LINE);
+        set_mode(home.folder.parent().unwrap(), mode);
+        let outcome = home.login().types(code(0));
+        assert_eq!(outcome.rc, "AUTH_ERR", "a folder, {mode:o}: {outcome:#?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_locked_file_with_the_new_files_name_in_a_groups_sticky_folder_holds_nobody_up() {
+    let scene = Scene::new().usersfile(LINE);
+    set_mode(&scene.folder(), 0o1770);
+    let in_the_way = scene.folder().join(".users.oath.new");
+    fs::write(&in_the_way, LINE).unwrap();
+    chown(&in_the_way, Some(account("daemon").uid), None).unwrap();
+    let hers = File::open(&in_the_way).unwrap();
+    flock(&hers, FlockOperation::LockExclusive).unwrap();
+    let start = Instant::now();
+    let outcome = scene.login("alice").types(code(0));
+    assert_eq!(outcome.rc, "SUCCESS", "{outcome:#?}");
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+}
+
+/// What somebody else can put in the new file's place, in a sticky folder, is no file system and no
+/// right for `allow_readonly` to look over: every guess would be free, and every code good again.
+#[test]
+#[ignore = "needs root: run make test"]
+fn a_file_with_the_new_files_name_in_a_sticky_folder_makes_no_secret_file_read_only() {
+    let mut home = Home::of(Kind::SecretFile);
+    home.scene = home.scene.args("allow_readonly");
+    home.write("users.oath", home.token().text());
+    chown(&home.folder, Some(0), Some(home.owner.gid)).unwrap();
+    set_mode(&home.folder, 0o1770);
+    let in_the_way = home.join(".users.oath.new");
+    fs::write(&in_the_way, "").unwrap();
+    chown(&in_the_way, Some(account("games").uid), None).unwrap();
+    let code = home.token().code(0);
+    let rcs = [0, 1].map(|_| home.login().types(&code).rc);
+    let accepted = rcs.iter().filter(|&&rc| rc == "SUCCESS").count();
+    assert!(accepted < 2, "one code, {rcs:?}");
+}
+
 #[test]
 #[ignore = "needs root and libnss-wrapper: run make test"]
 fn with_home_in_the_path_it_must_be_the_home_of_who_logs_in() {
