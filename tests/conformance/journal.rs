@@ -300,6 +300,22 @@ fn an_earlier_time_step_is_not_good_after_a_later_one_that_the_journal_holds_in_
     assert_rc(&types(3), "SUCCESS");
 }
 
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn no_code_is_good_again_that_a_service_without_the_journal_has_passed() {
+    let scene = scene();
+    let disk = disk_under(&scene, &line());
+    disk.make_read_only();
+    assert_rc(&scene.login("alice").types(code(0)), "SUCCESS");
+    disk.make_writable();
+    let other = scene.twin("elsewhere").args(&format!("window={WINDOW}"));
+    assert_rc(&other.login("alice").types(code(4)), "SUCCESS");
+    for used in 0..=4 {
+        assert_rc(&scene.login("alice").types(code(used)), "AUTH_ERR");
+    }
+    assert_rc(&scene.login("alice").types(code(5)), "SUCCESS");
+}
+
 /// The record is of a code of eight digits from when the line said six, and so has no time step of
 /// its own.
 #[test]
