@@ -182,7 +182,7 @@ pub fn built_oathctl() -> &'static str {
 
 /// Where Linux-PAM finds a module that is named without a folder.
 fn installed_module(name: &str, package: &str) -> PathBuf {
-    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
+    let multiarch = sys::multiarch();
     [
         Path::new("/usr/lib").join(&multiarch).join("security"),
         Path::new("/lib").join(&multiarch).join("security"),
