@@ -234,7 +234,7 @@ pub fn reset_peak_memory(process: u32) {
 pub fn nss_wrapper() -> &'static str {
     let name = "libnss_wrapper.so";
     let folders = [
-        format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH),
+        format!("/usr/lib/{}", sys::multiarch()),
         "/usr/lib64".into(),
         "/usr/lib".into(),
     ];

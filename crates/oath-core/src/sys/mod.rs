@@ -53,6 +53,17 @@ fn c_string(text: &OsStr) -> io::Result<CString> {
     CString::new(text.as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
+/// What Debian calls this kind of machine in the names of its folders: `x86_64-linux-gnu`.
+pub fn multiarch() -> String {
+    let (name, abi) = match std::env::consts::ARCH {
+        "arm" => ("arm", "gnueabihf"),
+        "powerpc64" => ("powerpc64le", "gnu"),
+        "x86" => ("i386", "gnu"),
+        same => (same, "gnu"),
+    };
+    format!("{name}-linux-{abi}")
+}
+
 /// This machine's name.
 pub fn host_name() -> OsString {
     let mut name = vec![0u8; 256];
