@@ -396,7 +396,10 @@ fn in_a_sticky_folder_only_what_its_owner_or_root_put_there_is_used() {
     let daemon = account("daemon");
     chown(scene.path(), Some(daemon.uid), None).unwrap();
     let outcome = scene.login("alice").types(code(1));
-    assert_denied(&outcome, "in a folder that everybody can write to");
+    assert_denied(
+        &outcome,
+        "in a folder that others than its owner can write to",
+    );
 
     // A link of hers could lead root anywhere.
     fs::rename(scene.path(), scene.folder().join("elsewhere")).unwrap();
@@ -404,7 +407,10 @@ fn in_a_sticky_folder_only_what_its_owner_or_root_put_there_is_used() {
     symlink("elsewhere", scene.path()).unwrap();
     std::os::unix::fs::lchown(scene.path(), Some(daemon.uid), None).unwrap();
     let outcome = scene.login("alice").types(code(1));
-    assert_denied(&outcome, "in a folder that everybody can write to");
+    assert_denied(
+        &outcome,
+        "in a folder that others than its owner can write to",
+    );
 
     let home = Home::new();
     home.write("users.oath", LINE);
@@ -1437,7 +1443,7 @@ fn root_held_down_passes_a_folder_by_the_users_own_group() {
     let moved = accounts.replace(home.folder.to_str().unwrap(), hers.to_str().unwrap());
     fs::write(&passwd, moved).unwrap();
     chown(&above, Some(0), Some(home.owner.gid)).unwrap();
-    set_mode(&above, 0o070);
+    set_mode(&above, 0o050);
     let none = "-dac_override,-dac_read_search";
     home.scene = home
         .scene

@@ -334,10 +334,12 @@ fn remove_leftover(resolved: &ResolvedPath, name: &OsStr) -> Result<(), Error> {
     let removed = sys::unlink_at(&resolved.folder, name);
     drop(leftover);
     match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::io("remove the leftover", &path)(error))
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // Whoever put it there has not made the usersfile one that cannot be written.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(Error::refused(&path, Problem::InTheWay))
         }
-        _ => Ok(()),
+        removed => removed.map_err(Error::io("remove the leftover", &path)),
     }
 }
 

@@ -44,7 +44,7 @@ pub struct ResolvedPath {
     pub is_link: bool,
     /// The one user besides root whose folder it is.
     pub owner: Option<Account>,
-    /// Whether everybody may put files into the folder (its sticky bit is set, then).
+    /// Whether others than its owner may put files into the folder.
     shared: bool,
     /// Whether the file itself may be anybody's.
     any_owner: bool,
@@ -174,7 +174,7 @@ impl ResolvedPath {
     }
 
     /// Whether another file in this folder belongs to somebody whose files do not count here: another
-    /// than the folder's owner, or in a folder that everybody may write to, another than root.
+    /// than the folder's owner, or in a folder that others may write to, another than root.
     pub(super) fn is_foreign(&self, metadata: &Metadata) -> bool {
         let uid = metadata.uid();
         match &self.owner {
@@ -245,10 +245,11 @@ impl Resolver {
     }
 
     fn is_shared(&self) -> bool {
-        self.metadata.mode() & WRITABLE_BY_ALL != 0
+        self.metadata.mode() & (WRITABLE_BY_ALL | WRITABLE_BY_GROUP) != 0
     }
 
-    /// In a folder that everybody may write to, only what its owner or root put there counts.
+    /// In a folder that others than its owner may write to, only what its owner or root put there
+    /// counts.
     fn check_in_shared_folder(&self, name: &OsStr, metadata: &Metadata) -> Result<(), Error> {
         let uid = metadata.uid();
         if self.is_shared() && !is_trusted(uid) && uid != self.metadata.uid() {
