@@ -702,7 +702,7 @@ mod what_stands_before_a_code {
     #[ignore = "needs root and the package libpam-google-authenticator: run `make test`"]
     fn who_has_a_broken_file_is_asked_whatever_an_earlier_module_left() {
         let both = Both::of(
-            json!({"file": "no secret\n", "args": ["try_first_pass"]}),
+            json!({"file": "GEZDGNB9\n\" TOTP_AUTH\n", "args": ["try_first_pass"]}),
             [with(login(0, code(0)), "preset_authtok", "123456".into())],
         );
         both.answer(["AUTH_ERR"], ["AUTH_ERR"]);
