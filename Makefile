@@ -98,7 +98,7 @@ mutants:
 	$(TARGET)/tools/bin/cargo-mutants mutants --in-diff $(TARGET)/mutants.diff --output $(TARGET) \
 	    --test-package oath-core,pam_oath --no-shuffle $(MUTANTS)
 
-FUZZERS := usersfile arguments whole_login import
+FUZZERS := usersfile arguments whole_login secret_file import
 FUZZ_SECONDS ?= 60
 
 # What makes one fail goes to fuzz/artifacts/. With the fix it moves to fuzz/seeds/, where

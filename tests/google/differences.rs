@@ -674,6 +674,43 @@ mod what_cannot_be_meant {
     }
 }
 
+mod what_stands_before_a_code {
+    use super::*;
+
+    /// 56558455 ends in 558455, which is no code: with HOTP that moves the counter.
+    #[test]
+    #[ignore = "needs root and the package libpam-google-authenticator: run `make test`"]
+    fn a_scratch_code_is_one_before_its_end_is_taken_for_a_code() {
+        let hotp = format!("{SECRET}\n\" HOTP_COUNTER 9\n56558455\n");
+        let both = Both::of(
+            json!({"file": hotp, "args": ["forward_pass"]}),
+            [login(0, "pw56558455")],
+        );
+        both.answer(["SUCCESS"], ["SUCCESS"]);
+        let left = |counter| format!("{SECRET}\n\" HOTP_COUNTER {counter}\n");
+        assert_eq!(both.files(), (left(10), left(9)));
+
+        let malformed = totp("\" WINDOW_SIZE 0\n56558455\n");
+        let both = Both::of(
+            json!({"file": malformed, "args": ["forward_pass"]}),
+            [login(0, "pw56558455")],
+        );
+        both.answer(["AUTH_ERR"], ["SUCCESS"]);
+    }
+
+    #[test]
+    #[ignore = "needs root and the package libpam-google-authenticator: run `make test`"]
+    fn who_has_a_broken_file_is_asked_whatever_an_earlier_module_left() {
+        let both = Both::of(
+            json!({"file": "GEZDGNB9\n\" TOTP_AUTH\n", "args": ["try_first_pass"]}),
+            [with(login(0, code(0)), "preset_authtok", "123456".into())],
+        );
+        both.answer(["AUTH_ERR"], ["AUTH_ERR"]);
+        let (theirs, ours) = both.last();
+        assert_eq!((theirs.prompts, ours.prompts), (0, 1));
+    }
+}
+
 mod the_process {
     use super::*;
 

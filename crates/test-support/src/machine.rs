@@ -130,10 +130,15 @@ impl Machine {
             services: Vec::new(),
             syslog,
         };
-        let installed = modules.join("pam_oath.so");
-        let module = fs::read(Module::This.path()).expect("the module can be read");
-        machine.install(installed.to_str().expect("a path in ASCII"), module, 0o644);
+        machine.install_module(Module::This);
         machine
+    }
+
+    /// Puts a module into PAM's folder, in the place of one of the same name.
+    pub fn install_module(&self, module: Module) {
+        let installed = modules_folder().join(module.file_name());
+        let module = fs::read(module.path()).expect("the module can be read");
+        self.install(installed.to_str().expect("a path in ASCII"), module, 0o644);
     }
 
     /// Where a file of the machine is found from outside of it.
