@@ -33,6 +33,7 @@ fn the_seeds_of_every_fuzzer_pass() {
     each_seed("usersfile", any_bytes::usersfile);
     each_seed("arguments", any_bytes::arguments);
     each_seed("whole_login", any_bytes::whole_login);
+    each_seed("import", oathctl::import_any_bytes);
 }
 
 /// Bytes, most of which mean something in a usersfile.

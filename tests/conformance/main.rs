@@ -5,6 +5,7 @@ mod arguments;
 mod backup_codes;
 mod bytes;
 mod cases;
+mod clock;
 mod differences;
 mod drift;
 mod journal;

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
 use test_support::codes::Generator;
+use test_support::kind::{Kind, Token};
 use test_support::strace::{Call, Traced};
 use test_support::{
     Login, Module, NOON, Outcome, Scene, released_together, released_together_while,
@@ -90,52 +91,162 @@ fn log_of(outcomes: &[Outcome]) -> String {
 
 #[test]
 fn a_totp_code_that_48_processes_try_at_once_is_accepted_once() {
-    each_code_is_accepted_once(&User::number(1));
+    each_code_is_accepted_once(Token::USERSFILE_TOTP);
+    each_code_is_accepted_once(Token::SECRET_FILE_TOTP);
 }
 
 #[test]
 fn an_hotp_code_that_48_processes_try_at_once_is_accepted_once() {
-    each_code_is_accepted_once(&User::number(0));
+    each_code_is_accepted_once(Token::USERSFILE_HOTP);
+    each_code_is_accepted_once(Token::SECRET_FILE_HOTP);
 }
 
-fn each_code_is_accepted_once(user: &User) {
-    let scene = Scene::new().usersfile(user.line()).args("window=60");
-    let processes = processes(&scene, PROCESSES);
-    for round in 0..ROUNDS {
-        let code = user.code(round);
-        let logins = processes
-            .iter()
-            .map(|scene| scene.login(&user.name).typing(&code));
-        let outcomes = released_together(logins);
-        assert_eq!(
-            accepted(&outcomes),
-            1,
-            "round {round}\n{}",
-            log_of(&outcomes)
-        );
-        let refused = |outcome: &&Outcome| {
-            outcome.rc == "AUTH_ERR" && outcome.log_text().contains("used before")
-        };
-        assert_eq!(outcomes.iter().filter(refused).count(), PROCESSES - 1);
-        let now = scene.usersfile_now().unwrap();
-        assert!(now.starts_with(&user.recorded(round)), "{now}");
+#[test]
+fn a_scratch_code_that_48_processes_try_at_once_is_accepted_once() {
+    each_code_is_accepted_once(Token::SCRATCH_CODES);
+}
+
+/// In memory, and where the disk takes its time.
+fn in_both_places(token: Token) -> [Scene; 2] {
+    let on_disk = Scene::below(Path::new("/var/tmp"));
+    [Scene::new(), on_disk].map(|scene| token.in_scene(scene))
+}
+
+fn each_code_is_accepted_once(token: Token) {
+    for scene in in_both_places(token) {
+        let processes = processes(&scene, PROCESSES);
+        for round in 0..ROUNDS {
+            let code = token.code(round);
+            let logins = processes
+                .iter()
+                .map(|scene| scene.login("alice").typing(&code));
+            let outcomes = released_together(logins);
+            assert_eq!(
+                accepted(&outcomes),
+                1,
+                "round {round}\n{}",
+                log_of(&outcomes)
+            );
+            let refused = |outcome: &&Outcome| {
+                outcome.rc == "AUTH_ERR" && outcome.log_text().contains(token.refusal())
+            };
+            let refused = outcomes.iter().filter(refused).count();
+            assert_eq!(refused, PROCESSES - 1, "{}", log_of(&outcomes));
+            let now = scene.usersfile_now().unwrap();
+            assert_eq!(now, token.recorded(0..=round));
+        }
+        assert_eq!(scene.left_behind(), [""; 0]);
     }
+}
+
+#[test]
+fn forty_eight_scratch_codes_typed_at_once_all_open_and_none_is_left() {
+    let token = Token::SCRATCH_CODES;
+    for scene in in_both_places(token) {
+        let processes = processes(&scene, PROCESSES);
+        for _ in 0..ROUNDS {
+            scene.write_usersfile(token.text());
+            let logins = (0..).zip(&processes);
+            let logins = logins.map(|(n, scene)| scene.login("alice").typing(token.code(n)));
+            let outcomes = released_together(logins);
+            assert_eq!(accepted(&outcomes), PROCESSES, "{}", log_of(&outcomes));
+            let now = scene.usersfile_now().unwrap();
+            assert_eq!(now, token.recorded(0..PROCESSES as u64));
+        }
+        assert_eq!(scene.left_behind(), [""; 0]);
+    }
+}
+
+#[test]
+fn of_48_who_type_a_wrong_code_at_once_as_many_are_answered_as_the_limit_has_tries() {
+    let token = Token::SECRET_FILE_TOTP;
+    let scene = token.scene();
+    let limited = token.text() + "\n\" RATE_LIMIT 3 30\n";
+    scene.write_usersfile(limited);
+    let processes = processes(&scene, PROCESSES);
+    let logins = processes
+        .iter()
+        .map(|scene| scene.login("alice").typing("000000"));
+    let outcomes = released_together(logins);
+    let is_answered = |outcome: &&Outcome| outcome.log_text().contains("wrong one-time password");
+    assert_eq!(outcomes.iter().filter(is_answered).count(), 3);
+    let now = scene.usersfile_now().unwrap();
+    assert_eq!(
+        now,
+        token.text() + &format!("\n\" RATE_LIMIT 3 30{}\n", format!(" {NOON}").repeat(3))
+    );
+}
+
+#[test]
+fn whoever_waits_at_the_prompt_while_others_log_in_gets_in_with_a_code_of_his_own_alone() {
+    for token in [
+        Token::USERSFILE_TOTP,
+        Token::SECRET_FILE_TOTP,
+        Token::SECRET_FILE_HOTP,
+        Token::SCRATCH_CODES,
+    ] {
+        for scene in in_both_places(token) {
+            wait_at_the_prompt(token, &scene);
+        }
+    }
+}
+
+/// Eight are asked; four others log in meanwhile; then four of the eight type what those have used,
+/// and the rest codes of their own.
+fn wait_at_the_prompt(token: Token, scene: &Scene) {
+    let waiting = processes(scene, 8);
+    let gate = |name: &str, n: u64| scene.folder().with_file_name(format!("{name}-{n}"));
+    for n in 0..8 {
+        for name in ["asked", "answer"] {
+            mknodat(CWD, gate(name, n), FileType::Fifo, Mode::from(0o600), 0).unwrap();
+        }
+    }
+    let logins = (0..).zip(&waiting).map(|(n, scene)| {
+        let command = format!("echo >../asked-{n}; read line <../answer-{n}");
+        scene
+            .login("alice")
+            .while_asked(&command)
+            .typing(token.code(n))
+    });
+    let mut others = Vec::new();
+    let outcomes = released_together_while(logins.collect::<Vec<_>>(), || {
+        for n in 0..8 {
+            fs::read(gate("asked", n)).unwrap();
+        }
+        let processes = (0..4).map(|n| scene.twin(&format!("other{n}")));
+        let log_in = |(n, scene): (u64, Scene)| scene.login("alice").types(token.code(n));
+        others = (0..).zip(processes).map(log_in).collect();
+        // In turn, since of codes that count the first would be too late after the second.
+        for n in 0..8 {
+            let before = scene.usersfile_now();
+            fs::write(gate("answer", n), "\n").unwrap();
+            while n >= 4 && scene.usersfile_now() == before {
+                sleep(Duration::from_millis(1));
+            }
+        }
+    });
+    assert_eq!(accepted(&others), 4, "{}", log_of(&others));
+    let (too_late, own) = outcomes.split_at(4);
+    assert_eq!(accepted(too_late), 0, "{token:?} {}", log_of(too_late));
+    assert_eq!(accepted(own), 4, "{token:?} {}", log_of(own));
+    assert_eq!(scene.usersfile_now().unwrap(), token.recorded(0..8));
     assert_eq!(scene.left_behind(), [""; 0]);
 }
 
 #[test]
 fn sixteen_threads_of_one_process_get_one_code_in_once() {
-    let user = User::number(0);
-    let scene = Scene::new().usersfile(user.line()).args("window=60");
-    for round in 0..ROUNDS {
-        let outcomes =
-            scene.at_once((0..16).map(|_| scene.login(&user.name).typing(user.code(round))));
-        assert_eq!(
-            accepted(&outcomes),
-            1,
-            "round {round}\n{}",
-            log_of(&outcomes)
-        );
+    for token in Kind::ALL.map(Kind::token) {
+        let scene = token.scene();
+        for round in 0..ROUNDS {
+            let code = token.code(round);
+            let outcomes = scene.at_once((0..16).map(|_| scene.login("alice").typing(&code)));
+            assert_eq!(
+                accepted(&outcomes),
+                1,
+                "round {round}\n{}",
+                log_of(&outcomes)
+            );
+        }
     }
 }
 
@@ -306,71 +417,68 @@ fn work_during_logins(write: impl Fn(&Scene, &str)) {
 
 #[test]
 fn a_file_that_is_half_written_is_neither_believed_nor_replaced() {
-    let (alice, bob) = (User::number(0), User::number(2));
-    let scene = Scene::new()
-        .usersfile(alice.line() + &bob.line())
-        .in_real_time();
-    let mut editor = File::create(scene.path()).unwrap();
-    editor.write_all(alice.line().as_bytes()).unwrap();
+    for token in Kind::ALL.map(Kind::token) {
+        let scene = token.scene().in_real_time();
+        let text = token.text();
+        let (half, rest) = text.split_at(text.rfind('\n').unwrap() + 1);
+        let mut editor = File::create(scene.path()).unwrap();
+        editor.write_all(half.as_bytes()).unwrap();
 
-    let outcomes =
-        scene.at_once([&alice, &bob].map(|user| scene.login(&user.name).typing(user.code(0))));
-    for outcome in outcomes {
-        assert_eq!(outcome.rc, "AUTH_ERR", "{}", outcome.log_text());
-        assert!(
-            outcome
-                .log_text()
-                .contains("is being changed by another program")
-        );
-    }
-    editor.write_all(bob.line().as_bytes()).unwrap();
-    drop(editor);
-    assert_eq!(scene.usersfile_now().unwrap(), alice.line() + &bob.line());
-    for user in [alice, bob] {
-        assert_eq!(scene.login(&user.name).types(user.code(0)).rc, "SUCCESS");
+        let outcomes = scene.at_once([0, 1].map(|n| scene.login("alice").typing(token.code(n))));
+        for outcome in outcomes {
+            assert_eq!(outcome.rc, "AUTH_ERR", "{}", outcome.log_text());
+            assert!(
+                outcome
+                    .log_text()
+                    .contains("is being changed by another program")
+            );
+        }
+        editor.write_all(rest.as_bytes()).unwrap();
+        drop(editor);
+        assert_eq!(scene.usersfile_now().unwrap(), text);
+        for n in [0, 1] {
+            let outcome = scene.login("alice").types(token.code(n));
+            assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
+        }
     }
 }
 
 /// What an admin does at the last moment: when the login has looked at the file for the last time
 /// before it puts another in its place.
-fn edit_at_the_last_moment(edit: impl FnOnce(&Scene, &str)) {
-    let alice = User::number(0);
-    let scene = Scene::new().usersfile(alice.line());
-    let traced = Traced::new(&scene, &[]);
-    assert_eq!(
-        traced.scene.login(&alice.name).types(alice.code(0)).rc,
-        "SUCCESS"
-    );
-    let calls = traced.calls_of_the_login();
-    let replaced = calls
-        .iter()
-        .position(|call| call.name == "renameat2")
-        .unwrap();
-
-    scene.write_usersfile(alice.line());
-    let traced = Traced::new(&scene, &[calls[replaced - 1].but("signal=STOP")]);
-    let login = traced.scene.login(&alice.name).typing(alice.code(0));
-    let outcomes = released_together_while([login], || {
-        traced.is_stopped();
-        edit(&scene, &(alice.line() + &new_line(0)));
-        traced.goes_on();
-    });
-    assert_eq!(accepted(&outcomes), 1, "{}", log_of(&outcomes));
-    let now = scene.usersfile_now().unwrap();
-    assert!(
-        now.starts_with(&alice.recorded(0)) && now.ends_with(&new_line(0)),
-        "{now}"
-    );
-    assert_eq!(now.lines().count(), 2);
-    assert_eq!(scene.left_behind(), [""; 0]);
-    assert_eq!(
-        traced
-            .calls()
+fn edit_at_the_last_moment(edit: impl Fn(&Scene, &str)) {
+    const ADDED: &str = "\n# added\n";
+    for token in Kind::ALL.map(Kind::token) {
+        let scene = token.scene();
+        let traced = Traced::new(&scene, &[]);
+        let first = traced.scene.login("alice").types(token.code(0));
+        assert_eq!(first.rc, "SUCCESS", "{}", first.log_text());
+        let calls = traced.calls_of_the_login();
+        let replaced = calls
             .iter()
-            .filter(|call| call.name == "renameat2")
-            .count(),
-        2
-    );
+            .position(|call| call.name == "renameat2")
+            .unwrap();
+
+        scene.write_usersfile(token.text());
+        let traced = Traced::new(&scene, &[calls[replaced - 1].but("signal=STOP")]);
+        let login = traced.scene.login("alice").typing(token.code(0));
+        let outcomes = released_together_while([login], || {
+            traced.is_stopped();
+            edit(&scene, &(token.text() + ADDED));
+            traced.goes_on();
+        });
+        assert_eq!(accepted(&outcomes), 1, "{}", log_of(&outcomes));
+        let now = scene.usersfile_now().unwrap();
+        assert_eq!(now, token.recorded([0]) + ADDED);
+        assert_eq!(scene.left_behind(), [""; 0]);
+        assert_eq!(
+            traced
+                .calls()
+                .iter()
+                .filter(|call| call.name == "renameat2")
+                .count(),
+            2
+        );
+    }
 }
 
 #[test]
@@ -446,23 +554,41 @@ fn a_file_changed_while_the_new_one_is_written_is_not_replaced_where_names_canno
 #[test]
 #[ignore = "needs strace: run `make test`"]
 fn a_new_file_that_is_being_written_is_not_taken_for_a_leftover() {
-    let (alice, bob) = (User::number(0), User::number(2));
-    let text = alice.line() + &bob.line();
-    let scene = Scene::new().usersfile(&text);
+    let users = [User::number(0), User::number(2)];
+    let text = usersfile(&users);
+    let logins = users.each_ref().map(|user| (&*user.name, user.code(0)));
+    let (scene, outcomes) = two_write_at_once(Scene::new(), &text, logins);
+    everybody_is_in(&scene, &users, 0, &outcomes);
+
+    let token = Token::SCRATCH_CODES;
+    let logins = [0, 1].map(|n| ("alice", token.code(n)));
+    let (scene, outcomes) = two_write_at_once(token.scene(), &token.text(), logins);
+    assert_eq!(accepted(&outcomes), 2, "{}", log_of(&outcomes));
+    assert_eq!(scene.usersfile_now().unwrap(), token.recorded([0, 1]));
+}
+
+/// Both have a lock on a file, since another one was put in place in between, but only one of them
+/// can make the new file.
+fn two_write_at_once(
+    scene: Scene,
+    text: &str,
+    [(one, code), (other, others_code)]: [(&str, String); 2],
+) -> (Scene, Vec<Outcome>) {
+    let scene = scene.usersfile(text);
     let first = Traced::new(&scene, &["fsync:signal=STOP:when=1".into()]);
     let second = Traced::new(&scene, &[]);
-    let mut bobs = Vec::new();
-    let alices = first.scene.login(&alice.name).typing(alice.code(0));
-    let alices = released_together_while([alices], || {
+    let mut others = Vec::new();
+    let login = first.scene.login(one).typing(code);
+    let outcomes = released_together_while([login], || {
         first.is_stopped();
-        put_in_place(&scene, &text);
-        let login = second.scene.login(&bob.name).typing(bob.code(0));
-        bobs = released_together_while([login], || {
+        put_in_place(&scene, text);
+        let login = second.scene.login(other).typing(others_code);
+        others = released_together_while([login], || {
             second.shows("EEXIST");
             first.goes_on();
         });
     });
-    everybody_is_in(&scene, &[alice, bob], 0, &[alices, bobs].concat());
+    (scene, [outcomes, others].concat())
 }
 
 /// What an admin does while a login waits for the lock.
@@ -514,19 +640,19 @@ fn a_login_that_waited_while_another_was_recorded_is_within_the_grace_of_that() 
 
 #[test]
 fn a_file_that_is_moved_and_linked_to_while_a_login_waits_is_the_one_that_is_replaced() {
-    let alice = User::number(0);
-    let scene = Scene::new().usersfile(alice.line());
-    let moved = scene.folder().join("moved.oath");
-    let login = scene.login(&alice.name).typing(alice.code(0));
-    let outcome = while_a_login_waits(&scene, login, || {
-        fs::rename(scene.path(), &moved).unwrap();
-        symlink(&moved, scene.path()).unwrap();
-    });
-    assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
-    assert!(scene.path().is_symlink());
-    let now = fs::read_to_string(&moved).unwrap();
-    assert!(now.starts_with(&alice.recorded(0)), "{now}");
-    assert_eq!(scene.left_behind(), ["moved.oath"]);
+    for token in Kind::ALL.map(Kind::token) {
+        let scene = token.scene();
+        let moved = scene.folder().join("moved.oath");
+        let login = scene.login("alice").typing(token.code(0));
+        let outcome = while_a_login_waits(&scene, login, || {
+            fs::rename(scene.path(), &moved).unwrap();
+            symlink(&moved, scene.path()).unwrap();
+        });
+        assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
+        assert!(scene.path().is_symlink());
+        assert_eq!(fs::read_to_string(&moved).unwrap(), token.recorded([0]));
+        assert_eq!(scene.left_behind(), ["moved.oath"]);
+    }
 }
 
 /// Truncated and closed, to be written by the next command: as long as that may go on, a user is
@@ -555,21 +681,26 @@ fn a_user_is_not_unknown_while_the_file_has_just_been_emptied() {
 #[test]
 #[ignore = "needs strace: run `make test`"]
 fn a_file_put_in_the_place_of_the_new_file_is_not_written_to() {
-    let alice = User::number(0);
-    let scene = Scene::new().usersfile(alice.line());
+    for token in Kind::ALL.map(Kind::token) {
+        put_another_in_the_new_files_place(token);
+    }
+}
+
+fn put_another_in_the_new_files_place(token: Token) {
+    let scene = token.scene();
     let traced = Traced::new(&scene, &[]);
-    let login = traced.scene.login(&alice.name).types(alice.code(0));
+    let login = traced.scene.login("alice").types(token.code(0));
     assert_eq!(login.rc, "SUCCESS", "{}", login.log_text());
     let calls = traced.calls_of_the_login();
     let opens =
         |call: &Call| call.is("openat", "\".users.oath.new\"") && call.text.contains("O_WRONLY");
     let opened = calls.iter().position(opens).expect("opened to write on");
 
-    scene.write_usersfile(alice.line());
+    scene.write_usersfile(token.text());
     let other = scene.folder().join("other");
     fs::write(&other, "not to be written to").unwrap();
     let traced = Traced::new(&scene, &[calls[opened - 1].but("signal=STOP")]);
-    let login = traced.scene.login(&alice.name).typing(alice.code(0));
+    let login = traced.scene.login("alice").typing(token.code(0));
     let outcomes = released_together_while([login], || {
         traced.is_stopped();
         let new = scene.folder().join(".users.oath.new");
@@ -579,7 +710,6 @@ fn a_file_put_in_the_place_of_the_new_file_is_not_written_to() {
     });
     assert_eq!(accepted(&outcomes), 1, "{}", log_of(&outcomes));
     assert_eq!(fs::read_to_string(other).unwrap(), "not to be written to");
-    let now = scene.usersfile_now().unwrap();
-    assert!(now.starts_with(&alice.recorded(0)), "{now}");
+    assert_eq!(scene.usersfile_now().unwrap(), token.recorded([0]));
     assert_eq!(scene.left_behind(), ["other"]);
 }

@@ -10,6 +10,7 @@ mod install;
 mod mail;
 mod moving;
 mod packaging;
+mod selinux;
 mod sshd;
 mod vpn;
 mod web;

@@ -568,6 +568,90 @@ fn lintian_finds_no_error_and_no_warning_in_the_packages() {
     assert!(output.status.success(), "{found}");
 }
 
+/// Every file of a package, in a folder of its own.
+fn unpack(package: &Path) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let unpack = match package.extension() {
+        Some(kind) if kind == "deb" => "dpkg-deb --extract \"$1\" \"$2\"",
+        _ => "rpm2archive - <\"$1\" | tar --extract --gzip --directory \"$2\"",
+    };
+    run(Command::new("sh")
+        .args(["-c", unpack, "sh"])
+        .args([package, folder.path()]));
+    folder
+}
+
+/// The files of a folder with this extension, at any depth.
+fn files_with(extension: &str, folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in fs::read_dir(folder).unwrap() {
+        let path = path.unwrap().path();
+        if path.is_dir() {
+            found.append(&mut files_with(extension, &path));
+        } else if path.extension().is_some_and(|end| end == extension) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+#[ignore = "needs dpkg-dev, rpm: run make test"]
+fn every_link_among_the_documents_of_a_package_leads_somewhere_in_it() {
+    for package in ["deb", "rpm"].map(|kind| [package(kind), googles_package(kind)]) {
+        for package in package {
+            let files = unpack(&package);
+            let documents = files_with("md", files.path());
+            let readme = documents.iter().find(|path| path.ends_with("README.md"));
+            assert!(readme.is_some(), "{}", package.display());
+            for document in documents {
+                let text = fs::read_to_string(&document).unwrap();
+                let links = text.split("](").skip(1);
+                for link in links.filter_map(|rest| rest.split([')', '#']).next()) {
+                    let target = document.parent().unwrap().join(link);
+                    assert!(
+                        link.starts_with("https:") || target.exists(),
+                        "{}: {link}",
+                        document.display()
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs dpkg-dev, rpm: run make test"]
+fn the_packages_name_the_authors_of_cargo_toml_and_no_address_that_is_nobodys() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let workspace = fs::read_to_string(workspace).unwrap();
+    let (_, authors) = workspace.split_once("\nauthors = [\"").unwrap();
+    let author = authors.split('"').next().unwrap();
+    for package in [package("deb"), googles_package("deb")] {
+        let field = |name| {
+            let mut query = Command::new("dpkg-deb");
+            let output = run(query.arg("--field").arg(&package).arg(name));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert_eq!(field("Maintainer").trim(), author);
+        let files = unpack(&package);
+        let changelog = format!(
+            "usr/share/doc/{}/changelog.Debian.gz",
+            field("Package").trim()
+        );
+        let changelog = run(Command::new("zcat").arg(files.path().join(changelog))).stdout;
+        let changelog = String::from_utf8(changelog).unwrap();
+        assert!(
+            changelog.contains(&format!("\n -- {author}")),
+            "{changelog}"
+        );
+        let version = format!("{} ({})", field("Package").trim(), field("Version").trim());
+        assert!(changelog.starts_with(&version), "{changelog}");
+        let placeholder = [author, &changelog, &field("Homepage")].concat();
+        assert!(!placeholder.contains("example."), "{placeholder}");
+    }
+}
+
 #[test]
 #[ignore = "needs dpkg-dev, rpm: run make test"]
 fn the_rpm_holds_the_module_the_manual_and_the_documents() {
@@ -589,6 +673,8 @@ fn the_rpm_holds_the_module_the_manual_and_the_documents() {
         "/usr/share/doc/pam_oath/docs/login.svg",
         "/usr/share/doc/pam_oath/pam.d-examples/sshd",
         "/usr/share/doc/pam_oath/contrib/fail2ban/pam_oath.conf",
+        "/usr/share/doc/pam_oath/contrib/selinux/pam_oath.te",
+        "/usr/share/doc/pam_oath/contrib/selinux/pam_oath.fc",
         "/usr/share/doc/pam_oath/users.oath.example",
     ] {
         assert!(held.contains(&file), "{file} is not in\n{listing}");

@@ -263,6 +263,8 @@ fn fix_writes_a_secret_in_the_one_form_that_was_meant_and_the_user_can_log_in() 
         "base32:HJ55-HYRW-BI6S-T3VE-G36P-W7SE-Y425-CF6E",
         "BASE32:HJ55HYRWBI6ST3VEG36PW7SEY425CF6E",
         "hj55hyrwbi6st3veg36pw7sey425cf6e",
+        "hex:3a7bd3e2360a3d29eea436fcfb7e44c735d117c4",
+        "Secret=HJ55HYRWBI6ST3VEG36PW7SEY425CF6E",
     ] {
         let line = by_time("root").replace(SECRET, secret);
         let system = System::new().usersfile(&line);
@@ -727,6 +729,12 @@ fn a_key_that_sshd_asks_for_is_a_first_factor_and_another_service_has_none() {
         );
         assert!(output.stdout.starts_with(&told), "{output:?}");
     }
+    // Without an sshd nobody asks for a key.
+    let system = System::new().usersfile(by_time("root"));
+    fs::remove_file(system.programs.path().join("sshd")).unwrap();
+    let line = line(&system);
+    let output = system.pam_file("sshd", &line).check(["--quiet"]);
+    assert_eq!(output.code, 1, "{output:?}");
 }
 
 #[test]

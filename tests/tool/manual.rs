@@ -295,6 +295,28 @@ fn the_manual_page_of_oathctl_names_every_command_and_option_and_no_other() {
     }
 }
 
+/// The exit codes that a help text lists.
+fn exit_codes(help: &str) -> Vec<&str> {
+    let (_, rest) = help.split_once("\nExit codes:\n").expect("exit codes");
+    rest.lines()
+        .filter_map(|line| line.strip_prefix("  ")?.get(..1))
+        .filter(|code| code.chars().all(|digit| digit.is_ascii_digit()))
+        .collect()
+}
+
+#[test]
+fn the_help_of_every_command_leads_to_the_exit_codes_that_the_manual_page_has() {
+    let documented: Vec<&str> = section(TOOL_PAGE, "EXIT STATUS")
+        .lines()
+        .filter_map(|line| line.strip_prefix(".B "))
+        .collect();
+    assert_eq!(exit_codes(&help(&[])), documented);
+    for command in ["verify", "check", "import"] {
+        let codes = help(&[command]);
+        assert_eq!(exit_codes(&codes), ["0", "1", "2", "5"], "{command}");
+    }
+}
+
 #[test]
 fn every_oathctl_command_that_the_documents_and_manual_pages_name_exists() {
     let commands = commands();
@@ -421,4 +443,17 @@ fn mandoc_finds_no_fault_with_the_manual_pages() {
         let found = String::from_utf8_lossy(&lint.stdout);
         assert!(lint.status.success() && found.is_empty(), "{found}");
     }
+}
+
+#[test]
+#[ignore = "needs rsvg-convert: run make test"]
+fn the_picture_of_the_readme_shows_something_in_a_viewer_without_animation() {
+    let drawn = Command::new(program("rsvg-convert", "librsvg2-bin"))
+        .arg("docs/login.svg")
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    assert!(drawn.status.success());
+    // An empty terminal takes less than 4,000 bytes.
+    assert!(drawn.stdout.len() > 20_000, "{} bytes", drawn.stdout.len());
 }

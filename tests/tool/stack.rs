@@ -241,6 +241,8 @@ fn what_libpam_makes_of_odd_lines_the_walk_makes_of_them_as_well() {
         format!("auth include {folder}/passes\n"),
         format!("{pass}auth required pam_debug.so \\"),
         "auth required\\\npam_debug.so auth=success".to_owned(),
+        "auth required pam_debug.so auth=success \\ # comment\nauth required pam_debug.so auth=maxtries"
+            .to_owned(),
         "auth required \\\n\n  # comment\npam_debug.so auth=success".to_owned(),
         "auth required pam_debug.so auth=success # \\\nauth required pam_debug.so auth=maxtries"
             .to_owned(),

@@ -168,22 +168,27 @@ mod tests {
     #[test]
     fn a_file_without_a_rule_for_the_future_goes_on_as_its_table_ends() {
         // RFC 8536 section 3.2, version 1: from 1970 on one hour ahead of universal time.
-        let mut version_1 = b"TZif\0".to_vec();
-        version_1.extend([0; 15]);
-        for count in [0u32, 0, 0, 1, 2, 8] {
-            version_1.extend(count.to_be_bytes());
-        }
-        version_1.extend(0u32.to_be_bytes());
-        version_1.push(1);
-        for (offset, name) in [(0u32, 0u8), (3600, 4)] {
-            version_1.extend(offset.to_be_bytes());
-            version_1.extend([0, name]);
-        }
-        version_1.extend(b"UTC\0CET\0");
-        let version_1 = Zone::parse(&version_1);
-        let time = version_1.local_time(4_102_444_800).unwrap();
+        let version_1 = |leap_seconds: &[[u32; 2]]| {
+            let mut file = b"TZif\0".to_vec();
+            file.extend([0; 15]);
+            for count in [0, 0, leap_seconds.len() as u32, 1, 2, 8] {
+                file.extend(count.to_be_bytes());
+            }
+            file.extend(0u32.to_be_bytes());
+            file.push(1);
+            for (offset, name) in [(0u32, 0u8), (3600, 4)] {
+                file.extend(offset.to_be_bytes());
+                file.extend([0, name]);
+            }
+            file.extend(b"UTC\0CET\0");
+            let leap_seconds = leap_seconds.as_flattened().iter();
+            file.extend(leap_seconds.flat_map(|number| number.to_be_bytes()));
+            Zone::parse(&file)
+        };
+        let without = version_1(&[]);
+        let time = without.local_time(4_102_444_800).unwrap();
         assert_eq!(time.to_string(), "2100-01-01T01:00:00L");
-        for zone in [version_1, zone("right/Europe/Berlin")] {
+        for zone in [without, version_1(&[[78_796_800, 1], [94_694_401, 2]])] {
             for unix_time in [1_795_714_054, 2_145_916_800, 4_102_444_800] {
                 let time = zone.local_time(unix_time).unwrap();
                 assert_eq!(zone.unix_times(time), [unix_time]);

@@ -25,6 +25,7 @@ pub mod directory;
 pub mod example;
 pub mod guide;
 pub mod homes;
+pub mod kind;
 pub mod machine;
 pub mod oathctl;
 pub mod oathtool;
@@ -136,13 +137,18 @@ fn build() -> &'static Path {
             true => "dev",
             false => "release",
         };
+        // Where cargo is told which machine it builds for, it puts the name of that between.
+        let above = match std::env::var_os("CARGO_BUILD_TARGET") {
+            Some(_) => 2,
+            None => 1,
+        };
         let build = Command::new(env!("CARGO"))
             .args(["build", "--locked", "--quiet", "--profile", profile])
             .args(["--package", "pam_oath", "--package", "oathctl"])
             .args(["--package", "pam_google_authenticator"])
             .args(["--package", "test-support", "--lib", "--bins", "--examples"])
             .arg("--target-dir")
-            .arg(folder.parent().expect("the target folder"))
+            .arg(folder.ancestors().nth(above).expect("the target folder"))
             .current_dir(root())
             .status();
         assert!(build.expect("cargo").success(), "the build failed");
@@ -182,7 +188,7 @@ pub fn built_oathctl() -> &'static str {
 
 /// Where Linux-PAM finds a module that is named without a folder.
 fn installed_module(name: &str, package: &str) -> PathBuf {
-    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
+    let multiarch = sys::multiarch();
     [
         Path::new("/usr/lib").join(&multiarch).join("security"),
         Path::new("/lib").join(&multiarch).join("security"),
@@ -417,6 +423,7 @@ impl Scene {
                 user: None,
                 responses: Vec::new(),
                 at_prompt: None,
+                clock_at_prompt: None,
                 conversation: pam_sys::PAM_SUCCESS,
                 stacked: None,
                 rhost: None,
@@ -681,6 +688,12 @@ impl Login<'_> {
     pub fn while_asked(mut self, command: &str) -> Self {
         let folder = self.scene.folder();
         self.request.at_prompt = Some(format!("cd '{}' && {command}", folder.display()));
+        self
+    }
+
+    /// Somebody sets the clock to this moment while the person who is asked has not answered.
+    pub fn clock_set_while_asked(mut self, moment: i64) -> Self {
+        self.request.clock_at_prompt = Some(Clock::Held(moment));
         self
     }
 

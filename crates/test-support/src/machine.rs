@@ -29,6 +29,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use oath_core::sys;
+
 use crate::{self as support, Module};
 
 /// How long any one program may run in the machine, and how long a test waits for a log line:
@@ -362,9 +364,8 @@ fn seen_from_outside(holder: &Child, path: &str) -> PathBuf {
 
 /// Where this computer's PAM keeps its modules.
 fn modules_folder() -> PathBuf {
-    let arch = std::env::consts::ARCH;
     [
-        format!("/usr/lib/{arch}-linux-gnu/security"),
+        format!("/usr/lib/{}/security", sys::multiarch()),
         "/usr/lib64/security".into(),
         "/usr/lib/security".into(),
     ]

@@ -28,6 +28,8 @@ pub struct Login {
     pub responses: Vec<Option<Vec<u8>>>,
     /// What happens at each prompt before the answer, in the shell's words.
     pub at_prompt: Option<String>,
+    /// What the clock shows from then on.
+    pub clock_at_prompt: Option<Clock>,
     /// What the conversation itself returns, a PAM return code.
     pub conversation: i32,
     /// PAM_AUTHTOK as a module earlier in the stack set it.

@@ -25,8 +25,8 @@ pub(crate) use credentials::{FsCredentials, StopGuard};
 pub use crypt::crypt;
 pub use file::{FileId, file_id_at, open_at, try_lock, unlink_at};
 pub(crate) use file::{
-    exchange_at, flush_file_system, is_open_for_writing, make_folder_at, read_link, rename_at,
-    rename_new_at, unlock,
+    exchange_at, flush_file_system, is_open_for_writing, make_folder_at, open_folder, read_link,
+    rename_at, rename_new_at, unlock,
 };
 pub(crate) use memory::check_memory;
 
@@ -51,6 +51,17 @@ fn uninterrupted(mut call: impl FnMut() -> c_int) -> io::Result<c_int> {
 
 fn c_string(text: &OsStr) -> io::Result<CString> {
     CString::new(text.as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// What Debian calls this kind of machine in the names of its folders: `x86_64-linux-gnu`.
+pub fn multiarch() -> String {
+    let (name, abi) = match std::env::consts::ARCH {
+        "arm" => ("arm", "gnueabihf"),
+        "powerpc64" => ("powerpc64le", "gnu"),
+        "x86" => ("i386", "gnu"),
+        same => (same, "gnu"),
+    };
+    format!("{name}-linux-{abi}")
 }
 
 /// This machine's name.

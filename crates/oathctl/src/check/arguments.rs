@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::finding::{Finding, Severity};
 use super::lines::UsableToken;
+use super::usersfile::make_folder;
 use crate::pam_config::ModuleLine;
 
 /// The least number of guesses for an even chance; at one guess a second they take three hours.
@@ -155,7 +156,7 @@ fn unusable(folder: &Path) -> Option<(String, String)> {
     let error = state::check(folder).err()?;
     let advice = match &error {
         fs::Error::Io { .. } if sys::effective_user() != 0 => return None,
-        fs::Error::MissingFolder(missing) => format!("run mkdir -p {}", missing.display()),
+        fs::Error::MissingFolder(missing) => make_folder(missing),
         error => error.advice().unwrap_or_default(),
     };
     Some((error.problem(), advice))

@@ -151,7 +151,13 @@ impl<'a> UsersfileCheck<'a> {
             {
                 Err(error.into())
             }
-            Err(usersfile::Error::File(error)) => Ok(UsersfileReport::only(of_error(path, &error))),
+            Err(usersfile::Error::File(error)) => {
+                let mut finding = of_error(path, &error);
+                if !self.module_lines.is_empty() {
+                    finding.problem += &format!(", so {}", self.consequence());
+                }
+                Ok(UsersfileReport::only(finding))
+            }
             Err(error) => Ok(UsersfileReport::only(Finding::new(
                 Severity::Error,
                 path,
@@ -232,7 +238,10 @@ fn of_error(path: &Path, error: &fs::Error) -> Finding {
         }
         _ => path,
     };
-    let advice = error.advice().unwrap_or_default();
+    let advice = match error {
+        fs::Error::MissingFolder(folder) => make_folder(folder),
+        error => error.advice().unwrap_or_default(),
+    };
     let finding = Finding::new(Severity::Error, place, error.problem(), advice);
     match error {
         fs::Error::Refused {
@@ -241,6 +250,11 @@ fn of_error(path: &Path, error: &fs::Error) -> Finding {
         } => finding.fixed_by(Fix::Chmod),
         _ => finding,
     }
+}
+
+/// What to do about a folder that does not exist.
+pub(super) fn make_folder(folder: &Path) -> String {
+    format!("run mkdir -p {}", folder.display())
 }
 
 /// The finding for a warning of a login.

@@ -276,6 +276,8 @@ mod tests {
             ("su.bak-before", line),
             ("su_20260102", line),
             ("su-old", line),
+            ("su-new", line),
+            ("su_test", line),
             ("su~", line),
             ("su@before", line),
             ("su (copy)", line),

@@ -165,7 +165,8 @@ fn is_backup(name: &str, names: &[String]) -> bool {
         ".bak", ".orig", ".swp",
     ];
     let words = [
-        "bak", "backup", "old", "orig", "save", "copy", "before", "prev", "disabled",
+        "bak", "backup", "before", "broken", "copy", "disabled", "inactive", "new", "off", "old",
+        "org", "orig", "prev", "sav", "test", "tmp", "unused",
     ];
     let says_so = |text: &str| {
         let text = text.to_lowercase();

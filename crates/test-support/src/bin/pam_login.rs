@@ -244,6 +244,9 @@ unsafe extern "C" fn converse(
         let done = Command::new("sh").args(["-ec", command]).status().unwrap();
         assert!(done.success(), "{command}");
     }
+    if let Some(clock) = conversation.login.clock_at_prompt {
+        CLOCK.set(clock);
+    }
     if conversation.login.conversation != pam_sys::PAM_SUCCESS {
         return conversation.login.conversation;
     }
@@ -283,6 +286,49 @@ extern "C" fn clock_gettime(clock: clockid_t, now: *mut timespec) -> c_int {
         // SAFETY: the system call of the same name, with the arguments as they came.
         _ => unsafe { libc::syscall(libc::SYS_clock_gettime, clock, now) as c_int },
     }
+}
+
+/// A time of 64 bits on a machine of 32, as the C library has it beside the time of 32.
+#[cfg(target_pointer_width = "32")]
+#[repr(C)]
+struct Timespec64 {
+    tv_sec: i64,
+    #[cfg(target_endian = "big")]
+    padding: i32,
+    tv_nsec: i32,
+    #[cfg(target_endian = "little")]
+    padding: i32,
+}
+
+/// In place of the C library's call of the same name, which the standard library makes.
+#[cfg(target_pointer_width = "32")]
+#[unsafe(no_mangle)]
+extern "C" fn __clock_gettime64(clock: clockid_t, now: *mut Timespec64) -> c_int {
+    if let (Clock::Held(moment), libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE) =
+        (CLOCK.get(), clock)
+    {
+        let moment = Timespec64 {
+            tv_sec: moment,
+            tv_nsec: 0,
+            padding: 0,
+        };
+        // SAFETY: the caller passes room for such a time.
+        unsafe { *now = moment };
+        return 0;
+    }
+    let mut narrow = timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let result = clock_gettime(clock, &raw mut narrow);
+    let wide = Timespec64 {
+        tv_sec: narrow.tv_sec.into(),
+        tv_nsec: narrow.tv_nsec,
+        padding: 0,
+    };
+    // SAFETY: the caller passes room for such a time.
+    unsafe { *now = wide };
+    result
 }
 
 /// In place of the C library's copy_file_range. Where SHORT_COPIES is set, it does what the system
@@ -361,7 +407,10 @@ extern "C" fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
     let path = zone.map_or(path, |zone| zone.as_ptr());
     // SAFETY: the system call of the same kind, with the arguments as they came, but for the path,
     // which is a string as well.
-    unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, flags, mode) as c_int }
+    unsafe {
+        let flags = flags | libc::O_LARGEFILE;
+        libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, flags, mode) as c_int
+    }
 }
 
 /// In place of the C library's syslog as libpam calls it where it was built with fortified

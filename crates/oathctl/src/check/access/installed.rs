@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use oath_core::sys;
+
 use super::super::stack::Module;
 
 /// The folders of this system's PAM modules.
@@ -15,8 +17,8 @@ pub(super) struct InstalledModules {
 
 impl InstalledModules {
     pub(super) fn find(is_own_system: bool) -> InstalledModules {
-        let arch = std::env::consts::ARCH;
-        let multiarch = ["/usr/lib", "/lib"].map(|lib| format!("{lib}/{arch}-linux-gnu/security"));
+        let multiarch = sys::multiarch();
+        let multiarch = ["/usr/lib", "/lib"].map(|lib| format!("{lib}/{multiarch}/security"));
         let plain =
             ["/usr/lib64", "/lib64", "/usr/lib", "/lib"].map(|lib| format!("{lib}/security"));
         InstalledModules {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::super::finding::{Finding, Severity};
+use super::super::lines::odd_space;
 use super::super::stack::{Fault, Place, ReturnCode};
 use super::edit::{Edit, quoted};
 use crate::output::printable;
@@ -18,7 +19,7 @@ pub(super) struct StackFinding {
 
 impl StackFinding {
     /// The finding for the services that have it.
-    pub(super) fn of_services(&self, services: &str) -> Finding {
+    pub(super) fn of_services(&self, services: &[&str]) -> Finding {
         let advice = match &self.fix {
             Some(edit) => format!("run {}", edit.command()),
             None => self.problem.advice(&self.place),
@@ -26,9 +27,45 @@ impl StackFinding {
         Finding::of_line(
             self.problem.severity(),
             &self.place,
-            self.problem.text(services),
+            self.problem.text(&Services(services)),
             advice,
         )
+    }
+}
+
+/// The services that have a problem, as the subject of a sentence.
+struct Services<'a>(&'a [&'a str]);
+
+impl Services<'_> {
+    /// `login lets in`, `login, sshd let in`.
+    fn lets(&self) -> String {
+        self.with("lets", "let")
+    }
+
+    fn asks(&self) -> String {
+        self.with("asks", "ask")
+    }
+
+    /// Continues the sentence.
+    fn does(&self) -> &str {
+        match self.0 {
+            [_] => "does",
+            _ => "do",
+        }
+    }
+
+    fn with(&self, of_one: &str, of_several: &str) -> String {
+        let verb = match self.0 {
+            [_] => of_one,
+            _ => of_several,
+        };
+        format!("{self} {verb}")
+    }
+}
+
+impl fmt::Display for Services<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
     }
 }
 
@@ -52,6 +89,8 @@ pub(super) enum StackProblem {
     CannotStart(Fault),
     /// The line ends in `\r\n`.
     CarriageReturn,
+    /// A no-break space or the like, which separates no words.
+    OddSpace(OddSpace),
     /// The line always fails, and with `nobody` no login succeeds.
     LineFails {
         fault: Fault,
@@ -79,10 +118,17 @@ pub(super) enum StackProblem {
     NothingNeededWithoutToken {
         line: LineControl,
     },
+    /// The line takes the refusal of `code` back; `anybody` gets in then, or who has the password.
+    Forgiven {
+        line: LineControl,
+        code: Place,
+        anybody: bool,
+    },
     /// With the right password, where the module returns this.
     PasswordAloneAfter {
         line: LineControl,
         returned: ReturnCode,
+        has_password: bool,
     },
     /// With the right password: the line skips that of the code.
     PasswordAlone {
@@ -91,6 +137,8 @@ pub(super) enum StackProblem {
     },
     CodeAlone {
         line: LineControl,
+        /// Whether it ends the stack, or jumps, before the line for the password.
+        skips: bool,
     },
     /// No line of the stack asks for a password.
     NoPassword,
@@ -131,17 +179,23 @@ impl StackProblem {
         }
     }
 
-    fn text(&self, services: &str) -> String {
+    fn text(&self, services: &Services) -> String {
+        let (lets, asks) = (services.lets(), services.asks());
         match self {
             StackProblem::CannotStart(fault)
             | StackProblem::LineFails {
                 fault,
                 nobody: true,
             } => {
-                format!("{}, so {services} lets nobody in", fault_text(fault))
+                format!("{}, so {lets} nobody in", fault_text(fault))
             }
             StackProblem::CarriageReturn => format!(
-                "has a line end of Windows, which {services} takes for a part of the last word"
+                "has a line end of Windows, which {} for a part of the last word",
+                services.with("takes", "take")
+            ),
+            StackProblem::OddSpace(OddSpace { what, code }) => format!(
+                "has {what} in it (U+{code:04X}), as web pages do, which {} for a part of a word",
+                services.with("takes", "take")
             ),
             StackProblem::LineFails {
                 fault,
@@ -153,50 +207,71 @@ impl StackProblem {
                 )
             }
             StackProblem::MissingModuleSkipped { path } => format!(
-                "names {path}, but there is no such file, so {services} asks for no code by this \
-                 line"
+                "names {path}, but there is no such file, so {asks} for no code by this line"
             ),
-            StackProblem::MissingModuleFails { path } => format!(
-                "names {path}, but there is no such file, so {services} lets nobody in by this line"
-            ),
+            StackProblem::MissingModuleFails { path } => {
+                format!("names {path}, but there is no such file, so {lets} nobody in by this line")
+            }
             StackProblem::NobodyGetsIn { line, .. } => {
-                format!("{line}, and {services} lets nobody in, also with everything right")
+                format!("{line}, and {lets} nobody in, also with everything right")
             }
             StackProblem::CodeNeverAsked { line, code } => {
-                format!("{line}, so {services} never asks for the code of {code}")
+                format!(
+                    "{line}, so {} for the code of {code}",
+                    services.with("never asks", "never ask")
+                )
             }
             StackProblem::NothingNeeded { line } => {
-                format!("{line}: {services} lets in whoever has a wrong password and a wrong code")
+                format!("{line}: {lets} in whoever has a wrong password and a wrong code")
             }
             StackProblem::NothingNeededWithoutToken { line } => {
-                format!("{line}: {services} lets in a user without a token, whatever the password")
+                format!("{line}: {lets} in a user without a token, whatever the password")
             }
-            StackProblem::PasswordAloneAfter { line, returned } => {
+            StackProblem::PasswordAloneAfter {
+                line,
+                returned,
+                has_password,
+            } => {
                 let when = match *returned {
                     ReturnCode::AUTH_ERR => "after a wrong code".to_owned(),
                     other => format!("where it returns {other} and not auth_err"),
                 };
-                format!("{line}: {when} {services} lets in with the right password alone")
+                let with = match has_password {
+                    true => "with the right password alone",
+                    false => "all the same",
+                };
+                format!("{line}: {when} {lets} in {with}")
             }
             StackProblem::PasswordAlone { line, code } => format!(
-                "{line}, so {services} lets in with the right password alone and does not ask for \
-                 the code of {code}"
+                "{line}, so {lets} in with the right password alone, and {} not ask for the code of \
+                 {code}",
+                services.does()
             ),
-            StackProblem::CodeAlone { line } => {
-                format!(
-                    "{line}: {services} lets in with the right code alone, whatever the password"
-                )
+            StackProblem::Forgiven {
+                line,
+                code,
+                anybody,
+            } => {
+                let whom = match anybody {
+                    true => "whoever has a wrong password and a wrong code",
+                    false => "with the right password alone",
+                };
+                format!("{line}, which takes the refusal of {code} back: {lets} in {whom}")
+            }
+            StackProblem::CodeAlone { line, .. } => {
+                format!("{line}: {lets} in with the right code alone, whatever the password")
             }
             StackProblem::NoPassword => {
                 format!("the code alone is enough for {services}: no line asks for a password")
             }
             StackProblem::OtherAlone { line, code } => format!(
-                "{line}: {services} lets in by it alone, without a password and without the code of \
+                "{line}: {lets} in by it alone, without a password and without the code of \
                  {code}"
             ),
             StackProblem::AskedTwice { first } => format!(
-                "{services} has asked for a code at {first} already, and each is good once: a login \
-                 takes two codes"
+                "{} asked for a code at {first} already, and each is good once: a login takes two \
+                 codes",
+                services.with("has", "have")
             ),
         }
     }
@@ -229,18 +304,24 @@ impl StackProblem {
             StackProblem::CodeNeverAsked { code, .. }
             | StackProblem::PasswordAlone { code, .. }
             | StackProblem::OtherAlone { code, .. } => {
-                return format!("move the line with pam_oath.so, {code}, above this one");
+                return format!("move the line of the module, {code}, above this one");
             }
+            StackProblem::OddSpace(space) => return space.advice(place),
             StackProblem::NothingNeeded { .. } => {
                 "no change of one line mends it: write required before the module and before that for \
-                 the password, and look for reset, done and jumps in the lines below"
+                 the password, and look for reset, done and jumps in the lines around them"
             }
+            StackProblem::Forgiven { .. } => "write ignore or die in the place of reset",
             StackProblem::NothingNeededWithoutToken { .. } => {
                 "add a line for the password above it, such as: auth required pam_unix.so"
             }
             StackProblem::PasswordAloneAfter { .. } => {
                 "no other control of one line mends it: look for reset, done and jumps in the lines \
                  below"
+            }
+            StackProblem::CodeAlone { skips: true, .. } => {
+                "its success ends the stack or jumps, and the line for the password is not reached: \
+                 write required, or ok in the place of done or of the number"
             }
             StackProblem::CodeAlone { .. } => "correct the control of the line for the password",
             StackProblem::NoPassword => {
@@ -253,6 +334,38 @@ impl StackProblem {
     }
 }
 
+/// A character that looks like a space or like nothing, and is a part of a word for libpam.
+#[derive(PartialEq, Eq)]
+pub(super) struct OddSpace {
+    pub(super) what: &'static str,
+    pub(super) code: u32,
+}
+
+impl OddSpace {
+    /// The first one of a text.
+    pub(super) fn of(text: &[u8]) -> Option<OddSpace> {
+        let (what, code) = odd_space(text)?;
+        Some(OddSpace { what, code })
+    }
+
+    fn advice(&self, place: &Place) -> String {
+        let with = match self.code {
+            0xa0 => " ",
+            0xfeff => "",
+            _ => return "type the line anew on a keyboard, or copy it as plain text".to_owned(),
+        };
+        let character = char::from_u32(self.code).unwrap_or_default();
+        let mut bytes = [0; 4];
+        let pattern: String = character
+            .encode_utf8(&mut bytes)
+            .bytes()
+            .map(|byte| format!("\\x{byte:02x}"))
+            .collect();
+        let file = place.file.display().to_string();
+        format!("run sed -i 's/{pattern}/{with}/g' {}", quoted(&file))
+    }
+}
+
 /// What libpam cannot parse.
 fn fault_text(fault: &Fault) -> String {
     let shown = |text: &str| printable(text.as_bytes());
@@ -261,7 +374,11 @@ fn fault_text(fault: &Fault) -> String {
             "{} is no type of line, and libpam takes it for auth",
             shown(kind)
         ),
+        Fault::UnknownControl(control) if is_module(control) => {
+            format!("names {} where the control belongs", shown(control))
+        }
         Fault::UnknownControl(control) => format!("{} is no control", shown(control)),
+        Fault::OpenBracket => "has a [ that no ] closes".into(),
         Fault::NoControl => "has no control and no module".into(),
         Fault::NoModule => "names no module".into(),
         Fault::BadInclude(name) => format!(
@@ -277,13 +394,22 @@ fn fault_text(fault: &Fault) -> String {
     }
 }
 
+/// Whether a word is the name of a module.
+fn is_module(word: &str) -> bool {
+    word.ends_with(".so")
+}
+
 fn fault_advice(fault: &Fault) -> &'static str {
     match fault {
         Fault::UnknownType(_) => "the types are auth, account, password and session",
+        Fault::UnknownControl(control) if is_module(control) => {
+            "write the control before the module, as in auth required pam_oath.so"
+        }
         Fault::UnknownControl(_) => {
             "the controls are required, requisite, sufficient, optional, include, substack and \
              [value=action ...]; see pam.conf(5)"
         }
+        Fault::OpenBracket => "write ] behind the last value=action",
         Fault::NoControl | Fault::NoModule | Fault::IncludeOfNothing => {
             "complete the line, or remove it"
         }

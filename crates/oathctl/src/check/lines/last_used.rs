@@ -40,6 +40,20 @@ impl Line<'_> {
         }
     }
 
+    /// A remark behind the secret, which a login reads as what was last used.
+    pub(super) fn remark_behind(&self, context: &Context) -> Option<Finding> {
+        let is_remark = self.field(Field::Counter)?.starts_with(b"#");
+        is_remark.then(|| {
+            self.finding(
+                context,
+                Severity::Error,
+                "is a remark, and no login can read it",
+                "put remarks on a line of their own that begins with #",
+            )
+            .in_field(Field::Counter)
+        })
+    }
+
     /// A time step last used that is in the future: the clock was once wrong.
     pub(super) fn check_time_step(
         &self,

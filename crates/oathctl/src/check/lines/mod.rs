@@ -17,8 +17,10 @@ use std::path::Path;
 use oath_core::otp::{MAX_DIGITS, MIN_DIGITS};
 use oath_core::pin;
 use oath_core::usersfile::Document;
-use oath_core::usersfile::format::{self, Entry, Field, Type};
+use oath_core::usersfile::format::{self, Entry, Field, MovingFactor, Type};
 use zeroize::Zeroizing;
+
+pub(super) use separated::odd_space;
 
 use super::finding::{Finding, Fix, Severity};
 use crate::output::printable;
@@ -173,12 +175,24 @@ impl<'a> Line<'a> {
             });
         }
         if !begins_as_type(first) {
-            return Some(self.finding(
-                context,
-                Severity::Warning,
-                "is neither a token nor a comment, and is passed over",
-                "begin it with # if it is meant to be there",
-            ));
+            let holds_secret = self.fields.iter().any(|field| is_in(field));
+            let (problem, advice) = if first.starts_with(b"otpauth:") {
+                (
+                    "is an otpauth URI, and is passed over",
+                    "oathctl import takes such a URI",
+                )
+            } else if holds_secret {
+                (
+                    "holds what looks like a secret, but begins with no type of token, and is passed over",
+                    "TYPE, USER and PIN come before the secret: HOTP/T30/6 alice - SECRET",
+                )
+            } else {
+                (
+                    "is neither a token nor a comment, and is passed over",
+                    "begin it with # if it is meant to be there",
+                )
+            };
+            return Some(self.finding(context, Severity::Warning, problem, advice));
         }
         if let Some(separator) = self.wrong_separator() {
             let problem = format!("{}, {PASSED_OVER}", separator.problem);
@@ -194,12 +208,19 @@ impl<'a> Line<'a> {
             ));
         }
         let upper = first.to_ascii_uppercase();
-        let meant = match upper.strip_prefix(b"TOTP") {
-            Some(_) => Some("HOTP/T30".to_owned()),
-            None => Type::parse(&upper)
-                .is_some()
-                .then(|| String::from_utf8_lossy(&upper).into_owned()),
+        let of_time = upper.strip_prefix(b"TOTP");
+        let candidates = match of_time {
+            Some(rest) => vec![[b"HOTP", rest].concat(), [b"HOTP/T30", rest].concat()],
+            None => vec![upper.clone()],
         };
+        let is_meant = |text: &&Vec<u8>| {
+            let parsed = Type::parse(text).map(|it| it.moving_factor);
+            let by_time = matches!(parsed, Some(MovingFactor::Time { .. }));
+            by_time || of_time.is_none() && parsed.is_some()
+        };
+        let meant = candidates.iter().find(is_meant);
+        let meant = meant.map(|text| String::from_utf8_lossy(text).into_owned());
+        let meant = meant.or(of_time.map(|_| "HOTP/T30".to_owned()));
         Some(
             self.finding(
                 context,
@@ -231,6 +252,10 @@ impl<'a> Line<'a> {
         }
         if is_in(entry.user) && entry.secret().is_err() {
             // The finding for USER tells.
+            return;
+        }
+        if let Some(finding) = self.secret_behind(entry, context) {
+            linter.findings.push(finding);
             return;
         }
         if self.lacks_a_field() {
@@ -270,6 +295,10 @@ impl<'a> Line<'a> {
                     .findings
                     .extend(self.check_time_step(entry, &secret, context));
             }
+        }
+        if let Some(remark) = self.remark_behind(context) {
+            linter.findings.push(remark);
+            return;
         }
         linter.findings.extend(self.check_counter(entry, context));
         linter.findings.extend(self.check_rest(entry, context));

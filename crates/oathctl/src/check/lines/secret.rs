@@ -19,6 +19,27 @@ impl Line<'_> {
         pin.is_some_and(|pin| !pin.starts_with(b"$") && is_in(pin)) && secret.is_none_or(is_number)
     }
 
+    /// A secret in the wrong one of the fields from PIN on, where there is none in its own.
+    pub(super) fn secret_behind(&self, entry: &Entry, context: &Context) -> Option<Finding> {
+        let holds_secret = |field| self.field(field).is_some_and(is_in);
+        let secret = self.field(Field::Secret)?;
+        let field = if entry.secret().is_err() && !is_in(secret) && holds_secret(Field::Pin) {
+            Field::Pin
+        } else if secret.len() < 2 * MIN_LENGTH && is_number(secret) && holds_secret(Field::Counter)
+        {
+            Field::Counter
+        } else {
+            return None;
+        };
+        let finding = self.finding(
+            context,
+            Severity::Error,
+            "holds what looks like a secret",
+            "the fields are TYPE, USER, PIN, SECRET, and then COUNTER",
+        );
+        Some(finding.in_field(field))
+    }
+
     /// A secret in groups, as apps show it, whose second group is read as COUNTER.
     pub(super) fn spaces_in_secret(&self, context: &Context) -> Option<Finding> {
         let groups = &self.fields[Field::Secret as usize - 1..];

@@ -91,7 +91,7 @@ fn joined_type(text: &[u8]) -> Option<Joint> {
 }
 
 /// A character that looks like a space, or like nothing, and separates no fields.
-fn odd_space(text: &[u8]) -> Option<(&'static str, u32)> {
+pub(in super::super) fn odd_space(text: &[u8]) -> Option<(&'static str, u32)> {
     const NO_BREAK_SPACE: u8 = 0xa0;
     let Ok(text) = std::str::from_utf8(text) else {
         // In ISO 8859-1, and in what Windows calls ANSI.

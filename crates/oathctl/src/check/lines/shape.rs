@@ -3,6 +3,7 @@
 use oath_core::usersfile::format::{Malformed, parse_secret};
 use zeroize::Zeroizing;
 
+use crate::moving::MOVED;
 use crate::secret::{is_hex, ungrouped};
 
 /// The description of a SECRET. Nothing of the secret is in the texts.
@@ -20,6 +21,12 @@ impl Shape {
         let Ok(text) = std::str::from_utf8(secret) else {
             return Shape::new("has bytes that are no text in it", COPY);
         };
+        if let Some(path) = text.strip_prefix(MOVED) {
+            return Shape::new(
+                format!("says that the user's tokens were moved to {path}"),
+                "name the files that tokens were moved to, usersfile=, in the PAM configuration",
+            );
+        }
         let unquoted = text.trim_matches(['"', '\'', '`', ',', ';']);
         if unquoted.len() < text.len() {
             let problem = "has quotation marks or a comma around it";
@@ -69,6 +76,8 @@ impl Shape {
                 "is hexadecimal with 0x before it",
                 "hexadecimal is written without 0x",
             )
+        } else if let Some(shape) = with_word_before(text) {
+            shape
         } else if let Some(shape) = base32_but_for(&compact, has_prefix) {
             shape
         } else if !has_prefix && hex_but_for(&compact) {
@@ -104,6 +113,26 @@ impl Shape {
             ..self
         }
     }
+}
+
+/// A secret with a word before it that names it: `hex:`, `b32:`, `secret=`.
+fn with_word_before(text: &str) -> Option<Shape> {
+    const WORDS: [&str; 6] = ["hex", "b32", "base32", "secret", "key", "seed"];
+    let (word, secret) = text.split_once([':', '='])?;
+    if !WORDS.iter().any(|known| known.eq_ignore_ascii_case(word)) {
+        return None;
+    }
+    let meant = match is_base32(secret.as_bytes()) {
+        true => Zeroizing::new(format!("base32:{secret}")),
+        false => Zeroizing::new(secret.to_owned()),
+    };
+    parse_secret(meant.as_bytes()).is_ok().then(|| {
+        Shape::new(
+            "has a word before it that does not belong there",
+            "write hexadecimal without one, and base32: before base32",
+        )
+        .meant(&meant, "has no other word before it now")
+    })
 }
 
 /// Base32 with a few characters that it does not have.

@@ -29,8 +29,15 @@ pub(crate) enum Problem {
     NobodyGetsIn { by: Option<usize> },
     /// `by` ends the stack, or jumps, before the code.
     CodeNeverAsked { by: Option<usize> },
-    /// With a wrong password and a wrong code.
-    NothingNeeded,
+    /// With a wrong password and a wrong code. `by` ends the stack, or jumps, before the code.
+    NothingNeeded { by: Option<usize> },
+    /// `by` takes the refusal of `code` back, and lets in with the right password or, if `anybody`, with
+    /// nothing right.
+    Forgiven {
+        code: usize,
+        by: usize,
+        anybody: bool,
+    },
     /// A user without a token, with a wrong password.
     NothingNeededWithoutToken,
     /// With the right password: `code` returned this, or was passed over because of `by`.
@@ -40,7 +47,12 @@ pub(crate) enum Problem {
         by: Option<usize>,
     },
     /// With a wrong password, if the stack has a module for it.
-    CodeAlone { code: usize, has_password: bool },
+    CodeAlone {
+        code: usize,
+        has_password: bool,
+        /// What skips the line for the password.
+        by: Option<usize>,
+    },
     /// With a wrong password and a wrong code, if another factor accepts: `by`, which ends the stack
     /// before the code.
     OtherAlone { by: usize },
@@ -182,7 +194,18 @@ struct Relevant<'a> {
 impl Relevant<'_> {
     /// How the user gets in, if that is possible.
     fn login(&self, user: User) -> Option<Option<Trace>> {
-        for combination in &self.combinations {
+        self.login_in(user, &self.combinations)
+    }
+
+    /// The same, for who is not root already: root needs no password to become somebody else.
+    fn login_unless_root(&self, user: User) -> Option<Option<Trace>> {
+        let mut combinations = self.combinations.clone();
+        combinations.retain(|combination| !self.explorer.is_root(combination));
+        self.login_in(user, &combinations)
+    }
+
+    fn login_in(&self, user: User, combinations: &[&Combination]) -> Option<Option<Trace>> {
+        for combination in combinations {
             let outcomes = self.explorer.outcomes(combination, user)?;
             if let Some(outcome) = outcomes.into_iter().find(|outcome| outcome.gets_in) {
                 return Some(Some(outcome.trace));
@@ -197,9 +220,20 @@ impl Relevant<'_> {
             code: Code::Wrong(ReturnCode::AUTH_ERR),
             others: REFUSES,
         })?;
-        if login.is_some() {
+        if let Some(trace) = login {
             evaluation.who.nothing_right = true;
-            evaluation.problems.push(Problem::NothingNeeded);
+            evaluation
+                .problems
+                .push(match (trace.refused, trace.forgave) {
+                    (Some((code, _)), Some(by)) => Problem::Forgiven {
+                        code,
+                        by,
+                        anybody: true,
+                    },
+                    _ => Problem::NothingNeeded {
+                        by: trace.passed_over,
+                    },
+                });
         }
         Some(())
     }
@@ -207,20 +241,34 @@ impl Relevant<'_> {
     /// The first return code of the module, a wrong code first, with which the password is enough.
     /// `first_code` is the module's first entry.
     fn password_alone(&self, evaluation: &mut Evaluation, first_code: usize) -> Option<()> {
-        if evaluation.who.wrong_code {
-            return Some(());
-        }
+        // Where good logins with the help of other modules are asked for no code, those without it may
+        // be, and then a wrong one must not do.
+        let others = match evaluation.who.wrong_code {
+            false => self.others,
+            true if self.others != REFUSES => REFUSES,
+            true => return Some(()),
+        };
         for returned in std::iter::once(ReturnCode::AUTH_ERR).chain(OTHER_REFUSALS) {
             let login = self.login(User {
                 password: true,
                 code: Code::Wrong(returned),
-                others: self.others,
+                others,
             })?;
-            let Some(trace) = login else {
+            let Some(trace) = login.filter(|trace| others == self.others || trace.asked.is_some())
+            else {
                 continue;
             };
-            evaluation.who.wrong_code = returned == ReturnCode::AUTH_ERR;
-            if !evaluation.who.nothing_right {
+            evaluation.who.wrong_code |= returned == ReturnCode::AUTH_ERR;
+            if evaluation.who.nothing_right {
+                break;
+            }
+            if let (Some((code, _)), Some(by)) = (trace.refused, trace.forgave) {
+                evaluation.problems.push(Problem::Forgiven {
+                    code,
+                    by,
+                    anybody: false,
+                });
+            } else {
                 evaluation.problems.push(Problem::PasswordAlone {
                     code: trace.refused.map_or(first_code, |(line, _)| line),
                     returned: trace.refused.map(|(_, code)| code),
@@ -233,7 +281,7 @@ impl Relevant<'_> {
     }
 
     fn code_alone(&self, evaluation: &mut Evaluation) -> Option<()> {
-        let login = self.login(User {
+        let login = self.login_unless_root(User {
             password: false,
             code: Code::Right,
             others: REFUSES,
@@ -245,6 +293,7 @@ impl Relevant<'_> {
                 evaluation.problems.push(Problem::CodeAlone {
                     code,
                     has_password: roles.any(|role| matches!(role, Role::Password)),
+                    by: trace.past_password,
                 });
             }
         }
@@ -271,15 +320,14 @@ impl Relevant<'_> {
     }
 
     fn without_token(&self, evaluation: &mut Evaluation) -> Option<()> {
-        let login = |password, others| {
-            self.login(User {
-                password,
-                code: Code::NoToken,
-                others,
-            })
+        let user = |password, others| User {
+            password,
+            code: Code::NoToken,
+            others,
         };
-        evaluation.who.without_token = login(true, self.others)?.is_some();
-        if !evaluation.who.nothing_right && login(false, REFUSES)?.is_some() {
+        evaluation.who.without_token = self.login(user(true, self.others))?.is_some();
+        if !evaluation.who.nothing_right && self.login_unless_root(user(false, REFUSES))?.is_some()
+        {
             evaluation.problems.push(Problem::NothingNeededWithoutToken);
         }
         Some(())

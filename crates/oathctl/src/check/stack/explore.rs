@@ -41,6 +41,10 @@ pub(super) struct Trace {
     pub(super) twice: Option<(usize, usize)>,
     /// What skipped a line of pam_oath.
     pub(super) passed_over: Option<usize>,
+    /// What skipped a line for the password.
+    pub(super) past_password: Option<usize>,
+    /// What took a refusal back (`reset`).
+    pub(super) forgave: Option<usize>,
     /// What made the run fail.
     pub(super) failed: Option<usize>,
     /// Whether a module before has asked for a password, which is then PAM_AUTHTOK.
@@ -119,6 +123,14 @@ impl Explorer<'_> {
         combinations
     }
 
+    /// Whether somebody who is root already logs in (`pam_rootok`), as with `su`.
+    pub(super) fn is_root(&self, combination: &Combination) -> bool {
+        combination.iter().any(|(&at, &answer)| {
+            let module = self.stack[at].module();
+            answer == ReturnCode::SUCCESS && module.is_some_and(|it| it.name() == b"pam_rootok.so")
+        })
+    }
+
     pub(super) fn outcomes_of_all(
         &self,
         combinations: &[Combination],
@@ -146,8 +158,11 @@ impl Explorer<'_> {
             };
             // In reverse, so that success is followed first.
             for &answer in self.answers(at, combination, user, &trace).iter().rev() {
-                let (mut run, mut trace) = (run.clone(), trace.clone());
+                let (before, mut run, mut trace) = (&run, run.clone(), trace.clone());
                 run.returned(self.stack, answer);
+                if before.has_failed() && !run.has_failed() {
+                    trace.forgave = Some(at);
+                }
                 self.note(&mut trace, at, answer, &run);
                 if seen.insert((run.clone(), trace.clone())) {
                     ahead.push((run, trace));
@@ -217,10 +232,12 @@ impl Explorer<'_> {
         if let Role::Password = self.roles[at] {
             trace.authtok_is_password |= answer == ReturnCode::SUCCESS;
         }
-        let passed = at + 1..run.next_entry();
-        let passes_over = |role: &Role| matches!(role, Role::Code { .. });
-        if trace.passed_over.is_none() && self.roles[passed].iter().any(passes_over) {
-            trace.passed_over = Some(at);
+        let passed = self.roles.get(at + 1..run.next_entry()).unwrap_or_default();
+        if passed.iter().any(|role| matches!(role, Role::Code { .. })) {
+            trace.passed_over.get_or_insert(at);
+        }
+        if passed.iter().any(|role| matches!(role, Role::Password)) {
+            trace.past_password.get_or_insert(at);
         }
         if trace.failed.is_none() && run.has_failed() {
             trace.failed = Some(at);

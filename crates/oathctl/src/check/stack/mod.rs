@@ -156,6 +156,8 @@ pub struct Entry {
     /// The control as it is written, with its brackets.
     pub(crate) control_text: String,
     pub(crate) place: Place,
+    /// The line as it is written, without its comment; of `pam.conf`, what follows the service.
+    pub(crate) text: Vec<u8>,
     /// Whether the type has a `-`: the module may be missing.
     pub(crate) may_be_missing: bool,
     pub(crate) fault: Option<Fault>,
@@ -178,6 +180,8 @@ pub(crate) enum Fault {
     UnknownType(String),
     /// `requierd`, `[success=okay]`: every return code is bad, that of a success too.
     UnknownControl(String),
+    /// `[success=ok default=bad pam_oath.so`: the rest of the line is a part of the control.
+    OpenBracket,
     NoControl,
     NoModule,
     /// An `include` or `substack` of a file that does not exist, or that can't be parsed to its end.

@@ -77,13 +77,19 @@ pub fn role(module: &Module) -> Role {
         | "pam_systemd_loadkey"
         | "pam_fscrypt"
         | "pam_selinux"
-        | "pam_sepermit"
         | "pam_afs_session"
         | "pam_reauthorize" => Role::Returns(&[R::SUCCESS, R::IGNORE]),
         "pam_succeed_if" | "pam_rootok" | "pam_listfile" | "pam_timestamp" | "pam_rhosts"
         | "pam_usertype" => Role::Condition(&[R::SUCCESS, R::AUTH_ERR]),
+        // A script that looks at where the login comes from, or sends a message; one that is given the
+        // password may check it.
+        "pam_exec" if !argument("expose_authtok") => Role::Condition(&[R::SUCCESS, R::SYSTEM_ERR]),
         "pam_access" | "pam_localuser" | "pam_geoip" => {
             Role::Condition(&[R::SUCCESS, R::PERM_DENIED])
+        }
+        // Ignores all but those few who may come in without a password where SELinux confines them.
+        "pam_sepermit" | "pam_selinux_permit" => {
+            Role::Condition(&[R::IGNORE, R::SUCCESS, R::AUTH_ERR])
         }
         "pam_wheel" => Role::Condition(&[R::SUCCESS, R::IGNORE, R::PERM_DENIED]),
         "pam_limits" | "pam_loginuid" | "pam_motd" | "pam_mkhomedir" | "pam_namespace"

@@ -211,6 +211,7 @@ impl Parser<'_> {
         level: usize,
         depth: usize,
     ) -> Result<(), Broken> {
+        let text = words.0.to_vec();
         let Some(kind) = words.next() else {
             return Ok(());
         };
@@ -235,9 +236,11 @@ impl Parser<'_> {
             control: Control::ALL_BAD,
             control_text: control.as_ref().map_or_else(String::new, Word::to_string),
             place,
+            text,
             may_be_missing,
             fault: None,
         };
+        let is_open = control.as_ref().is_some_and(|word| word.is_open);
         let keyword = control.map(|word| text_of(&word.text));
         let include = match keyword.as_deref().map(str::to_ascii_lowercase).as_deref() {
             _ if by_at => Some(Include::At(wanted)),
@@ -252,6 +255,7 @@ impl Parser<'_> {
         match keyword.as_deref().map(Control::parse) {
             None => fault = fault.or(Some(Fault::NoControl)),
             Some(Some(control)) => entry.control = control,
+            Some(None) if is_open => fault = fault.or(Some(Fault::OpenBracket)),
             Some(None) => {
                 fault = fault.or(Some(Fault::UnknownControl(entry.control_text.clone())));
             }

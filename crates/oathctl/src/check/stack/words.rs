@@ -56,6 +56,8 @@ pub(super) struct Words<'a>(pub(super) &'a [u8]);
 pub(super) struct Word {
     pub(super) text: Vec<u8>,
     bracketed: bool,
+    /// Whether it begins with a bracket that nothing closes.
+    pub(super) is_open: bool,
 }
 
 impl Word {
@@ -63,6 +65,7 @@ impl Word {
         Word {
             text: text.to_vec(),
             bracketed: false,
+            is_open: false,
         }
     }
 }
@@ -91,10 +94,14 @@ impl Iterator for Words<'_> {
         };
         let mut text = Vec::new();
         let mut at = 0;
+        let mut is_open = true;
         while let Some(&byte) = inside.get(at) {
             at += 1;
             match byte {
-                b']' => break,
+                b']' => {
+                    is_open = false;
+                    break;
+                }
                 b'\\' if inside.get(at) == Some(&b']') => {
                     text.push(b']');
                     at += 1;
@@ -106,6 +113,7 @@ impl Iterator for Words<'_> {
         Some(Word {
             text,
             bracketed: true,
+            is_open,
         })
     }
 }
