@@ -525,3 +525,49 @@ impl<S: Store> Verifier for Lines<'_, S> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// By the time before its wait the other's failure would lie in the future, as a clock that
+    /// was set back leaves it, and delay nobody: guesses that are made at once would be checked
+    /// wherever a second ends between them.
+    #[test]
+    fn a_guess_that_waited_for_the_lock_of_another_that_failed_comes_too_early() {
+        const SECONDS: u64 = 1000;
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, user) = (folder.path(), OsStr::new("alice"));
+        let deadline = Deadline::begin();
+        let mut first = Throttle::lock(folder, user, &deadline).unwrap();
+        let (begins, begun) = mpsc::channel();
+        let second = thread::scope(|scope| {
+            let second = scope.spawn(move || {
+                let deadline = Deadline::begin();
+                let throttling = Throttling {
+                    seconds: Some(SECONDS),
+                    folder: folder.as_os_str(),
+                };
+                let attempts = Attempts::new(throttling, &deadline);
+                begins.send(clock::unix_time().unwrap()).unwrap();
+                attempts.count_failure(user, SECONDS).map(drop)
+            });
+            // The first fails in a later second than the one in which the second began.
+            let begun = begun.recv().unwrap();
+            let now = || clock::unix_time().unwrap();
+            while now() < begun + 2 {
+                thread::sleep(Duration::from_millis(10));
+            }
+            let failed = first.failures().record_at(now());
+            first.set(failed, &deadline).unwrap();
+            drop(first);
+            second.join().unwrap()
+        });
+        let second: Result<(), Error> = second;
+        assert!(matches!(second, Err(Error::TooEarly { failures: 1, .. })));
+    }
+}

@@ -27,3 +27,15 @@ pub(crate) fn decode(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     }
     Some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that grows leaves copies of the secret in memory that nobody wipes.
+    #[test]
+    fn the_buffer_of_a_secret_does_not_grow() {
+        let secret = decode(&[b'0'; 2 * 1000]).unwrap();
+        assert_eq!((secret.len(), secret.capacity()), (1000, 1000));
+    }
+}

@@ -267,6 +267,84 @@ mod tests {
     }
 
     #[test]
+    fn each_argument_asks_for_what_it_says_and_for_nothing_else() {
+        type Set = fn(&mut Options);
+        let cases: [(&str, Set); 25] = [
+            ("usersfile=/a=b", |o| o.usersfile = "/a=b".into()),
+            ("window=7", |o| o.window = 7),
+            ("digits=8", |o| o.digits = Some(8)),
+            ("debug", |o| o.debug = true),
+            ("debug_syslog", |o| o.debug = true),
+            ("alwaysok", |o| o.always_ok = true),
+            ("try_first_pass", |o| o.try_first_pass = true),
+            ("use_first_pass", |o| o.use_first_pass = true),
+            ("no_usersfile_okay", |o| o.no_usersfile_okay = true),
+            ("nullok", |o| o.null_ok = true),
+            ("ignore_userfile_password", |o| o.ignore_pin = true),
+            ("forward_pass", |o| o.forward_pass = true),
+            ("echo_verification_code", |o| o.echo = true),
+            ("echo", |o| o.echo = true),
+            ("authtok_prompt=Code:", |o| o.prompt = "Code:".into()),
+            ("prompt=Code:", |o| o.prompt = "Code:".into()),
+            ("allow_replayed_otp_within=9", |o| o.replay_grace = 9),
+            ("drift", |o| o.drift = true),
+            ("throttle=5", |o| o.throttle = Some(5)),
+            ("throttle=1", |o| o.throttle = Some(1)),
+            ("throttle=0", |o| o.throttle = None),
+            ("throttle_dir=/t", |o| o.throttle_folder = "/t".into()),
+            ("throttle_notice", |o| o.throttle_notice = true),
+            ("readonly_ok=/j", |o| o.journal_folder = Some("/j".into())),
+            ("throttle=99999999999999999999", |o| {
+                o.throttle = Some(i64::MAX as u64)
+            }),
+        ];
+        for (argument, set) in cases {
+            let mut expected = Options::default();
+            set(&mut expected);
+            assert_eq!(parse(&[argument]), (expected, Vec::new()), "{argument}");
+        }
+    }
+
+    #[test]
+    fn less_than_no_time_is_none_and_is_named() {
+        for argument in [
+            "throttle=-1",
+            "allow_replayed_otp_within=-1",
+            "throttle=-99999999999999999999",
+        ] {
+            let (options, warnings) = parse(&[argument]);
+            assert_eq!(options, Options::default(), "{argument}");
+            assert!(
+                warnings.concat().contains("less than no time"),
+                "{argument}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_variable_of_the_shell_is_named_with_what_to_write() {
+        for (argument, ours) in [
+            ("usersfile=$HOME/.users.oath", "${HOME}"),
+            ("usersfile=/etc/oath/$USER", "${USER}"),
+        ] {
+            let (_, warnings) = parse(&[argument]);
+            assert!(warnings.concat().contains(ours), "{warnings:?}");
+        }
+    }
+
+    #[test]
+    fn digits_tell_how_long_a_code_is_also_where_forward_pass_asks_the_token() {
+        for (arguments, code_length) in [
+            (&[][..], CodeLength::Whole),
+            (&["forward_pass"], CodeLength::OfToken),
+            (&["digits=6"], CodeLength::Digits(6)),
+            (&["forward_pass", "digits=6"], CodeLength::Digits(6)),
+        ] {
+            assert_eq!(parse(arguments).0.code_length(), code_length);
+        }
+    }
+
+    #[test]
     fn numbers_are_read_as_atoi_does_and_what_is_left_out_is_named() {
         for (argument, window, warned) in [
             ("window=20", 20, false),

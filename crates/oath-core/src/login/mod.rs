@@ -713,6 +713,39 @@ mod tests {
     }
 
     #[test]
+    fn every_code_that_a_line_can_cost_is_counted_and_a_login_computes_a_million_and_no_more() {
+        let line = format!("HOTP/T30\talice\t-\t{SECRET}");
+        // Of two times that LAST-TIME can mean, in the widest window.
+        let of_another_length = format!("{line}\t7\t12345678\t2026-01-15T12:00:00L");
+        let counted = |line: &str, window, drift, before| {
+            let attempt = Attempt {
+                window,
+                drift,
+                ..attempt(b"755224", CodeLength::Whole)
+            };
+            let mut limits = Limits {
+                codes: before,
+                hashes: 0,
+            };
+            let entry = Entry::parse(line.as_bytes()).unwrap();
+            let counted = limits.count(&entry, &attempt);
+            counted.map(|()| limits.codes - before)
+        };
+        for (line, window, drift, codes) in [
+            (&line, 0, false, 1),
+            (&line, 1000, false, 2001),
+            (&line, 1000, true, 6 * 2001),
+            (&of_another_length, 5, false, 11 + 2 * 2001),
+        ] {
+            assert_eq!(counted(line, window, drift, 1_000_000 - codes), Ok(codes));
+            for too_many in [1, 2000] {
+                let before = 1_000_000 - codes + too_many;
+                assert!(counted(line, window, drift, before).is_err());
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_code_is_named_so_unless_the_pin_that_is_missing_could_not_be_typed() {
         let line = |pin: &str| [format!("HOTP\talice\t{pin}\t{SECRET}")];
         let refusal = |pin: &str, response, code_length| {
