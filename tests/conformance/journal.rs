@@ -340,6 +340,25 @@ fn a_line_that_is_given_more_digits_makes_no_earlier_time_step_good_than_the_jou
 
 #[test]
 #[ignore = "needs root: run `make test`"]
+fn with_drift_a_phone_s_clock_is_followed_also_by_what_only_the_journal_holds() {
+    const DAY: i64 = 86_400;
+    let mut scene = scene();
+    let folder = journal_folder(&scene).display().to_string();
+    scene = scene.args(&format!("window=2 drift readonly_ok={folder}"));
+    let disk = disk_under(&scene, &format!("HOTP/T30\talice\t-\t{SECRET}\n"));
+    disk.make_read_only();
+    // Each day the phone gains as much as the window allows.
+    for day in 1..=4 {
+        let now = NOON + day * DAY;
+        scene = scene.at(now);
+        let code = Generator::new(SECRET).code_at(now, 30, 2 * day);
+        assert_rc(&scene.login("alice").types(&code), "SUCCESS");
+        assert_rc(&scene.login("alice").types(code), "AUTH_ERR");
+    }
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
 fn no_code_is_good_twice_where_the_counter_goes_past_its_largest_number() {
     let scene = scene();
     let line = format!("{}\t-1\n", line().trim_end());
