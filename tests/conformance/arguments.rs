@@ -335,6 +335,75 @@ mod allow_replayed_otp_within {
             assert!(!is_good_again(by_time, accepted, accepted - 1));
         }
     }
+
+    /// The line of a token by event or by time that was last used with this counter or time step.
+    fn used(by_time: bool, counter: u64, last_time: &str) -> (String, String) {
+        let token_type = if by_time { "HOTP/T30" } else { "HOTP" };
+        let code = token().code(counter);
+        let line = format!("{token_type}\talice\t-\t{SECRET}\t{counter}\t{code}\t{last_time}\n");
+        (line, code)
+    }
+
+    /// As it is after a change of the time zone, if not by an editor.
+    #[test]
+    #[ignore = "needs the package tzdata: run `make test`"]
+    fn a_last_time_that_never_was_makes_nothing_good() {
+        for by_time in [false, true] {
+            let step = SUMMER_BEGINS as u64 / 30;
+            let (line, code) = used(by_time, step, "2026-03-29T02:30:00L");
+            for after in [-1800, 0, 30, 1800, 3630] {
+                let scene = Scene::new().usersfile(&line).zone("Europe/Berlin");
+                let scene = scene.args("allow_replayed_otp_within=60");
+                let scene = scene.at(SUMMER_BEGINS + after);
+                assert_rc(&scene.login("alice").types(&code), "AUTH_ERR");
+            }
+        }
+    }
+
+    #[test]
+    fn a_last_time_far_from_the_time_step_that_was_used_makes_nothing_good() {
+        for steps in [6, 120, 360] {
+            let (line, code) = used(true, NOW - steps, "2026-01-15T12:00:00L");
+            let scene = Scene::new().usersfile(line);
+            let scene = scene.args("window=5 allow_replayed_otp_within=60");
+            assert_rc(&scene.login("alice").types(code), "AUTH_ERR");
+        }
+    }
+
+    #[test]
+    fn a_code_from_the_edge_of_the_window_is_good_again() {
+        for step in [NOW - 5, NOW + 5] {
+            let scene = totp().args("window=5 allow_replayed_otp_within=60");
+            for _ in 0..2 {
+                assert_rc(&scene.login("alice").types(token().code(step)), "SUCCESS");
+            }
+        }
+    }
+
+    #[test]
+    fn with_drift_the_code_of_a_phone_that_is_far_off_is_good_again() {
+        let ahead = 20;
+        let (line, _) = used(true, NOW - 2880 + ahead, "2026-01-14T12:00:00L");
+        let scene = Scene::new().usersfile(line);
+        let scene = scene.args("window=1 drift allow_replayed_otp_within=60");
+        for _ in 0..2 {
+            let outcome = scene.login("alice").types(token().code(NOW + ahead));
+            assert_rc(&outcome, "SUCCESS");
+        }
+    }
+
+    #[test]
+    fn a_code_that_oath_toolkit_s_module_accepted_is_good_again() {
+        let (line, code) = used(true, NOW, "2026-01-15T12:00:00L");
+        // That module keeps a sum of distances as COUNTER.
+        let line = line.replace(&NOW.to_string(), "0");
+        let scene = Scene::new().usersfile(line);
+        for (after, rc) in [(30, "SUCCESS"), (600, "SUCCESS"), (601, "AUTH_ERR")] {
+            let scene = scene.twin(&format!("after{after}")).at(NOON + after);
+            let scene = scene.args("window=5 allow_replayed_otp_within=600");
+            assert_rc(&scene.login("alice").types(&code), rc);
+        }
+    }
 }
 
 mod no_usersfile_okay {
