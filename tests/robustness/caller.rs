@@ -351,6 +351,58 @@ fn a_caller_at_any_priority_gets_the_processor_while_others_wait_for_the_lock() 
     }
 }
 
+/// What a login in a process that is not setuid makes of its scheduling, one class after another,
+/// if this goes wrong, in strace's own terms.
+fn classes(starter: &[&str], wrong: Option<&str>) -> Vec<String> {
+    let scene = two_users();
+    let wrong = wrong.map(|wrong| format!("sched_setattr:{wrong}"));
+    let starter = starter.iter().map(Into::into);
+    let traced = Traced::started_by(&scene, wrong.as_slice(), starter);
+    let outcome = traced.scene.login("alice").types(code(0));
+    assert_eq!(outcome.rc, "SUCCESS", "{}", outcome.log_text());
+    let calls = traced.calls_of_the_login().into_iter();
+    calls
+        .filter(|call| call.name == "sched_setattr")
+        .map(|call| {
+            let (_, class) = call.text.split_once("sched_policy=").unwrap();
+            class.split_once(", sched_runtime").unwrap().0.to_owned()
+        })
+        .collect()
+}
+
+#[test]
+#[ignore = "needs root and strace: run `make test`"]
+fn who_may_have_to_wait_for_the_processor_comes_first_with_the_lock_and_as_before_without() {
+    // Not for what a name service starts meanwhile, which nobody would set back.
+    const FIFO: &str =
+        "SCHED_FIFO, sched_flags=SCHED_FLAG_RESET_ON_FORK, sched_nice=0, sched_priority=1";
+    const NOT_NICE: &str =
+        "SCHED_OTHER, sched_flags=SCHED_FLAG_RESET_ON_FORK, sched_nice=-20, sched_priority=0";
+    const NICE: &str = "SCHED_OTHER, sched_flags=0, sched_nice=19, sched_priority=0";
+    const ORDINARY: &str = "SCHED_OTHER, sched_flags=0, sched_nice=0, sched_priority=0";
+    const IDLE: &str = "SCHED_IDLE, sched_flags=0, sched_nice=0, sched_priority=0";
+    let nice = &["nice", "-n", "19"][..];
+    let refused = |which| format!("error=EPERM:when={which}");
+    assert_eq!(classes(nice, Some("retval=0")), [FIFO, NICE]);
+    assert_eq!(
+        classes(nice, Some(&refused("1"))),
+        [FIFO, NOT_NICE, NICE],
+        "as in a unit with RestrictRealtime="
+    );
+    assert_eq!(
+        classes(nice, Some(&refused("2"))),
+        [FIFO, NICE, ORDINARY],
+        "who has no right to come first must not stay there"
+    );
+    assert_eq!(classes(nice, Some(&refused("1..2"))), [FIFO, NOT_NICE]);
+    assert_eq!(classes(&["chrt", "--idle", "0"], None), [FIFO, IDLE]);
+    // Who waits for nobody anyway stays there.
+    for first in [&["chrt", "--fifo", "5"], &["chrt", "--rr", "5"]] {
+        assert_eq!(classes(first, None), [""; 0]);
+    }
+    assert_eq!(classes(&["env"], None), [""; 0]);
+}
+
 #[test]
 #[ignore = "needs root: run `make test`"]
 fn the_caller_s_umask_neither_opens_a_file_nor_keeps_root_out() {

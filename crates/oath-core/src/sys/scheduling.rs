@@ -27,7 +27,7 @@ impl Scheduling {
         raised
             .into_iter()
             .any(|attributes| attributes.set().is_ok())
-            .then_some(Scheduling { former })
+            .then(|| Scheduling { former })
     }
 }
 
