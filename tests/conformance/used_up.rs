@@ -79,6 +79,26 @@ fn assert_is_used_up_in_every_length_by_every_service(zone: &str, now: i64) {
     assert_rc(&wide.login("alice").types(ahead(6, 21)), "SUCCESS");
 }
 
+/// COUNTER then says how far from LAST-TIME the step can be, and is whatever the file's writer
+/// likes: a login would be busy for ever.
+#[test]
+fn a_step_of_another_length_is_looked_for_as_far_as_counter_says_and_the_widest_window_reaches() {
+    for (steps, counter, rc) in [
+        (20, 20, "AUTH_ERR"),
+        (20, 19, "SUCCESS"),
+        (1000, 2000, "AUTH_ERR"),
+        (1001, 2000, "SUCCESS"),
+    ] {
+        let used = token().digits(8).code_at(NOON, STEP, steps);
+        let last_used = format!("{counter}\t{used}\t2026-01-15T12:00:00L");
+        let scene = Scene::new()
+            .usersfile(format!("HOTP/T30\talice\t-\t{SECRET}\t{last_used}\n"))
+            .args("window=5");
+        let now = token().code_at(NOON, STEP, 0);
+        assert_rc(&scene.login("alice").types(now), rc);
+    }
+}
+
 /// A code of so many digits, typed at one of the services; so far after the moving factor last used
 /// (by event), or so far from now (by time); so many seconds after the login before.
 #[derive(Clone, Debug)]

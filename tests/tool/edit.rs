@@ -267,6 +267,13 @@ fn an_edit_that_fails_takes_away_the_file_it_made_and_no_other() {
     };
     fails();
     assert!(!path.exists());
+    // What somebody else has written to the file by then is no longer the edit's own.
+    let result = Usersfile::at(path.clone()).edit_or_create(|_| {
+        fs::write(&path, "# users\n").unwrap();
+        Err::<(), _>(Failed)
+    });
+    assert!(result.is_err());
+    assert_eq!(fs::read_to_string(&path).unwrap(), "# users\n");
     for text in ["", "# users\n"] {
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();

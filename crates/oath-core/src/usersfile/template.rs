@@ -109,3 +109,38 @@ fn replaced(mut text: &[u8], part: &[u8], by: &[u8]) -> Vec<u8> {
     result.extend_from_slice(text);
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_no_files_is_one_like_any_other_where_the_path_has_no_name_in_it() {
+        for user in ["alice/bob", "..", ""] {
+            let path_for = |text: &str| {
+                let usersfile = Template::new(text.as_ref()).expand(user.as_ref(), None);
+                usersfile.map(|usersfile| usersfile.path().to_owned())
+            };
+            assert_eq!(
+                path_for("/etc/users.oath").unwrap(),
+                Path::new("/etc/users.oath")
+            );
+            let refused = path_for("/etc/oath/${USER}");
+            assert!(matches!(refused, Err(Error::NoFileName { .. })), "{user}");
+        }
+    }
+
+    #[test]
+    fn each_user_has_a_file_where_the_path_has_the_name_or_the_home_in_it() {
+        for (text, is_per_user) in [
+            ("/etc/users.oath", false),
+            ("/etc/$USER/$HOME/{USER}", false),
+            ("/etc/oath/${USER}", true),
+            ("${HOME}/.users.oath", true),
+        ] {
+            assert_eq!(Template::new(text.as_ref()).is_per_user(), is_per_user);
+        }
+    }
+}
