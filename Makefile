@@ -3,13 +3,14 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 MODULE := $(TARGET)/release/libpam_oath.so
 GOOGLE_MODULE := $(TARGET)/release/libpam_google_authenticator.so
 
-.PHONY: help build test check bench demo demo-google install uninstall deb rpm deny fuzz mutants
+.PHONY: help build test check bench plot demo demo-google install uninstall deb rpm deny fuzz mutants
 .PHONY: msrv 32bit musl miri advisories test-on
 
 help:
 	@echo 'make build   the module, $(MODULE:$(CURDIR)/%=%)'
 	@echo 'make test    every test against that module; needs root, installs what the tests need'
 	@echo 'make bench   what a login costs beside the other modules; some minutes'
+	@echo 'make plot    docs/performance.svg anew, from the last make bench'
 	@echo 'make check   formatting, lints, documentation'
 	@echo 'make demo    an enrolment and some logins in a scratch folder'
 	@echo 'make demo-google   the same in place of the module of google-authenticator'
@@ -48,11 +49,16 @@ check:
 	cargo clippy --locked --workspace --all-targets --all-features -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --no-deps --document-private-items
 
-# BENCH='--million --json' for more users, or for a program that reads the figures.
+# BENCH=--million for more users, BENCH=--quick for a tenth of the logins.
 bench:
 	@scripts/install-deps bench
 	cargo build --release --locked
 	cargo bench --locked --bench login -- $(BENCH)
+
+# Of what `make bench` measured last.
+plot:
+	@scripts/install-deps plot
+	scripts/plot $(TARGET)/bench/login.json docs/performance.svg
 
 demo:
 	@scripts/install-deps demo
@@ -97,7 +103,7 @@ mutants:
 	$(TARGET)/tools/bin/cargo-mutants mutants --in-diff $(TARGET)/mutants.diff --output $(TARGET) \
 	    --test-package oath-core,pam_oath --no-shuffle $(MUTANTS)
 
-FUZZERS := usersfile arguments whole_login
+FUZZERS := usersfile arguments whole_login secret_file import
 FUZZ_SECONDS ?= 60
 
 # What makes one fail goes to fuzz/artifacts/. With the fix it moves to fuzz/seeds/, where

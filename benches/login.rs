@@ -7,8 +7,10 @@
 //! the code. Before each login, and not timed, the file is written as it was before the first.
 //!
 //! ```text
-//! cargo bench --bench login -- [--quick] [--million] [--disk FOLDER] [--cpu] [--json]
+//! cargo bench --bench login -- [--quick] [--million] [--disk FOLDER] [--cpu]
 //! ```
+//!
+//! The figures are printed, and written to target/bench/login.json for `make plot`.
 
 mod support {
     pub mod pam;
@@ -29,6 +31,8 @@ use support::pam::{self, Clock};
 use support::scene::{Module, Outcome, Person, Scene};
 
 const OATH_TOOLKIT_AND_THIS: [Module; 2] = [Module::OathToolkit, Module::This];
+/// With a file for each user; the first is ours.
+const WITH_OWN_FILES: [Module; 2] = [Module::InPlaceOfGoogle, Module::Google];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -46,11 +50,11 @@ fn main() -> ExitCode {
         memory: measure_memory(&options),
         instructions: count_instructions(),
     };
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report).unwrap());
-    } else {
-        report.print();
-    }
+    report.print();
+    let json = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench/login.json");
+    fs::create_dir_all(json.parent().unwrap()).expect("a folder for the figures");
+    fs::write(&json, serde_json::to_string_pretty(&report).unwrap()).expect("the figures written");
+    println!("\nAll of it for programs: {}", json.display());
     ExitCode::SUCCESS
 }
 
@@ -59,7 +63,6 @@ struct Options {
     quick: bool,
     /// A file of a million users, too.
     million: bool,
-    json: bool,
     /// Count this thread's processor time instead of the clock's: on a machine that is busy with
     /// other things.
     cpu: bool,
@@ -72,7 +75,6 @@ impl Options {
         let mut options = Options {
             quick: false,
             million: false,
-            json: false,
             cpu: false,
             disk: env!("CARGO_TARGET_TMPDIR").into(),
         };
@@ -82,7 +84,6 @@ impl Options {
                 "--quick" => options.quick = true,
                 "--million" => options.million = true,
                 "--cpu" => options.cpu = true,
-                "--json" => options.json = true,
                 "--disk" => options.disk = arguments.next().expect("--disk FOLDER").into(),
                 "--bench" => {} // from cargo
                 other => panic!("no such option: {other}"),
@@ -177,7 +178,7 @@ struct Comparison {
 
 fn compare_logins(options: &Options) -> Vec<Comparison> {
     let mut comparisons = Vec::new();
-    let mut sizes = vec![1, 1000, 100_000];
+    let mut sizes = vec![1, 10, 100, 1000, 10_000, 100_000];
     if options.million {
         sizes.push(1_000_000);
     }
@@ -196,6 +197,13 @@ fn compare_logins(options: &Options) -> Vec<Comparison> {
         let kind = ("tmpfs", "none", 0, Outcome::Unknown);
         comparisons.push(compare(&scene, kind, options));
     }
+    if have_own_files() {
+        let scene = Scene::of_account(memory_folder());
+        for outcome in [Outcome::Accepted, Outcome::Refused] {
+            let kind = ("tmpfs", "own file", 0, outcome);
+            comparisons.push(compare_modules(&scene, &WITH_OWN_FILES, kind, options));
+        }
+    }
     let scene = Scene::new(&options.disk, 1);
     for outcome in [Outcome::Accepted, Outcome::Refused] {
         let kind = ("disk", "alone", 0, outcome);
@@ -204,20 +212,39 @@ fn compare_logins(options: &Options) -> Vec<Comparison> {
     comparisons
 }
 
+/// Whether both modules with own files are there.
+fn have_own_files() -> bool {
+    let have = WITH_OWN_FILES.iter().all(|module| module.path().is_some());
+    if !have {
+        eprintln!("no libpam-google-authenticator, so the module in its place is not compared");
+    }
+    have
+}
+
 fn compare(
     scene: &Scene,
     (place, user_at, person, outcome): (&'static str, &'static str, usize, Outcome),
     options: &Options,
 ) -> Comparison {
-    const MOST_ROUNDS: usize = 1000;
-    const FEWEST_ROUNDS: usize = 11;
     let mut modules = vec![Module::This, Module::OathToolkit];
     if scene.people.len() == 1 && matches!(outcome, Outcome::Accepted | Outcome::Refused) {
         modules.push(Module::Google);
         modules.push(Module::Floor);
         modules.retain(|module| module.path().is_some());
     }
-    for &module in &modules {
+    compare_modules(scene, &modules, (place, user_at, person, outcome), options)
+}
+
+/// The first of the modules is ours.
+fn compare_modules(
+    scene: &Scene,
+    modules: &[Module],
+    (place, user_at, person, outcome): (&'static str, &'static str, usize, Outcome),
+    options: &Options,
+) -> Comparison {
+    const MOST_ROUNDS: usize = 1000;
+    const FEWEST_ROUNDS: usize = 11;
+    for &module in modules {
         scene.enter(module);
     }
     // A file that has just been written is not yet believed to lack somebody.
@@ -261,7 +288,7 @@ fn compare(
     }
 }
 
-/// Many users at the same moment, each in a process of their own, over one usersfile.
+/// Many users at the same moment, each in a process of their own, over one usersfile or a file each.
 #[derive(Serialize)]
 struct AtOnce {
     module: &'static str,
@@ -278,7 +305,10 @@ fn log_in_at_once(options: &Options) -> Vec<AtOnce> {
     const USERS: usize = 64;
     let rounds = if options.quick { 5 } else { 40 };
     let scene = Scene::new(memory_folder(), USERS);
+    let own_files = WITH_OWN_FILES.into_iter().filter(|_| have_own_files());
     OATH_TOOLKIT_AND_THIS
+        .into_iter()
+        .chain(own_files)
         .map(|module| {
             scene.enter(module);
             let (mut accepted, mut together, mut alone) = (Vec::new(), Vec::new(), Vec::new());
@@ -301,7 +331,7 @@ fn log_in_at_once(options: &Options) -> Vec<AtOnce> {
                 alone: Spread::of_times(&alone),
             }
         })
-        .into()
+        .collect()
 }
 
 /// Lets `people` log in at the same moment; tells how long it took and how many got in.

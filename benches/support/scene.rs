@@ -25,6 +25,9 @@ pub enum Module {
     OathToolkit,
     /// pam_google_authenticator, which has a file for each user.
     Google,
+    /// The module in its place that `make build` leaves, or the one that PAM_GOOGLE_AUTHENTICATOR_SO
+    /// names.
+    InPlaceOfGoogle,
     /// Linux-PAM's pam_permit, which does nothing: what libpam itself costs.
     Floor,
 }
@@ -35,6 +38,7 @@ impl Module {
             Module::This => "ours",
             Module::OathToolkit => "OATH Toolkit",
             Module::Google => "google-authenticator",
+            Module::InPlaceOfGoogle => "ours in its place",
             Module::Floor => "pam_permit",
         }
     }
@@ -47,14 +51,10 @@ impl Module {
     /// Where it is; `None` if it is not installed.
     pub fn path(self) -> Option<PathBuf> {
         let installed = match self {
-            Module::This => {
-                let named = std::env::var_os("PAM_OATH_SO").map(PathBuf::from);
-                let path = named.unwrap_or_else(|| {
-                    let program = std::env::current_exe().expect("this program's path");
-                    // It runs in target/release/deps.
-                    program.with_file_name("../libpam_oath.so")
-                });
-                return path.exists().then_some(path);
+            Module::This => return built("PAM_OATH_SO", "libpam_oath.so"),
+            Module::InPlaceOfGoogle => {
+                let file = "libpam_google_authenticator.so";
+                return built("PAM_GOOGLE_AUTHENTICATOR_SO", file);
             }
             Module::OathToolkit => "pam_oath.so",
             Module::Google => "pam_google_authenticator.so",
@@ -66,6 +66,17 @@ impl Module {
             .into_iter()
             .find(|path| path.exists())
     }
+}
+
+/// A module that this project builds, unless the environment names another build of it.
+fn built(variable: &str, file: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from);
+    let path = named.unwrap_or_else(|| {
+        let program = std::env::current_exe().expect("this program's path");
+        // It runs in target/release/deps.
+        program.with_file_name("..").join(file)
+    });
+    path.exists().then_some(path)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,6 +203,14 @@ impl Scene {
         scene
     }
 
+    /// The same with one user, who has an account: that of this process. A module that looks for the
+    /// account of a user who has none waits for every source of the name service.
+    pub fn of_account(folder: &Path) -> Scene {
+        let mut scene = Scene::new(folder, 1);
+        scene.people[0].name = own_name();
+        scene
+    }
+
     /// Where the copies of the modules are.
     pub fn modules(&self) -> &Path {
         self.modules.path()
@@ -206,9 +225,11 @@ impl Scene {
         self.usersfile.len()
     }
 
+    /// The usersfile, or the folder with a file for each user.
     fn file(&self, module: Module) -> PathBuf {
         self.folder.path().join(match module {
             Module::Google => "google",
+            Module::InPlaceOfGoogle => "in-place-of-google",
             _ => "users.oath",
         })
     }
@@ -227,10 +248,9 @@ impl Scene {
             Module::This | Module::OathToolkit => {
                 format!("usersfile={} window={WINDOW}", file.display())
             }
-            Module::Google => {
-                let name = Command::new("id").arg("-un").output().expect("id(1)");
-                let name = String::from_utf8(name.stdout).expect("a name");
-                format!("secret={} user={}", file.display(), name.trim())
+            Module::Google | Module::InPlaceOfGoogle => {
+                fs::create_dir_all(&file).unwrap();
+                format!("secret={}/${{USER}} user={}", file.display(), own_name())
             }
             Module::Floor => String::new(),
         };
@@ -244,7 +264,11 @@ impl Scene {
         let file = self.file(module);
         match module {
             Module::This | Module::OathToolkit => write_private(&file, &self.usersfile),
-            Module::Google => write_private(&file, &self.people[0].google_file()),
+            Module::Google | Module::InPlaceOfGoogle => {
+                for person in &self.people {
+                    write_private(&file.join(&person.name), &person.google_file());
+                }
+            }
             Module::Floor => {}
         }
     }
@@ -269,6 +293,13 @@ impl Scene {
             expected,
         }
     }
+}
+
+/// The name of the account that this process runs as.
+fn own_name() -> String {
+    let name = Command::new("id").arg("-un").output().expect("id(1)");
+    let name = String::from_utf8(name.stdout).expect("a name");
+    name.trim().to_owned()
 }
 
 fn c_string(text: &str) -> CString {

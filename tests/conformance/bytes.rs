@@ -33,6 +33,8 @@ fn the_seeds_of_every_fuzzer_pass() {
     each_seed("usersfile", any_bytes::usersfile);
     each_seed("arguments", any_bytes::arguments);
     each_seed("whole_login", any_bytes::whole_login);
+    each_seed("secret_file", any_bytes::secret_file);
+    each_seed("import", oathctl::import_any_bytes);
 }
 
 /// Bytes, most of which mean something in a usersfile.
@@ -125,6 +127,53 @@ fn bytes_of_a_login() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// A login by what is most of the time nearly a secret file.
+fn bytes_of_a_login_by_a_secret_file() -> impl Strategy<Value = Vec<u8>> {
+    let typed = prop_oneof![
+        4 => "(pw)?[@#]-?[0-9]{1,2}".prop_map(String::into_bytes),
+        1 => vec(any::<u8>(), 0..12)
+    ];
+    let arguments = select(vec![
+        "",
+        "forward_pass",
+        "noskewadj",
+        "grace_period=60 disallow_reuse",
+        "nullok=1",
+    ]);
+    let time = select(vec!["1768478400", "0", "29", "4294967295", "never"]);
+    let lines = select(vec![
+        "\" TOTP_AUTH",
+        "\" TOTP_AUTH",
+        "\" HOTP_COUNTER 5",
+        "\" HOTP_COUNTER 9223372036854775807",
+        "\" WINDOW_SIZE 17",
+        "\" STEP_SIZE 60",
+        "\" DISALLOW_REUSE 58949279 58949281",
+        "\" DISALLOW_REUSE",
+        "\" RATE_LIMIT 3 30 1768478390",
+        "\" TIME_SKEW -9223372036854775808",
+        "\" TIME_SKEW 40",
+        "\" RESETTING_TIME_SKEW 58949278+40 58949279+40",
+        "\" LAST0 h 1768478390",
+        "12345678",
+        " 87654321",
+        "# hers",
+        "",
+    ]);
+    let line = prop_oneof![
+        9 => lines.prop_map(|line| line.as_bytes().to_vec()),
+        1 => vec(any::<u8>(), 0..9)
+    ];
+    let file = vec((line, select(vec!["\n", "\n", "\n", "\r\n", " "])), 0..9);
+    (typed, arguments, time, file).prop_map(|(typed, arguments, time, file)| {
+        let mut text = b"GEZDGNBVGY3TQOJQ\n".to_vec();
+        for (line, end) in file {
+            text.extend([&line, end.as_bytes()].concat());
+        }
+        [&typed, arguments.as_bytes(), time.as_bytes(), &text].join(&b'\n')
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 
@@ -141,6 +190,11 @@ proptest! {
     #[test]
     fn any_bytes_can_be_a_login(bytes in bytes_of_a_login()) {
         any_bytes::whole_login(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_can_be_a_login_by_a_secret_file(bytes in bytes_of_a_login_by_a_secret_file()) {
+        any_bytes::secret_file(&bytes);
     }
 }
 

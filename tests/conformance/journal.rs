@@ -302,6 +302,44 @@ fn an_earlier_time_step_is_not_good_after_a_later_one_that_the_journal_holds_in_
 
 #[test]
 #[ignore = "needs root: run `make test`"]
+fn no_code_is_good_again_that_a_service_without_the_journal_has_passed() {
+    let scene = scene();
+    let disk = disk_under(&scene, &line());
+    disk.make_read_only();
+    assert_rc(&scene.login("alice").types(code(0)), "SUCCESS");
+    disk.make_writable();
+    let other = scene.twin("elsewhere").args(&format!("window={WINDOW}"));
+    assert_rc(&other.login("alice").types(code(4)), "SUCCESS");
+    for used in 0..=4 {
+        assert_rc(&scene.login("alice").types(code(used)), "AUTH_ERR");
+    }
+    assert_rc(&scene.login("alice").types(code(5)), "SUCCESS");
+}
+
+/// The record is of a code of eight digits from when the line said six, and so has no time step of
+/// its own.
+#[test]
+#[ignore = "needs root: run `make test`"]
+fn a_line_that_is_given_more_digits_makes_no_earlier_time_step_good_than_the_journals() {
+    let scene = scene();
+    let line = |digits| format!("HOTP/T30/{digits}\talice\t-\t{SECRET}\n");
+    let disk = disk_under(&scene, &line(6));
+    disk.make_read_only();
+    let types = |offset| {
+        let token = Generator::new(SECRET).digits(8);
+        scene.login("alice").types(token.code_at(NOON, 30, offset))
+    };
+    assert_rc(&types(2), "SUCCESS");
+    disk.make_writable();
+    scene.write_usersfile(line(8));
+    for used in [2, 1, 0, -1] {
+        assert_rc(&types(used), "AUTH_ERR");
+    }
+    assert_rc(&types(3), "SUCCESS");
+}
+
+#[test]
+#[ignore = "needs root: run `make test`"]
 fn no_code_is_good_twice_where_the_counter_goes_past_its_largest_number() {
     let scene = scene();
     let line = format!("{}\t-1\n", line().trim_end());

@@ -131,7 +131,7 @@ mod what_happens_at_the_prompt {
     fn a_secret_that_was_replaced_meanwhile_lets_nobody_in_and_stays_replaced() {
         let file = "@W@/home/alice/.google_authenticator";
         let new = totp("\" DISALLOW_REUSE\n").replace(SECRET, "HEZDHNBVHY3TQOJQHEZDHNBVHY3TQOJQ");
-        let replaced = json!([["write", file, new, "0600", "alice"]]);
+        let replaced = json!([["write at once", file, new, "0600", "alice"]]);
         let both = Both::of(
             json!({"file": totp("\" DISALLOW_REUSE\n")}),
             [with(login(0, code(0)), "during", replaced)],
@@ -671,6 +671,43 @@ mod what_cannot_be_meant {
             let log = both.last().1.log_text();
             assert!(log.contains(argument), "{log}");
         }
+    }
+}
+
+mod what_stands_before_a_code {
+    use super::*;
+
+    /// 56558455 ends in 558455, which is no code: with HOTP that moves the counter.
+    #[test]
+    #[ignore = "needs root and the package libpam-google-authenticator: run `make test`"]
+    fn a_scratch_code_is_one_before_its_end_is_taken_for_a_code() {
+        let hotp = format!("{SECRET}\n\" HOTP_COUNTER 9\n56558455\n");
+        let both = Both::of(
+            json!({"file": hotp, "args": ["forward_pass"]}),
+            [login(0, "pw56558455")],
+        );
+        both.answer(["SUCCESS"], ["SUCCESS"]);
+        let left = |counter| format!("{SECRET}\n\" HOTP_COUNTER {counter}\n");
+        assert_eq!(both.files(), (left(10), left(9)));
+
+        let malformed = totp("\" WINDOW_SIZE 0\n56558455\n");
+        let both = Both::of(
+            json!({"file": malformed, "args": ["forward_pass"]}),
+            [login(0, "pw56558455")],
+        );
+        both.answer(["AUTH_ERR"], ["SUCCESS"]);
+    }
+
+    #[test]
+    #[ignore = "needs root and the package libpam-google-authenticator: run `make test`"]
+    fn who_has_a_broken_file_is_asked_whatever_an_earlier_module_left() {
+        let both = Both::of(
+            json!({"file": "GEZDGNB9\n\" TOTP_AUTH\n", "args": ["try_first_pass"]}),
+            [with(login(0, code(0)), "preset_authtok", "123456".into())],
+        );
+        both.answer(["AUTH_ERR"], ["AUTH_ERR"]);
+        let (theirs, ours) = both.last();
+        assert_eq!((theirs.prompts, ours.prompts), (0, 1));
     }
 }
 

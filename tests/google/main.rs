@@ -6,5 +6,6 @@ mod answer;
 mod cases;
 mod differences;
 mod limits;
+mod property;
 mod spelling;
 mod table;

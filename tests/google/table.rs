@@ -109,6 +109,17 @@ pub fn expected(
     asked.by_the_rows(theirs)
 }
 
+/// Whether the answer of Google's module shows what is expected of this one; where it does not,
+/// tests/google/differences.rs does.
+pub fn tells(setting: &Setting, step: &Step, before: &State) -> bool {
+    let asked = Asked {
+        setting,
+        step,
+        before,
+    };
+    !asked.is_within_no_grace() && !asked.is_code_and_scratch_code()
+}
+
 /// A login, and the file before it.
 struct Asked<'a> {
     setting: &'a Setting,
@@ -129,6 +140,7 @@ impl Asked<'_> {
         self.a_try_that_cannot_be_counted_ends_the_login(&mut answer);
         self.a_try_refused_for_the_limit_is_not_counted(&mut answer);
         self.nobody_is_asked_twice(&mut answer);
+        self.who_has_a_broken_file_is_asked_all_the_same(&mut answer);
         self.a_wrong_hotp_code_moves_nothing(&mut answer);
         self.nothing_is_learned_beside_a_malformed_list(&mut answer);
         self.a_step_is_not_forgotten_when_the_clock_goes_back(&mut answer);
@@ -137,8 +149,7 @@ impl Asked<'_> {
         self.a_long_host_is_recognised(&mut answer);
         self.grace_is_kept_whatever_else_is_written(&mut answer);
         self.grace_leaves_a_password_for_the_next_module(&mut answer);
-        self.a_repeated_option_is_kept(&mut answer);
-        self.an_empty_line_is_kept(&mut answer);
+        self.every_other_line_is_kept(&mut answer);
         self.numbers_stand_apart_by_one_blank(&mut answer);
         self.lines_end_as_the_first_does(&mut answer);
         self.mode_and_owner_are_kept(&mut answer);
@@ -179,13 +190,40 @@ impl Asked<'_> {
         answer.prompts = answer.prompts.min(1);
     }
 
+    /// Where an earlier module left a token, Google's module shows by asking nothing that the file is
+    /// of no use.
+    fn who_has_a_broken_file_is_asked_all_the_same(&self, answer: &mut Answer) {
+        let first_pass = ["try_first_pass", "use_first_pass"];
+        let given = self.setting.args.iter().rev();
+        let last = given
+            .map(String::as_str)
+            .find(|given| first_pass.contains(given));
+        let is_broken = answer.logged("asking for code anyway");
+        if is_broken && last == Some("try_first_pass") && answer.prompts == 0 {
+            let prompt = match (self.value("authtok_prompt"), self.has("forward_pass")) {
+                (Some(prompt), _) => prompt,
+                (None, true) => "Password & verification code: ",
+                (None, false) => "Verification code: ",
+            };
+            let echoes = self.has("echo_verification_code");
+            (answer.prompts, answer.prompt, answer.echo) = (1, Some(prompt.into()), Some(echoes));
+        }
+    }
+
     fn a_wrong_hotp_code_moves_nothing(&self, answer: &mut Answer) {
         const HOTP: &str = "HOTP_COUNTER";
         let (Some(before), Some(after)) = (&self.before.0, &mut answer.after) else {
             return;
         };
-        if answer.rc != "SUCCESS" && option(before, HOTP) != option(after, HOTP) {
+        let codes = |file: &Text| file.lines().filter(|line| is_scratch_code(line)).count();
+        let is_by_code = answer.rc == "SUCCESS" && codes(before) == codes(after);
+        if !is_by_code && option(before, HOTP) != option(after, HOTP) {
             *after = with_option_of(after, HOTP, before);
+            let last = before.lines().last().unwrap_or_default();
+            if name_of(last) == Some(HOTP.as_bytes()) {
+                // It is not written, so that its line gets no end.
+                after.0.pop();
+            }
         }
     }
 
@@ -215,7 +253,7 @@ impl Asked<'_> {
         if option(before, LEARNED) == option(after, LEARNED) {
             return;
         }
-        let Some(step) = self.step_of_the_code(before) else {
+        let Some(step) = self.step_of_the_code(before, answer) else {
             return;
         };
         let mut used = numbers(before, REUSE);
@@ -306,61 +344,50 @@ impl Asked<'_> {
         }
     }
 
-    /// Google's module deletes the later lines of an option that it writes anew.
-    fn a_repeated_option_is_kept(&self, answer: &mut Answer) {
+    /// Google's module deletes the later lines of an option that it writes anew, and the empty lines
+    /// below it; a new option it puts below the empty lines under the secret.
+    fn every_other_line_is_kept(&self, answer: &mut Answer) {
         let (Some(before), Some(after)) = (&self.before.0, &mut answer.after) else {
             return;
         };
-        let lines: Vec<&[u8]> = before.lines().collect();
-        for (n, line) in lines.iter().enumerate() {
-            let Some(name) = name_of(line) else { continue };
-            let is_repeated = lines[..n].iter().any(|line| name_of(line) == Some(name));
-            let is_gone = after
-                .lines()
-                .filter(|line| name_of(line) == Some(name))
-                .count()
-                == 1;
-            if !is_repeated || !is_gone {
-                continue;
-            }
-            let mut kept: Vec<&[u8]> = after.lines().collect();
-            let is_before = |other: &&[u8]| match name_of(lines[n - 1]) {
-                Some(name) => name_of(other) == Some(name),
-                None => *other == lines[n - 1],
-            };
-            if let Some(at) = kept.iter().rposition(is_before) {
-                kept.insert(at + 1, line);
-                *after = Text(kept.join(&b"\n"[..]));
-            }
-        }
-    }
-
-    /// Google's module deletes the empty lines below an option that it writes anew.
-    fn an_empty_line_is_kept(&self, answer: &mut Answer) {
-        let (Some(before), Some(after)) = (&self.before.0, &mut answer.after) else {
+        if before == after {
             return;
+        }
+        let line_of = |file: &'_ Text, name: &[u8]| {
+            let is_of = |line: &&[u8]| name_of(line) == Some(name);
+            file.lines().find(is_of).map(<[u8]>::to_vec)
         };
-        let lines: Vec<&[u8]> = before.lines().collect();
-        let is_empty = |line: &[u8]| line.is_empty() || line == b"\r";
-        for (n, line) in lines.iter().enumerate() {
-            let Some(name) = name_of(line) else { continue };
-            let empty = lines[n + 1..].iter().take_while(|line| is_empty(line));
-            // What follows the last end of a line is no line.
-            let empty: Vec<&[u8]> = empty.copied().collect();
-            let is_at_the_end = n + 1 + empty.len() == lines.len();
-            let mut kept: Vec<&[u8]> = after.lines().collect();
-            let Some(at) = kept.iter().position(|line| name_of(line) == Some(name)) else {
-                continue;
-            };
-            let still = kept[at + 1..]
-                .iter()
-                .take_while(|line| is_empty(line))
-                .count();
-            if !is_at_the_end && still == 0 {
-                kept.splice(at + 1..at + 1, empty);
-                *after = Text(kept.join(&b"\n"[..]));
+        let is_new =
+            |line: &&[u8]| name_of(line).is_some_and(|name| line_of(before, name).is_none());
+        // At most one scratch code is used in a login: the first line of several that are the same.
+        let count = |file: &Text, line: &[u8]| file.lines().filter(|other| *other == line).count();
+        let is_used_up =
+            |line: &&[u8]| is_scratch_code(line) && count(before, line) > count(after, line);
+        let used_up = before.lines().position(|line| is_used_up(&line));
+        let last = before.lines().count() - 1;
+        let mut lines: Vec<Vec<u8>> = Vec::new();
+        let mut seen: Vec<&[u8]> = Vec::new();
+        for (n, line) in before.lines().enumerate() {
+            match name_of(line) {
+                Some(name) if n > 0 && !seen.contains(&name) => {
+                    seen.push(name);
+                    lines.push(line_of(after, name).unwrap_or(line.to_vec()));
+                }
+                // The end of the line before it stays.
+                _ if used_up == Some(n) && n == last => lines.push(Vec::new()),
+                _ if used_up == Some(n) => {}
+                _ => lines.push(line.to_vec()),
+            }
+            if n == 0 {
+                lines.extend(after.lines().filter(is_new).map(<[u8]>::to_vec));
             }
         }
+        let mut text = lines.join(&b"\n"[..]);
+        let is_last_written = lines.last().map(Vec::as_slice) != before.lines().last();
+        if is_last_written && after.0.ends_with(b"\n") && !text.ends_with(b"\n") {
+            text.push(b'\n');
+        }
+        *after = Text(text);
     }
 
     /// Google's module leaves the blanks of a number that it takes out.
@@ -479,18 +506,49 @@ impl Asked<'_> {
             .unwrap_or(0)
     }
 
-    /// The time step of the code that was typed or stacked, at most 1499 steps away.
-    fn step_of_the_code(&self, file: &Text) -> Option<i64> {
-        let secret = String::from_utf8_lossy(file.lines().next()?).replace([' ', '-', '\r'], "");
-        let generator = Generator::of_base32(&secret.to_uppercase());
-        let seconds = option(file, "STEP_SIZE").map_or(30, |value| value.trim().parse().unwrap());
-        let now = self.step.clock / seconds;
-        let typed = self.step.preset_authtok.iter().chain(&self.step.responses);
-        let codes: Vec<&str> = typed
-            .filter_map(|typed| typed.get(typed.len().checked_sub(6)?..))
-            .collect();
-        (now - 1499..=now + 1499)
-            .find(|&step| codes.contains(&generator.code(step as u64).as_str()))
+    /// The time step of the code that was typed, or stacked if nobody was asked, at most 1499 steps
+    /// away.
+    fn step_of_the_code(&self, file: &Text, answer: &Answer) -> Option<i64> {
+        let generator = generator(file)?;
+        let now = self.step.clock / step_size(file).unwrap_or(30);
+        let typed = match answer.prompts {
+            0 => self.step.preset_authtok.as_ref()?,
+            _ => self.step.responses.last()?,
+        };
+        let code = typed.get(typed.len().checked_sub(6)?..)?;
+        (now - 1499..=now + 1499).find(|&step| generator.code(step as u64) == code)
+    }
+
+    /// A file that is not used, and a time to come, are within grace for Google's module alone.
+    fn is_within_no_grace(&self) -> bool {
+        let (Some(host), Some(before)) = (&self.step.rhost, &self.before.0) else {
+            return false;
+        };
+        let is_to_come = |n| {
+            let value = option(before, &format!("LAST{n}"))?;
+            let time = value.strip_prefix(host.as_str())?.trim().parse::<i64>();
+            Some(time.is_ok_and(|time| time > self.step.clock))
+        };
+        let has_host = (0..10).any(|n| is_to_come(n).is_some());
+        has_host && generator(before).is_none() || (0..10).any(|n| is_to_come(n) == Some(true))
+    }
+
+    /// Where a password may stand before it, Google's module takes the last six digits of a scratch
+    /// code for a code first, which may end the login.
+    fn is_code_and_scratch_code(&self) -> bool {
+        let Some(before) = &self.before.0 else {
+            return false;
+        };
+        let is_stacked = self.has("try_first_pass") || self.has("use_first_pass");
+        let stacked = self.step.preset_authtok.as_ref().filter(|_| is_stacked);
+        let typed = self.step.responses.last();
+        let typed = typed.filter(|_| self.has("forward_pass"));
+        stacked.into_iter().chain(typed).any(|token| {
+            let code = token.len().checked_sub(8).and_then(|at| token.get(at..));
+            let is_there =
+                |line: &[u8]| code.is_some_and(|code| line.trim_ascii() == code.as_bytes());
+            before.lines().any(is_there)
+        })
     }
 }
 
@@ -508,6 +566,24 @@ fn name_of(line: &[u8]) -> Option<&[u8]> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let name = line.strip_prefix(b"\" ")?;
     name.split(|byte| b" \t".contains(byte)).next()
+}
+
+/// What makes the codes of the file's secret, if it is one.
+fn generator(file: &Text) -> Option<Generator> {
+    let secret = String::from_utf8_lossy(file.lines().next()?).replace([' ', '-', '\r'], "");
+    let is_letter = |byte: u8| byte.is_ascii_alphabetic() || (b'2'..=b'7').contains(&byte);
+    let is_secret = secret.len() > 1 && secret.bytes().all(is_letter);
+    is_secret.then(|| Generator::of_base32(&secret.to_uppercase()))
+}
+
+fn step_size(file: &Text) -> Option<i64> {
+    let seconds = option(file, "STEP_SIZE")?.trim().parse().ok()?;
+    (1..=60).contains(&seconds).then_some(seconds)
+}
+
+fn is_scratch_code(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    line.len() == 8 && line.iter().all(u8::is_ascii_digit)
 }
 
 /// The value of an option, in its first line.
@@ -537,16 +613,13 @@ fn with_option(file: &Text, name: &str, value: &str) -> Text {
     let mut lines: Vec<Vec<u8>> = file.lines().map(<[u8]>::to_vec).collect();
     let line = format!("\" {name} {value}").into_bytes();
     let is_option = |line: &Vec<u8>| name_of(line) == Some(name.as_bytes());
-    match lines.iter().position(is_option) {
+    let at = lines.iter().position(is_option);
+    match at {
         Some(at) => lines[at] = line,
         None => lines.insert(1, line),
     }
-    let lacks_end = !lines.last().is_some_and(Vec::is_empty);
-    if lacks_end
-        && lines
-            .last()
-            .is_some_and(|line| is_option(line) || lines.len() == 2)
-    {
+    // The last line gets an end if it is written.
+    if at.unwrap_or(1) == lines.len() - 1 {
         lines.push(Vec::new());
     }
     Text(lines.join(&b"\n"[..]))

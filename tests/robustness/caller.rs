@@ -678,7 +678,8 @@ fn a_caller_who_limits_memory_and_takes_no_error_message_keeps_nobody_out() {
         let is_stuck = !attack.is_finished();
         let outcome = root.login("bob").types(bobs_code());
         if is_stuck {
-            kill(process, Signal::SIGKILL).unwrap();
+            // On a busy machine it may have come to its end meanwhile.
+            let _ = kill(process, Signal::SIGKILL);
         }
         answers.extend(attack.join().unwrap());
         let log = outcome.log_text();

@@ -9,3 +9,4 @@ mod long_lives;
 mod panic;
 mod races;
 mod shared_object;
+mod system_calls;

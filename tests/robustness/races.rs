@@ -493,6 +493,64 @@ fn a_file_written_in_place_at_the_last_moment_is_not_replaced_unseen() {
     edit_at_the_last_moment(|scene, text| fs::write(scene.path(), text).unwrap());
 }
 
+/// Truncated while it is copied, and written anew: as an editor does it.
+#[test]
+#[ignore = "needs strace: run `make test`"]
+fn a_file_cut_off_while_it_is_copied_denies_nobody() {
+    let alice = User::number(0);
+    let text = alice.line() + &new_line(0);
+    let scene = Scene::new().usersfile(&text);
+    // Its mode is the last that the new file is given before the text.
+    let traced = Traced::new(&scene, &["fchmod:signal=STOP:when=1".into()]);
+    let login = traced.scene.login(&alice.name).typing(alice.code(0));
+    let outcomes = released_together_while([login], || {
+        traced.is_stopped();
+        let mut editor = File::create(scene.path()).unwrap();
+        traced.goes_on();
+        // The copy that came to nothing is gone before the text is there again.
+        traced.shows("unlinkat");
+        editor.write_all(text.as_bytes()).unwrap();
+    });
+    assert_eq!(accepted(&outcomes), 1, "{}", log_of(&outcomes));
+    let now = scene.usersfile_now().unwrap();
+    assert!(
+        now.starts_with(&alice.recorded(0)) && now.ends_with(&new_line(0)),
+        "{now}"
+    );
+    assert_eq!(scene.left_behind(), [""; 0]);
+}
+
+/// Where the names of two files cannot be exchanged, nothing gives a file its name back: it has to be
+/// seen before.
+#[test]
+#[ignore = "needs strace: run `make test`"]
+fn a_file_changed_while_the_new_one_is_written_is_not_replaced_where_names_cannot_be_exchanged() {
+    let edits: [fn(&Scene, &str); 2] = [put_in_place, |scene, text| {
+        fs::write(scene.path(), text).unwrap();
+    }];
+    for edit in edits {
+        let alice = User::number(0);
+        let scene = Scene::new().usersfile(alice.line());
+        let wrong = ["fsync:signal=STOP:when=1", "renameat2:error=EINVAL"].map(String::from);
+        let traced = Traced::new(&scene, &wrong);
+        let login = traced.scene.login(&alice.name).typing(alice.code(0));
+        let outcomes = released_together_while([login], || {
+            traced.is_stopped();
+            edit(&scene, &(alice.line() + &new_line(0)));
+            traced.goes_on();
+        });
+        assert_eq!(accepted(&outcomes), 1, "{}", log_of(&outcomes));
+        let now = scene.usersfile_now().unwrap();
+        assert!(
+            now.starts_with(&alice.recorded(0)) && now.ends_with(&new_line(0)),
+            "{now}"
+        );
+        assert_eq!(scene.left_behind(), [""; 0]);
+    }
+}
+
+/// Both have a lock on a usersfile, since another one was put in place in between, but only one of
+/// them can make the new file.
 #[test]
 #[ignore = "needs strace: run `make test`"]
 fn a_new_file_that_is_being_written_is_not_taken_for_a_leftover() {

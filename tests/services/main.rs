@@ -12,5 +12,6 @@ mod moving;
 mod packaging;
 mod selinux;
 mod sshd;
+mod sshd_google;
 mod vpn;
 mod web;

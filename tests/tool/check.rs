@@ -10,7 +10,7 @@ use test_support::built_oathctl;
 use test_support::codes::Generator;
 use test_support::oathctl::{Output, Tool};
 use test_support::small_disk::SmallDisk;
-use test_support::{NOON, program};
+use test_support::{NOON, program, write_program};
 
 const SECRET: &str = "3a7bd3e2360a3d29eea436fcfb7e44c735d117c4";
 
@@ -59,8 +59,7 @@ impl System {
     /// A program of the system, by what its shell script does.
     fn program(self, name: &str, script: &str) -> System {
         let path = self.programs.path().join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        write_program(&path, format!("#!/bin/sh\n{script}\n"));
         self
     }
 
@@ -730,6 +729,12 @@ fn a_key_that_sshd_asks_for_is_a_first_factor_and_another_service_has_none() {
         );
         assert!(output.stdout.starts_with(&told), "{output:?}");
     }
+    // Without an sshd nobody asks for a key.
+    let system = System::new().usersfile(by_time("root"));
+    fs::remove_file(system.programs.path().join("sshd")).unwrap();
+    let line = line(&system);
+    let output = system.pam_file("sshd", &line).check(["--quiet"]);
+    assert_eq!(output.code, 1, "{output:?}");
 }
 
 #[test]
@@ -908,7 +913,7 @@ fn the_settings_are_those_that_the_real_sshd_has_in_force() {
         .unwrap();
     assert!(made.success());
     let real = folder.path().join("sshd");
-    fs::copy(sshd, &real).unwrap();
+    write_program(&real, fs::read(sshd).unwrap());
     let config = folder.path().join("sshd_config");
     for (text, code, said) in [
         (

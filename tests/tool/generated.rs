@@ -1,13 +1,12 @@
 //! `docs/generated-usersfile.md`: for programs that read or write the usersfile besides `oathctl`.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::process::Command;
 
 use test_support::codes::Generator;
 use test_support::example::Example;
 use test_support::oathctl::Tool;
-use test_support::{NOON, built_oathctl};
+use test_support::{NOON, built_oathctl, write_program};
 
 const SECRET: &str = "3a7bd3e2360a3d29eea436fcfb7e44c735d117c4";
 const OTHER: &str = "44a05e2c1f8b1b1ca8b1f0b3a85e3d1f0c2d9e77";
@@ -99,10 +98,7 @@ fn generated_tokens_that_edit_puts_in_keep_what_logins_recorded() {
     );
     fs::write(folder.join("tokens"), tokens).unwrap();
     let editor = folder.join("oath-merge");
-    // Written by a process of its own: what this one has open to write on cannot be executed by others.
-    fs::write(folder.join("script"), block("#!/bin/sh", &tool)).unwrap();
-    shell(&format!("cp {0}/script {0}/oath-merge", folder.display()));
-    fs::set_permissions(&editor, Permissions::from_mode(0o755)).unwrap();
+    write_program(&editor, block("#!/bin/sh", &tool));
     let edit = block("EDITOR=", &tool);
     let edit = edit.trim_end().to_owned() + &format!(" --pam-dir {}", tool.pam_dir().display());
     shell(&edit);

@@ -221,8 +221,8 @@ fn each_uri_is_for_the_account_in_its_label() {
     assert_eq!(
         import.run(&[]).ok(),
         format!(
-            "line 2: root: imported as HOTP/T30/6, line 3 of {path}\n\
-             line 4: bin: imported as HOTP/E/8, line 4 of {path}\n\
+            "line 2: root: imported as HOTP/T30/6, line 4 of {path}\n\
+             line 4: bin: imported as HOTP/E/8, line 5 of {path}\n\
              line 4: its counter, 7, may be that of a code that was shown already: the code after \
              it is the first that is accepted\n",
             path = import.tool.scene.path().display()
@@ -237,6 +237,8 @@ fn each_uri_is_for_the_account_in_its_label() {
     );
     import.logs_in("root", &Generator::new(HEX).code_at(NOON, 30, 0));
     import.logs_in("bin", &Generator::new(HEX).digits(8).code(8));
+    let shown = import.tool.run(["show", "root", "--yes"]).ok();
+    assert!(shown.contains("&issuer=Old%20Server"), "{shown}");
 }
 
 #[test]
@@ -531,6 +533,46 @@ fn a_file_that_names_nobody_is_its_owners() {
     let output = import.run(&[]).ok();
     assert!(output.starts_with("line 1: bin: imported"), "{output}");
     import.logs_in("bin", &Generator::new(HEX).code_at(NOON, 30, 0));
+}
+
+#[test]
+#[ignore = "needs root, to give a file away: run make test"]
+fn a_file_of_a_users_gives_nobody_else_a_token_but_by_the_administrators_word() {
+    let import = Import::of(&format!(
+        "otpauth://totp/root?secret={BASE32}\notpauth://totp/Larch:bin@host?secret={BASE32}\n"
+    ));
+    chown(import.file(), Some(2), None).unwrap();
+    let output = import.run(&["--force", "--another"]);
+    assert_eq!(output.code, 1);
+    let said = "line 1: not imported: it is for root, and the file belongs to bin";
+    assert!(output.stdout.contains(said), "{output:?}");
+    assert_eq!(import.lines(), [format!("HOTP/T30/6\tbin\t-\t{HEX}")]);
+    import.run(&["--user", "daemon", "--another"]);
+    assert!(import.lines()[1].starts_with("HOTP/T30/6\tdaemon"));
+}
+
+#[test]
+#[ignore = "needs strace: run make test"]
+fn many_tokens_are_imported_by_one_rewrite() {
+    let uris: String = (0..500)
+        .map(|n| format!("otpauth://totp/user{n}?secret={BASE32}\n"))
+        .collect();
+    let import = Import::of(&uris);
+    let tool = import
+        .tool
+        .command(["import", "--force", import.file().to_str().unwrap()]);
+    let trace = import.folder.path().join("trace");
+    let status = Command::new(program("strace", "strace"))
+        .args(["-f", "-e", "trace=/^rename", "-o"])
+        .arg(&trace)
+        .arg(tool.get_program())
+        .args(tool.get_args())
+        .output()
+        .unwrap();
+    assert!(status.status.success(), "{status:?}");
+    assert_eq!(import.lines().len(), 500);
+    let trace = fs::read_to_string(trace).unwrap();
+    assert_eq!(trace.matches("rename").count(), 1, "{trace}");
 }
 
 #[test]

@@ -115,3 +115,52 @@ fn every_entry_of_the_samples_is_imported_as_what_it_is_or_refused() {
         assert_eq!(lines.len(), imported, "{file}: {output:?}");
     }
 }
+
+#[test]
+fn a_label_that_is_no_account_is_somebodys_by_a_map() {
+    let tool = Tool::new();
+    let map = tool.scene.folder().join("map");
+    fs::write(&map, "Zo\u{eb} \u{c5}ngstr\u{f6}m,zoe\n").unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tool/import-samples");
+    let file = folder.join("migration.txt");
+    let file = file.to_str().unwrap();
+    let said = tool.run(["import", "--force", file]).stdout;
+    assert!(
+        said.contains("is no account's name; say for whom"),
+        "{said}"
+    );
+    let map = map.to_str().unwrap();
+    tool.run(["import", "--force", "--map", map, file]);
+    let text = tool.usersfile_now();
+    assert!(
+        text.contains("HOTP/T30/6/SHA256\tzoe\t-\t1a3d642041ba81ce"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_field_or_column_that_is_not_known_refuses_its_line_alone() {
+    const HEX: &str = "3132333435363738393031323334353637383930";
+    for (file, said) in [
+        (format!("serial,seed\nS,{HEX}\n"), "no column says whether"),
+        (
+            format!("serial,seed,type\nS,{HEX},totp,x\n"),
+            "the column \"\" is not known",
+        ),
+        (
+            format!("serial,seed,otp type,type\nS,{HEX},totp,hotp\n"),
+            "it has type twice",
+        ),
+        (
+            format!("serial,seed,type,interval\nS,{HEX},hotp,30\n"),
+            "has a time step",
+        ),
+        (format!("S,{HEX},totp,6,30,x\n"), "field 6 is not known"),
+    ] {
+        let tool = Tool::new();
+        let output = tool.run_with_input(["import", "-", "--user", "root"], &file);
+        assert_eq!(output.code, 1, "{file}");
+        assert!(output.stdout.contains(said), "{said}: {output:?}");
+        assert_eq!(tool.scene.usersfile_now(), None);
+    }
+}

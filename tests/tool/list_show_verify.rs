@@ -924,6 +924,9 @@ fn works(command: &str, example: &str) {
         tool.run(["backup-codes", "alice"]).ok();
     }
     let completions = tool.scene.folder().join("completions");
+    let for_each_user = tool.scene.folder().join("for-each-user");
+    fs::create_dir(&for_each_user).unwrap();
+    fs::set_permissions(&for_each_user, Permissions::from_mode(0o700)).unwrap();
     let example = match command {
         "resync" => example
             .replace("123456", &token.code(7))
@@ -935,6 +938,7 @@ fn works(command: &str, example: &str) {
             "/etc/bash_completion.d/oathctl",
             completions.to_str().unwrap(),
         )
+        .replace("/var/lib/oath", for_each_user.to_str().unwrap())
         .replace("nano", "true")
         .replace("oathctl add alice", "oathctl add alice --force");
     let output = tool.run_example(&example, |said, asked| match command {

@@ -3,6 +3,7 @@
 mod check;
 mod edit;
 mod enrol;
+mod export;
 mod generated;
 mod google_authenticator;
 mod import;
@@ -10,6 +11,7 @@ mod import_samples;
 mod list_show_verify;
 mod manual;
 mod manual_google;
+mod moving;
 mod opens;
 mod scripts;
 mod secret_file;

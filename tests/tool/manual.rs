@@ -444,3 +444,16 @@ fn mandoc_finds_no_fault_with_the_manual_pages() {
         assert!(lint.status.success() && found.is_empty(), "{found}");
     }
 }
+
+#[test]
+#[ignore = "needs rsvg-convert: run make test"]
+fn the_picture_of_the_readme_shows_something_in_a_viewer_without_animation() {
+    let drawn = Command::new(program("rsvg-convert", "librsvg2-bin"))
+        .arg("docs/login.svg")
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    assert!(drawn.status.success());
+    // An empty terminal takes less than 4,000 bytes.
+    assert!(drawn.stdout.len() > 20_000, "{} bytes", drawn.stdout.len());
+}

@@ -106,3 +106,99 @@ fn the_modules_page_gives_the_defaults_of_the_code() {
     }
     assert!(options.contains(&format!("default {:04o}.", defaults.allowed_mode)));
 }
+
+/// The rows of README's table of what happens with either module, each with the tests that show it.
+const ROWS: [(&str, &[&str]); 14] = [
+    (
+        "several log in at once with one code",
+        &[
+            "a_totp_code_that_48_processes_try_at_once_is_accepted_once",
+            "a_scratch_code_that_48_processes_try_at_once_is_accepted_once",
+        ],
+    ),
+    (
+        "several log in at once with different scratch codes",
+        &[
+            "forty_eight_scratch_codes_typed_at_once_all_open_and_none_is_left",
+            "two_who_type_good_scratch_codes_at_their_prompts_both_get_in",
+        ],
+    ),
+    (
+        "a session waits at its prompt",
+        &["a_secret_that_was_replaced_meanwhile_lets_nobody_in_and_stays_replaced"],
+    ),
+    (
+        "codes that were used are typed again an hour later",
+        &["keeps_used_codes_from_teaching_another_skew"],
+    ),
+    ("the clock goes back", &["outlives_a_clock_that_goes_back"]),
+    ("wrong codes by counter", &["do_not_shut_the_owner_out"]),
+    (
+        "somebody keeps trying past `RATE_LIMIT`",
+        &["is_not_prolonged_by_tries_that_it_refused"],
+    ),
+    (
+        "a host name with a line feed",
+        &["adds_no_line_that_a_host_made_up"],
+    ),
+    (
+        "a commented-out `TOTP_AUTH`",
+        &[
+            "a_commented_out_option_is_off",
+            "check_names_each_weakness_and_each_line_that_denies",
+        ],
+    ),
+    (
+        "a link, the mode or the group of the file",
+        &[
+            "keeps_its_mode",
+            "is_what_a_link_leads_to",
+            "keeps_an_option_that_stands_in_it_twice",
+        ],
+    ),
+    (
+        "a named pipe as the file",
+        &["being_a_named_pipe_denies_at_once"],
+    ),
+    (
+        "a dangling link, or an account that is not there",
+        &[
+            "being_a_link_to_nothing_is_no_lack_of_a_file",
+            "nullok_lets_no_name_pass_that_has_no_account",
+        ],
+    ),
+    (
+        "a malformed `DISALLOW_REUSE` or `HOTP_COUNTER`",
+        &["a_malformed_field_is_refused_with_file_line_and_field_in_the_log"],
+    ),
+    (
+        "a crash while it writes",
+        &["killed_while_it_writes_leaves_nothing_that_the_next_login_does_not_clean_up"],
+    ),
+];
+
+#[test]
+fn every_row_of_the_table_of_what_happens_otherwise_has_its_test() {
+    let readme = include_str!("../../README.md");
+    let (_, table) = readme
+        .split_once("| what happens | Google's module | this module |\n")
+        .unwrap();
+    let rows: Vec<&str> = table
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with("| "))
+        .collect();
+    assert_eq!(rows.len(), ROWS.len());
+    let tests = [
+        include_str!("../google/differences.rs"),
+        include_str!("../robustness/races.rs"),
+        include_str!("secret_file.rs"),
+    ]
+    .concat();
+    for (row, (start, names)) in rows.iter().zip(ROWS) {
+        assert!(row[2..].starts_with(start), "{row}: {start}");
+        for name in names {
+            assert!(tests.contains(&format!("fn {name}()")), "{row}: {name}");
+        }
+    }
+}

@@ -279,6 +279,7 @@ mod tests {
             ("window=-1", 0, true),
             ("window=1001", 1000, true),
             ("window=99999999999999999999", 1000, true),
+            ("window=18446744073709551621", 1000, true),
         ] {
             let (options, warnings) = parse(&[argument]);
             assert_eq!(options.window, window, "{argument}");

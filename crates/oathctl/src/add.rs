@@ -1,5 +1,7 @@
 //! `oathctl add`
 
+mod secret_file;
+
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,7 @@ use crate::otpauth;
 use crate::output;
 use crate::provisioning::{AddedJson, Provisioning};
 use crate::qr::QrFile;
+use crate::secret_file::Line;
 use crate::terminal::Terminal;
 use crate::tokens::{self, DisplayName, user_name};
 use crate::{confirm, pin, secret};
@@ -29,7 +32,9 @@ use crate::{confirm, pin, secret};
 /// Enrol a user: make a secret, show it as a QR code, and write it once the phone proves it has it
 ///
 /// The token is TOTP with 6 digits, steps of 30 seconds and SHA-1, which every app knows, unless
-/// the options say otherwise. The usersfile is created if there is none.
+/// the options say otherwise. The usersfile is created if there is none. Where the services ask
+/// Google's module, the user's own file is made, as google-authenticator makes it, with a limit of
+/// tries and five scratch codes.
 #[derive(Args)]
 #[command(after_help = "Examples:
   oathctl add alice
@@ -130,6 +135,9 @@ pub(crate) fn issuer(text: &str) -> Result<String, String> {
 
 impl Add {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        if let Some(line) = Line::of(config)? {
+            return self.to_secret_file(config, &line);
+        }
         let usersfile = config.usersfile(Some(&self.user))?;
         let terminal = self.terminal()?;
         self.check_account()?;
@@ -145,13 +153,7 @@ impl Add {
         self.warn(config, &token);
 
         let provisioning = Provisioning::new(&token, self.issuer.as_deref());
-        let qr_file = match &self.qr {
-            Some(path) => Some(QrFile::create(path, &provisioning.qr()?, &self.user)?),
-            None => None,
-        };
-        if !self.json {
-            output::print(&provisioning.to_text()?)?;
-        }
+        let qr_file = self.show(&provisioning)?;
         let line = match terminal.filter(|_| !self.no_confirm) {
             Some(terminal) => {
                 let service = config.service(None).unwrap_or_default();
@@ -171,7 +173,11 @@ impl Add {
             output::print_or_undo(
                 || {
                     let token = provisioning.to_json(number);
-                    output::print_json(&AddedJson { added: true, token })
+                    output::print_json(&AddedJson {
+                        added: true,
+                        token,
+                        scratch_codes: None,
+                    })
                 },
                 || config.remove_appended(&usersfile, &line),
             )?;
@@ -186,6 +192,18 @@ impl Add {
             ))?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Saves the QR code if that is asked for, and shows the token.
+    fn show(&self, provisioning: &Provisioning) -> Result<Option<QrFile>, Error> {
+        let qr_file = match &self.qr {
+            Some(path) => Some(QrFile::create(path, &provisioning.qr()?, &self.user)?),
+            None => None,
+        };
+        if !self.json {
+            output::print(&provisioning.to_text()?)?;
+        }
+        Ok(qr_file)
     }
 
     /// The terminal, if anything is to be asked on it.

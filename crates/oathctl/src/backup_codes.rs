@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::output;
 use crate::secret;
+use crate::secret_file::{self, Line as SecretFileLine};
 use crate::tokens::{self, DisplayName, TokenLine, user_name};
 
 /// Give a user backup codes, for when the phone is lost
@@ -67,6 +68,9 @@ struct Codes<'a> {
 
 impl BackupCodes {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        if let Some(line) = SecretFileLine::of(config)? {
+            return self.of_secret_file(&line);
+        }
         if self.revoke {
             self.revoke(config)
         } else {
@@ -113,6 +117,49 @@ impl BackupCodes {
         }
         text.push_str("\nThey are not shown again.\n");
         output::print(&text)
+    }
+
+    /// Adds scratch codes to a user's own file of Google's module, or takes them out.
+    fn of_secret_file(&self, line: &SecretFileLine) -> Result<ExitCode, Error> {
+        let user = self.user.display_name();
+        if self.digits.is_some_and(|digits| digits != 8) {
+            return Err(Error::usage(
+                "the scratch codes of pam_google_authenticator.so have 8 digits",
+            ));
+        }
+        if self.revoke {
+            line.edit(&self.user, |document| {
+                match document.remove_scratch_codes() {
+                    0 => Err(Error::NotFound(format!("{user} has no scratch codes"))),
+                    _ => Ok(()),
+                }
+            })?;
+            output::print(&format!("removed the scratch codes of {user}\n"))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let codes = secret::scratch_codes(self.number as usize)?;
+        line.edit(&self.user, |document| {
+            secret_file::check(document)?;
+            if document.scratch_codes() > 0 {
+                return Err(Error::Exists(format!(
+                    "{user} has {} scratch codes already; `oathctl backup-codes {user} --revoke` \
+                     removes them",
+                    document.scratch_codes()
+                )));
+            }
+            document.add_scratch_codes(&codes);
+            Ok(())
+        })?;
+        output::print_or_undo(
+            || self.print(1, &codes),
+            || {
+                line.edit(&self.user, |document| {
+                    document.remove_scratch_codes();
+                    Ok(())
+                })
+            },
+        )?;
+        Ok(ExitCode::SUCCESS)
     }
 
     /// A set without two codes that are the same.

@@ -23,7 +23,7 @@ _oathctl_with_users() {
     _oathctl "$@"
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     case $before in --user | add | list | show | verify | resync | backup-codes | edit | remove | \
-        disable | enable | throttle | check)
+        disable | enable | throttle | check | export)
         [[ $word == -* ]] || COMPREPLY+=($(compgen -u -- "$word"))
         ;;
     esac
@@ -59,7 +59,7 @@ fn visible(command: &Command) -> Command {
         .filter(|argument| !argument.is_hide_set());
     visible
         .args(arguments.map(|argument| match argument.get_id().as_str() {
-            "user" => argument.clone().value_hint(ValueHint::Username),
+            "user" | "users" => argument.clone().value_hint(ValueHint::Username),
             _ => argument.clone(),
         }))
         .subcommands(command.get_subcommands().map(self::visible))

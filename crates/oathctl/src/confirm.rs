@@ -3,9 +3,9 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use oath_core::google::format::Document;
 use oath_core::login::{self, Candidate, Known};
 use oath_core::options::Options;
-use oath_core::otp::Code;
 use oath_core::pin::CheckedHashes;
 use oath_core::sys::clock;
 use oath_core::usersfile::format::{Entry, MovingFactor, Token};
@@ -15,8 +15,12 @@ use crate::config::{Config, Service};
 use crate::drift::Drift;
 use crate::error::Error;
 use crate::output;
+use crate::secret_file;
 use crate::terminal::Terminal;
 use crate::tokens::DisplayName;
+
+const TRIES: usize = 3;
+const QUESTION: &str = "The code that the app shows now: ";
 
 /// Asks for a code until one is right; returns the line to write. The code of an HOTP token is
 /// used up by this, and recorded in the line.
@@ -26,7 +30,6 @@ pub(crate) fn ask_for_code(
     service: &Service,
     config: &Config,
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
-    const TRIES: usize = 3;
     let line = token.line();
     // The PIN is not asked for here.
     let options = Options {
@@ -43,7 +46,7 @@ pub(crate) fn ask_for_code(
         zone: None,
     };
     for _ in 0..TRIES {
-        let otp = terminal.ask_code("The code that the app shows now: ")?;
+        let otp = terminal.ask_code(QUESTION)?;
         let now = config.now()?;
         let candidate = Candidate {
             line: 1,
@@ -68,17 +71,45 @@ pub(crate) fn ask_for_code(
                 return Ok(line);
             }
             (None, _) => {
-                let drift = Code::parse(otp.as_bytes())
-                    .and_then(|code| Drift::find(&entry, &code, now).ok().flatten());
-                output::error(&match drift {
+                output::error(&match Drift::of_typed(token, &otp, now) {
                     Some(drift) => format!("{drift}, more than {service} allows; try again"),
                     None => "that is not the code; try again".into(),
                 });
             }
         }
     }
+    Err(not_enrolled(token))
+}
+
+/// The same for a user's own file of Google's module, of which this is the text; returns the text to
+/// write.
+pub(crate) fn ask_for_code_of_file(
+    terminal: &Terminal,
+    token: &Token,
+    text: Zeroizing<Vec<u8>>,
+    config: &Config,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
+    for _ in 0..TRIES {
+        let code = terminal.ask_code(QUESTION)?;
+        let now = config.now()?;
+        let mut document = Document::new(text.clone());
+        if secret_file::takes(&mut document, &code, now) {
+            return Ok(match token.token_type.moving_factor {
+                MovingFactor::Event => document.take_changed().unwrap_or(text),
+                MovingFactor::Time { .. } | MovingFactor::BackupCodes { .. } => text,
+            });
+        }
+        output::error(&match Drift::of_typed(token, &code, now) {
+            Some(drift) => format!("{drift}, more than the file allows; try again"),
+            None => "that is not the code; try again".into(),
+        });
+    }
+    Err(not_enrolled(token))
+}
+
+fn not_enrolled(token: &Token) -> Error {
     let user = OsStr::from_bytes(&token.user).display_name();
-    Err(Error::failed(format!(
+    Error::failed(format!(
         "no code was right, so {user} was not enrolled; nothing was changed"
-    )))
+    ))
 }

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use oath_core::attempt::counted;
 use oath_core::login::MAX_WINDOW;
 use oath_core::otp::{self, Code, Key};
-use oath_core::usersfile::format::{Entry, Malformed, MovingFactor};
+use oath_core::usersfile::format::{Entry, Malformed, MovingFactor, Token};
 
 /// How many codes or time steps a token is ahead (behind if negative).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,13 @@ pub(crate) struct Drift {
 }
 
 impl Drift {
+    /// Where what was typed is, if it is a code of this new token.
+    pub(crate) fn of_typed(token: &Token, typed: &str, now: u64) -> Option<Drift> {
+        let line = token.line();
+        let entry = Entry::parse(&line)?;
+        Drift::find(&entry, &Code::parse(typed.as_bytes())?, now).ok()?
+    }
+
     /// Where a token's `code` is: within [`MAX_WINDOW`] of the time `now` (seconds since 1970),
     /// or of the counter in the file. A backup code is never ahead or behind.
     pub(crate) fn find(entry: &Entry, code: &Code, now: u64) -> Result<Option<Drift>, Malformed> {

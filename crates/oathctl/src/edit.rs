@@ -1,6 +1,8 @@
 //! `oathctl edit`: edits a private copy as visudo(8) does, and merges it with the logins that were
 //! recorded meanwhile.
 
+mod secret_file;
+
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File};
@@ -12,7 +14,6 @@ use std::process::{Command, ExitCode};
 
 use clap::Args;
 use oath_core::usersfile::Document;
-use oath_core::usersfile::Usersfile;
 use oath_core::usersfile::format::{Entry, fields};
 use oath_core::{hex, sys};
 use sha2::{Digest, Sha256};
@@ -24,11 +25,12 @@ use crate::error::Error;
 use crate::merge::merge;
 use crate::output::{self, printable};
 use crate::programs::search_path;
+use crate::secret_file::Line;
 use crate::terminal::{self, Terminal};
 use crate::tokens::user_name;
 use crate::{secret, tokens};
 
-/// Edit the usersfile as visudo does: one at a time, on a private copy, checked before it is saved
+/// Edit the usersfile, or a user's own file, as visudo does: one at a time, on a private copy, checked before it is saved
 ///
 /// The editor is $VISUAL or $EDITOR, else `editor` or `vi`. Logins go on meanwhile: what they
 /// record is kept.
@@ -42,13 +44,16 @@ pub(crate) struct Edit {
 
 impl Edit {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
+        if let Some(line) = Line::of(config)? {
+            return secret_file::edit(&line, self.user.as_deref());
+        }
         let usersfile = config.usersfile(self.user.as_deref())?;
-        let session = EditSession::lock(&usersfile)?;
+        let session = EditSession::lock(&usersfile.resolved_path()?)?;
         let base = config.read(&usersfile)?;
         session.write_copy(base.text())?;
         let edited = loop {
             open_editor(&session.copy)?;
-            let edited = session.read_copy()?;
+            let edited = Document::new(&session.read_copy()?);
             let problems = problems(&edited);
             if edited.text() == base.text() {
                 output::print("nothing was changed\n")?;
@@ -84,9 +89,8 @@ struct EditSession {
 }
 
 impl EditSession {
-    /// Begins a session for a usersfile, in a folder on tmpfs where the system has one.
-    fn lock(usersfile: &Usersfile) -> Result<EditSession, Error> {
-        let path = usersfile.resolved_path()?;
+    /// Begins a session for the file at this path, in a folder on tmpfs where the system has one.
+    fn lock(path: &Path) -> Result<EditSession, Error> {
         let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
         let folder = runtime_folder().join(format!("oathctl-edit-{}", hex::encode(&digest[..8])));
         let name = path.file_name().unwrap_or(path.as_os_str());
@@ -146,9 +150,9 @@ impl EditSession {
             .map_err(Error::io(format!("write {}", self.copy.display())))
     }
 
-    fn read_copy(&self) -> Result<Document, Error> {
+    fn read_copy(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
         fs::read(&self.copy)
-            .map(|text| Document::new(&Zeroizing::new(text)))
+            .map(Zeroizing::new)
             .map_err(Error::io(format!("read {}", self.copy.display())))
     }
 
@@ -271,16 +275,26 @@ fn diff(old: &Document, new: &Document) -> String {
         let lines = document.lines().map(|line| line.text);
         lines.collect::<Vec<&[u8]>>()
     });
-    capture_diff_slices(Algorithm::Myers, &old, &new)
+    changed_lines(&old, &new, |_, line| redacted(line))
+}
+
+/// The removed and the added lines, shown by `redacted` from their number and text.
+fn changed_lines(
+    old: &[&[u8]],
+    new: &[&[u8]],
+    redacted: impl Fn(usize, &[u8]) -> String,
+) -> String {
+    capture_diff_slices(Algorithm::Myers, old, new)
         .iter()
-        .flat_map(|op| op.iter_changes(&old, &new))
+        .flat_map(|op| op.iter_changes(old, new))
         .filter_map(|change| {
-            let sign = match change.tag() {
-                ChangeTag::Delete => '-',
-                ChangeTag::Insert => '+',
+            let (sign, index) = match change.tag() {
+                ChangeTag::Delete => ('-', change.old_index()),
+                ChangeTag::Insert => ('+', change.new_index()),
                 ChangeTag::Equal => return None,
             };
-            Some(format!("{sign} {}\n", redacted(change.value())))
+            let line = redacted(index.map_or(0, |index| index + 1), change.value());
+            Some(format!("{sign} {line}\n"))
         })
         .collect()
 }
@@ -288,18 +302,15 @@ fn diff(old: &Document, new: &Document) -> String {
 /// A line with its PIN, secret and last code redacted. Of a malformed token line, which may have
 /// them in other fields, more is redacted; of any other line each word that could be a secret.
 fn redacted(line: &[u8]) -> String {
-    const LEAST_SECRET: usize = 10;
     let token = tokens::uncommented(line);
     let mark = fields(line).count() - fields(token).count();
     let is_sound = Entry::parse(token).is_some_and(|entry| tokens::check(&entry).is_ok());
     let is_token = is_sound || tokens::begins_as_type(token);
     let redact = |(at, word): (usize, &[u8])| {
+        let shown = word_shown(word);
         let word = printable(word);
         match at.checked_sub(mark).filter(|_| is_token) {
-            None => match secret::parse(&word) {
-                Ok(secret) if secret.len() >= LEAST_SECRET => "(covered)".into(),
-                _ => word,
-            },
+            None => shown,
             Some(0 | 1) if secret::is_in(word.as_bytes()) => "(covered)".into(),
             Some(0 | 1) => word,
             Some(2) if matches!(word.as_str(), "-" | "+") => word,
@@ -311,6 +322,16 @@ fn redacted(line: &[u8]) -> String {
     };
     let words: Vec<String> = fields(line).enumerate().map(redact).collect();
     words.join(" ")
+}
+
+/// A word of a line that is no token's, unless it could be a secret.
+fn word_shown(word: &[u8]) -> String {
+    const LEAST_SECRET: usize = 10;
+    let word = printable(word);
+    match secret::parse(&word) {
+        Ok(secret) if secret.len() >= LEAST_SECRET => "(covered)".into(),
+        _ => word,
+    }
 }
 
 #[cfg(test)]

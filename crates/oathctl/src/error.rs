@@ -25,7 +25,7 @@ Exit codes:
   3  there is no such user or token
   4  the user has one already
   5  not permitted: not root, as a rule
-verify, check and import have others for what they find; see their --help.";
+verify, check, import, export, split and join have others for what they find; see their --help.";
 
 /// Why a command did not do what it was asked to. Nothing of a secret, a PIN or a code is in it.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +135,7 @@ impl Error {
             | Error::Attempt(attempt::Error::File(usersfile::Error::File(error)))
             | Error::SecretFile(secret_file::Error::File(error))
             | Error::File(error) => error.is_permission_denied(),
+            Error::SecretFile(secret_file::Error::NotPermitted(_)) => true,
             Error::Throttle(error) => error.is_permission_denied(),
             Error::Io { cause, .. } => cause.kind() == io::ErrorKind::PermissionDenied,
             _ => false,

@@ -22,7 +22,7 @@
 #![deny(missing_docs, unreachable_pub)]
 #![allow(
     rustdoc::private_intra_doc_links,
-    reason = "only `check::stack` is public, for tests"
+    reason = "only `check::stack` and the importers are public, for tests"
 )]
 
 mod add;
@@ -36,11 +36,13 @@ mod drift;
 mod edit;
 mod enable;
 mod error;
+mod export;
 mod files;
 mod google_authenticator;
 mod import;
 mod list;
 mod merge;
+mod moving;
 mod otpauth;
 mod output;
 mod pam_config;
@@ -68,6 +70,8 @@ use config::Config;
 use error::Error;
 
 pub use google_authenticator::main as google_authenticator_main;
+#[doc(hidden)]
+pub use import::any_bytes as import_any_bytes;
 
 /// Enrol, check and edit the tokens of pam_oath.
 #[derive(Parser)]
@@ -97,6 +101,9 @@ enum Command {
     Disable(disable::Disable),
     Enable(enable::Enable),
     Import(import::Import),
+    Export(export::Export),
+    Split(moving::Split),
+    Join(moving::Join),
     Check(check::Check),
     Throttle(throttle::Throttled),
     Completions(completions::Completions),
@@ -116,6 +123,9 @@ impl Command {
             Command::Disable(disable) => disable.run(config),
             Command::Enable(enable) => enable.run(config),
             Command::Import(import) => import.run(config),
+            Command::Export(export) => export.run(config),
+            Command::Split(split) => split.run(config),
+            Command::Join(join) => join.run(config),
             Command::Check(check) => check.run(config),
             Command::Throttle(throttled) => throttled.run(config),
             Command::Completions(completions) => completions.run(),

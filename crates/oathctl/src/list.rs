@@ -63,7 +63,10 @@ struct Row {
 impl List {
     pub(crate) fn run(self, config: &Config) -> Result<ExitCode, Error> {
         if let Some(line) = Line::of(config)? {
-            return self.print(&[self.row_of_secret_file(&line)?]);
+            return match self.row_of_secret_file(&line) {
+                Err(Error::NotFound(_)) if self.json => self.print(&[]),
+                row => self.print(&[row?]),
+            };
         }
         let usersfile = config.usersfile(self.user.as_deref())?;
         let document = match config.read(&usersfile) {
@@ -107,8 +110,7 @@ impl List {
     }
 
     fn row_of_secret_file(&self, line: &Line) -> Result<Row, Error> {
-        let file = line.file(self.user.as_deref())?;
-        let document = file.read(&line.options)?;
+        let document = line.read(self.user.as_deref())?;
         let malformed = secret_file::check(&document).err();
         let period = match document.hotp_counter() {
             Some(_) => None,

@@ -11,6 +11,10 @@ use zeroize::Zeroizing;
 /// The time step that apps assume, in seconds.
 pub(crate) const USUAL_PERIOD: u32 = 30;
 
+/// The parameter by which `oathctl export` tells `oathctl import` the first counter, or time step,
+/// whose code is still good: apps do not agree on what `counter` means, and keep no last step.
+pub(crate) const NEXT: &str = "next";
+
 /// What RFC 3986 calls unreserved stays as it is.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')

@@ -36,6 +36,9 @@ pub(crate) struct AddedJson<'a> {
     pub(crate) added: bool,
     #[serde(flatten)]
     pub(crate) token: Json<'a>,
+    /// In a file of Google's module.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scratch_codes: Option<Vec<&'a str>>,
 }
 
 impl<'a> Provisioning<'a> {

@@ -40,7 +40,11 @@ pub(crate) fn scratch_codes(number: usize) -> Result<Vec<Zeroizing<String>>, Err
         let code = u32::from_ne_bytes(*bytes) & BITS;
         // What is out of range is drawn again, so that all codes are as likely.
         if CODES.contains(&code) {
-            codes.push(Zeroizing::new(code.to_string()));
+            let code = Zeroizing::new(code.to_string());
+            // None is good twice.
+            if !codes.contains(&code) {
+                codes.push(code);
+            }
         }
     }
     Ok(codes)

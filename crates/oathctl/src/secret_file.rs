@@ -5,11 +5,12 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
-use oath_core::fs::Deadline;
+use oath_core::fs::{self, Deadline};
 use oath_core::google::format::{Document, Malformed};
+use oath_core::google::login::{Attempt, decide};
 use oath_core::google::options::Options;
 pub(crate) use oath_core::google::secret_file::Response;
-use oath_core::google::secret_file::SecretFile;
+use oath_core::google::secret_file::{self, SecretFile};
 use oath_core::local_time::LocalTime;
 use oath_core::otp::Algorithm;
 use oath_core::sys::clock;
@@ -19,10 +20,11 @@ use zeroize::Zeroizing;
 use crate::config::Config;
 use crate::error::Error;
 use crate::output;
+use crate::terminal;
 use crate::tokens::DisplayName;
 
 /// The file name of the module.
-const MODULE: &[u8] = b"pam_google_authenticator.so";
+pub(crate) const MODULE: &[u8] = b"pam_google_authenticator.so";
 /// The name of the file, unless the PAM configuration says otherwise.
 const FILE: &[u8] = b".google_authenticator";
 
@@ -30,7 +32,7 @@ const FILE: &[u8] = b".google_authenticator";
 pub(crate) struct Line {
     pub(crate) options: Options,
     /// The services that have it.
-    services: Vec<String>,
+    pub(crate) services: Vec<String>,
 }
 
 impl Line {
@@ -83,7 +85,75 @@ impl Line {
                 self.options.secret.display_name()
             ))
         })?;
-        Ok(SecretFile::locate(&self.options, user, &Deadline::begin())?)
+        SecretFile::locate(&self.options, user, &Deadline::begin()).map_err(of_user(user))
+    }
+
+    /// What the file of this user says.
+    pub(crate) fn read(&self, user: Option<&OsStr>) -> Result<Document, Error> {
+        let file = self.file(user)?;
+        file.read(&self.options)
+            .map_err(of_user(user.unwrap_or_default()))
+    }
+
+    /// The file of this user, to be changed or made: a link in its place is not followed.
+    pub(crate) fn file_itself(&self, user: &OsStr) -> Result<SecretFile, Error> {
+        let file = self.file(Some(user))?;
+        let resolved = file.resolve().map_err(of_user(user))?;
+        match resolved.is_link {
+            true => Err(Error::failed(format!(
+                "{} is a symbolic link to {}, which is not followed",
+                file.path().display(),
+                resolved.path.display()
+            ))),
+            false => Ok(file),
+        }
+    }
+
+    /// Changes the file of this user under the lock that logins take. From then on signals are held
+    /// until the new file is in place.
+    pub(crate) fn edit<T>(
+        &self,
+        user: &OsStr,
+        mut change: impl FnMut(&mut Document) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let file = self.file_itself(user)?;
+        let mut held = None;
+        let edited = file.edit(&self.options, |document| {
+            held.get_or_insert_with(terminal::hold_signals);
+            change(document)
+        });
+        match edited {
+            Err(Error::SecretFile(error)) => Err(of_user(user)(error)),
+            edited => edited,
+        }
+    }
+
+    /// Takes the file of this user away.
+    pub(crate) fn remove(&self, user: &OsStr, file: &SecretFile) -> Result<(), Error> {
+        file.remove(None).map(drop).map_err(of_user(user))
+    }
+
+    /// The services that ask a user without a file for no code.
+    pub(crate) fn services_with_nullok(&self, config: &Config) -> Result<Vec<String>, Error> {
+        let lines = lines(config)?.into_iter().flatten();
+        let services = lines
+            .filter(|line| line.options.null_ok)
+            .filter(|line| is_same_file(&line.options.secret, &self.options.secret))
+            .flat_map(|line| line.services);
+        Ok(services.collect())
+    }
+}
+
+/// For `map_err`: that there is no file is told as that there is no token.
+fn of_user(user: &OsStr) -> impl FnOnce(secret_file::Error) -> Error {
+    let user = user.display_name();
+    move |error| match error {
+        secret_file::Error::File(fs::Error::Missing(path)) => Error::NotFound(format!(
+            "{user} has no secret file: {} does not exist",
+            path.display()
+        )),
+        secret_file::Error::NoAccount => Error::NotFound(format!("the system has no user {user}")),
+        error => error.into(),
     }
 }
 
@@ -107,8 +177,8 @@ pub(crate) fn check_is_usersfile(config: &Config, usersfile: &OsStr) -> Result<(
     let usersfile = usersfile.display_name();
     match (Line::of(config)?, config.given_usersfile()?) {
         (Some(_), Some(_)) => Err(Error::usage(format!(
-            "{usersfile} is a user's own file of pam_google_authenticator.so; the command \
-             google-authenticator makes it anew, and list, show, verify and check read it"
+            "{usersfile} is a user's own file of pam_google_authenticator.so, which this command does \
+             not know; oathctl(8) names those that do"
         ))),
         _ if !config.module_lines()?.is_empty() || lines(config)?.is_empty() => Ok(()),
         _ => {
@@ -214,4 +284,19 @@ pub(crate) fn last_used(document: &Document) -> Result<Option<LocalTime>, Error>
     };
     let time = last.saturating_mul(u64::from(period));
     Ok(clock::system_zone()?.local_time(time).ok())
+}
+
+/// Whether a login with this file would take the code now. What was used is recorded in the document.
+pub(crate) fn takes(document: &mut Document, code: &str, now: u64) -> bool {
+    let options = Options {
+        no_skew_adjustment: true,
+        ..Options::default()
+    };
+    let attempt = Attempt {
+        response: code.as_bytes(),
+        may_have_password: false,
+        unix_time: now,
+        host: None,
+    };
+    decide(document, &attempt, &options).result.is_ok()
 }

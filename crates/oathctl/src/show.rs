@@ -81,7 +81,7 @@ impl Show {
     /// The token, its line, and the issuer that it was added with.
     fn token(&self, config: &Config) -> Result<(Token, usize, Option<String>), Error> {
         if let Some(line) = Line::of(config)? {
-            let document = line.file(Some(&self.user))?.read(&line.options)?;
+            let document = line.read(Some(&self.user))?;
             return Ok((secret_file::token(&document, &self.user)?, 1, None));
         }
         let usersfile = config.usersfile(Some(&self.user))?;

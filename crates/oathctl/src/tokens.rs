@@ -10,6 +10,7 @@ use std::path::Path;
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use oath_core::otp::Key;
 use oath_core::usersfile::Document;
 use oath_core::usersfile::format::{Entry, Malformed, is_user_name};
 use zeroize::Zeroizing;
@@ -38,6 +39,10 @@ impl TokenLine<'_> {
     pub(crate) fn is_backup_codes(&self) -> bool {
         self.entry.backup_codes_left().is_some()
     }
+
+    pub(crate) fn is_of(&self, user: &OsStr) -> bool {
+        self.entry.user == user.as_bytes()
+    }
 }
 
 /// All tokens, in file order.
@@ -63,7 +68,7 @@ pub(crate) fn of_user<'a>(
     document: &'a Document,
     user: &'a OsStr,
 ) -> impl Iterator<Item = TokenLine<'a>> {
-    all(document).filter(move |token| token.entry.user == user.as_bytes())
+    all(document).filter(move |token| token.is_of(user))
 }
 
 /// The checks that a login makes before it uses a line, except of a hashed PIN.
@@ -71,6 +76,14 @@ pub(crate) fn check(entry: &Entry) -> Result<(), Malformed> {
     entry.secret()?;
     entry.last_used.counter()?;
     entry.last_used.time().map(drop)
+}
+
+/// The time step last used, if the secret proves that COUNTER is one.
+pub(crate) fn step_last_used(entry: &Entry, secret: &[u8]) -> Option<u64> {
+    let step = entry.last_used.counter().ok()?;
+    let otp = entry.last_used.otp()?;
+    let code = Key::new(entry.token_type.algorithm, secret).code(step, otp.digits());
+    (code.text().as_bytes() == otp.text().as_bytes()).then_some(step)
 }
 
 /// Whether a line begins as a TYPE does, known or not.
@@ -111,12 +124,22 @@ pub(crate) fn rewrite(
     }
 }
 
+/// Whether a line is the comment above a token that was enrolled with an issuer.
+pub(crate) fn is_issuer_line(text: &[u8]) -> bool {
+    text.starts_with(ISSUER)
+}
+
 /// Puts a token's line at the end, below the issuer if it has one; returns its number.
 pub(crate) fn append(document: &mut Document, line: &[u8], issuer: Option<&str>) -> usize {
     if let Some(issuer) = issuer {
-        document.append(&[ISSUER, issuer.as_bytes()].concat());
+        document.append(&issuer_line(issuer));
     }
     document.append(line)
+}
+
+/// The comment above a token that was enrolled with an issuer.
+pub(crate) fn issuer_line(issuer: &str) -> Vec<u8> {
+    [ISSUER, issuer.as_bytes()].concat()
 }
 
 /// Removes a token's line, and the issuer above it.
@@ -125,7 +148,7 @@ pub(crate) fn remove(document: &mut Document, line: usize) {
     let above = line - 1;
     if document
         .line(above)
-        .is_some_and(|line| line.text.starts_with(ISSUER))
+        .is_some_and(|line| is_issuer_line(line.text))
     {
         document.remove(above);
     }
@@ -176,6 +199,16 @@ impl TokenSelection {
             1 => Ok(lines),
             _ if self.all => Ok(lines),
             _ => Err(ambiguous(&self.user, &lines, "--line N or --all")),
+        }
+    }
+
+    /// Refuses `--line` for another line than the first, on which the token of a secret file is.
+    pub(crate) fn check_first_line(&self) -> Result<(), Error> {
+        match self.line {
+            None | Some(1) => Ok(()),
+            Some(_) => Err(Error::NotFound(
+                "in a user's own file the token is on line 1".into(),
+            )),
         }
     }
 

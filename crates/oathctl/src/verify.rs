@@ -129,6 +129,12 @@ impl Verify {
 
     /// The same by a user's own file of Google's module.
     fn with_secret_file(&self, config: &Config, line: &Line) -> Result<ExitCode, Error> {
+        match line.read(Some(&self.user)) {
+            Err(error @ Error::NotFound(_)) => {
+                return self.report_without_file(config, line, &error);
+            }
+            read => read.map(drop)?,
+        }
         let file = line.file(Some(&self.user))?;
         let typed = match self.stdin {
             true => secret::line_of_stdin("code")?,
@@ -174,6 +180,32 @@ impl Verify {
             output::print_json(&answer)?;
         } else {
             output::print(&format!("{}{line}\n", answer.outcome()))?;
+        }
+        Ok(answer.exit_code())
+    }
+
+    /// The answer for a user without a file.
+    fn report_without_file(
+        &self,
+        config: &Config,
+        line: &Line,
+        not_found: &Error,
+    ) -> Result<ExitCode, Error> {
+        let mut advice = String::new();
+        for service in line.services_with_nullok(config)? {
+            advice += &format!(
+                "{service}: who has no token is not asked for a code (nullok), and the other lines \
+                 decide\n"
+            );
+        }
+        let answer = Answer {
+            reason: Some(not_found.to_string()),
+            advice,
+            ..Answer::default()
+        };
+        match self.json {
+            true => output::print_json(&answer)?,
+            false => output::print(&format!("{}{}", answer.outcome(), answer.advice))?,
         }
         Ok(answer.exit_code())
     }

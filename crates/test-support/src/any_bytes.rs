@@ -4,12 +4,13 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use oath_core::google::{self, login::Beforehand};
 use oath_core::local_time::{LocalTime, Zone};
 use oath_core::login::{
     self, Accepted, Attempt, Candidate, Decision, Known, MAX_WINDOW, Undecided,
 };
 use oath_core::options::Options;
-use oath_core::otp::{self, Key};
+use oath_core::otp::{self, Algorithm, Key};
 use oath_core::pin::CheckedHashes;
 use oath_core::usersfile::format::{Entry, MAX_SECRET, MovingFactor};
 use oath_core::usersfile::{self, UserLine};
@@ -267,4 +268,162 @@ fn makes(entry: &Entry, otp: &[u8], attempt: &Attempt) -> bool {
         let code = key.code(first.wrapping_add(n), otp.len().clamp(6, 8));
         code.text().as_bytes() == otp
     })
+}
+
+/// A login by any bytes as a secret file. Three lines head the bytes: what is typed, the arguments,
+/// the time. Typed `@N` stands for the code N moving factors after the one that is due, and `#N` for
+/// the Nth line of eight digits.
+///
+/// Whatever they are: the secret and all lines that are not known stay, a refusal uses nothing up, an
+/// acceptance does, and no code is accepted that the secret doesn't make.
+pub fn secret_file(bytes: &[u8]) {
+    let mut parts = bytes.splitn(4, |&byte| byte == b'\n');
+    let mut next = || parts.next().unwrap_or_default();
+    let (typed, arguments, time, file) = (next(), next(), next(), next());
+    let arguments = arguments.split(|&byte| byte == b' ');
+    let arguments = arguments.filter(|argument| !argument.is_empty());
+    let Ok(options) = google::options::Options::parse(arguments.map(OsStr::from_bytes)) else {
+        return;
+    };
+    let unix_time = std::str::from_utf8(time).ok();
+    let unix_time = unix_time.and_then(|time| time.trim().parse::<u32>().ok());
+    let unix_time = unix_time.map_or(1_768_478_400, u64::from);
+    let before = document(file);
+    if !before.is_readable() {
+        return;
+    }
+    let secret = before.secret();
+    let response = due_code(typed, &before, unix_time);
+    let attempt = google::login::Attempt {
+        response: &response,
+        may_have_password: options.forward_pass,
+        unix_time,
+        host: Some(b"h"),
+    };
+
+    let mut after = document(file);
+    let counted = google::login::count_try(&mut after, unix_time);
+    let beforehand = google::login::before_the_prompt(&before, None, unix_time, &options);
+    let is_refused = matches!(beforehand, Beforehand::Refused(_));
+    assert_eq!(is_refused, counted.is_err(), "the limit, asked twice");
+    if is_refused {
+        assert!(after.text() == file, "a refused try is not counted");
+        return;
+    }
+    let decision = google::login::decide(&mut after, &attempt, &options);
+    assert!(response.starts_with(decision.password));
+    assert!(after.secret() == secret, "the secret is kept");
+    assert!(
+        unknown_lines(after.text()) == unknown_lines(file),
+        "unknown lines are kept"
+    );
+    let used_up = UsedUp::of(&after);
+    let Ok(accepted) = decision.result else {
+        assert_eq!(used_up, UsedUp::of(&before), "nothing is used up");
+        return;
+    };
+    let otp = &response[decision.password.len()..];
+    let (old, new) = (UsedUp::of(&before), used_up);
+    if let google::login::Accepted::ScratchCode { left } = accepted {
+        assert_eq!(left, new.scratch_codes);
+        assert_eq!(left + 1, old.scratch_codes);
+        assert!(is_line_of(otp, file), "a code out of nowhere");
+    } else if let Some(counter) = old.counter {
+        let window = u64::from(before.window_size().expect("a window"));
+        // Past the greatest counter no code is good any more.
+        let next = new.counter.unwrap_or(1 << 63);
+        assert!(next > counter && next <= counter.saturating_add(window));
+        assert!(makes_code(&before, otp, next - 1), "a code out of nowhere");
+    } else {
+        let reach = 1_499 + new.skew.unsigned_abs() + 100;
+        let now = unix_time / u64::from(before.step_size().expect("a step"));
+        let mut steps = now.saturating_sub(reach)..=now.saturating_add(reach.min(1_000_000));
+        assert!(
+            reach > 10_000 || steps.any(|step| makes_code(&before, otp, step)),
+            "a code out of nowhere"
+        );
+        if let (Some(used), true) = (&new.steps, new.skew == old.skew) {
+            let step = used.last().expect("it is recorded");
+            assert!(!old.steps.unwrap_or_default().contains(step));
+            let again = google::login::decide(&mut after, &attempt, &options);
+            assert!(again.result.is_err(), "a code accepted twice");
+        }
+    }
+}
+
+/// What codes use up.
+#[derive(Debug, PartialEq)]
+struct UsedUp {
+    counter: Option<u64>,
+    steps: Option<Vec<i64>>,
+    skew: i64,
+    scratch_codes: usize,
+}
+
+impl UsedUp {
+    fn of(file: &google::format::Document) -> UsedUp {
+        UsedUp {
+            counter: file.hotp_counter().and_then(Result::ok),
+            steps: file.used_steps().and_then(Result::ok),
+            skew: file.time_skew(),
+            scratch_codes: file.scratch_codes(),
+        }
+    }
+}
+
+fn document(text: &[u8]) -> google::format::Document {
+    google::format::Document::new(text.to_vec().into())
+}
+
+/// The lines that are neither options nor of eight digits, without how they end.
+fn unknown_lines(text: &[u8]) -> Vec<&[u8]> {
+    let lines = text.split(|&byte| byte == b'\n');
+    let is_unknown = |line: &&[u8]| !line.starts_with(b"\" ") && !is_eight_digits(line);
+    let is_filled = |line: &&[u8]| !line.is_empty();
+    lines.filter(is_unknown).filter(is_filled).collect()
+}
+
+fn is_eight_digits(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    line.len() == 8 && line.iter().all(u8::is_ascii_digit)
+}
+
+fn is_line_of(code: &[u8], file: &[u8]) -> bool {
+    let mut lines = file.split(|&byte| byte == b'\n');
+    lines.any(|line| line.trim_ascii() == code)
+}
+
+fn makes_code(file: &google::format::Document, otp: &[u8], moving_factor: u64) -> bool {
+    let secret = file.secret().expect("a secret");
+    let code = Key::new(Algorithm::Sha1, &secret).code(moving_factor, 6);
+    code.text().as_bytes() == otp
+}
+
+/// Puts the code in that `@N` or `#N` stands for.
+fn due_code(typed: &[u8], file: &google::format::Document, unix_time: u64) -> Vec<u8> {
+    let Some(at) = typed.iter().position(|byte| b"@#".contains(byte)) else {
+        return typed.to_vec();
+    };
+    let number = std::str::from_utf8(&typed[at + 1..]).ok();
+    let number = number.and_then(|number| number.parse::<i64>().ok());
+    let number = number.unwrap_or(0);
+    let code = if typed[at] == b'#' {
+        let lines = file.text().split(|&byte| byte == b'\n');
+        let mut codes = lines.filter(|line| is_eight_digits(line));
+        let code = codes.nth(usize::try_from(number).unwrap_or(0));
+        code.unwrap_or_default().trim_ascii().to_vec()
+    } else {
+        let due = match file.hotp_counter() {
+            Some(counter) => counter.unwrap_or(1) as i64,
+            None => {
+                let now = unix_time / u64::from(file.step_size().unwrap_or(30));
+                (now as i64).saturating_add(file.time_skew())
+            }
+        };
+        let secret = file.secret().unwrap_or_default();
+        let factor = due.saturating_add(number).max(0) as u64;
+        let code = Key::new(Algorithm::Sha1, &secret).code(factor, 6);
+        code.text().as_bytes().to_vec()
+    };
+    [&typed[..at], &code].concat()
 }

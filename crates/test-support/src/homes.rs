@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 use oath_core::sys::{self, Account};
 
 use crate::codes::Generator;
+use crate::kind::{Kind, Token};
 use crate::{Login, Outcome, Scene};
 
 /// Alice's token, and her line of the usersfile before the first login.
 pub const SECRET: &str = "3132333435363738393031323334353637383930";
 pub const LINE: &str = "HOTP\talice\t-\t3132333435363738393031323334353637383930\n";
 
-/// What root's own usersfile says of alice. Whoever lets her in with this has read it.
+/// What root's own files say of alice. Whoever lets her in with this has read one.
 const ROOTS_SECRET: &str = "00112233445566778899aabbccddeeff00112233";
+const ROOTS_SECRET_BASE32: &str = "AAISEM2EKVTHPCEZVK54ZXPO74ABCIRT";
 
 /// The code of alice's token for this counter.
 pub fn code(counter: u64) -> String {
@@ -32,8 +34,9 @@ pub fn account(name: &str) -> Account {
 }
 
 /// A folder of root's with `home` in it, which belongs to an account, and beside it what is none
-/// of that account's business. The usersfile is `home/users.oath`.
+/// of that account's business. The file to log in with is `home/users.oath`.
 pub struct Home {
+    pub kind: Kind,
     pub scene: Scene,
     pub owner: Account,
     pub folder: PathBuf,
@@ -43,17 +46,27 @@ pub struct Home {
 impl Home {
     /// The home of `daemon`, with nothing in it.
     pub fn new() -> Home {
-        Home::below_a_folder("home")
+        Home::of(Kind::Usersfile)
+    }
+
+    /// The same for a login by this kind of file.
+    pub fn of(kind: Kind) -> Home {
+        Home::at("home", kind)
     }
 
     /// The same with `path` as the home, relative to root's folder.
     pub fn below_a_folder(path: &str) -> Home {
-        let scene = Scene::new();
+        Home::at(path, Kind::Usersfile)
+    }
+
+    fn at(path: &str, kind: Kind) -> Home {
+        let scene = Scene::new().module(kind.module());
         let owner = account("daemon");
         let folder = scene.folder().join(path);
         fs::create_dir_all(&folder).unwrap();
         let bystander = scene.folder().join("root");
         let home = Home {
+            kind,
             scene,
             owner,
             folder,
@@ -68,18 +81,38 @@ impl Home {
     fn stand_by(&self) {
         fs::create_dir(&self.bystander).unwrap();
         for name in ["users.oath", ".users.oath.new", "other"] {
-            let line = format!("HOTP\talice\t-\t{ROOTS_SECRET}\n");
+            let text = match self.kind {
+                Kind::Usersfile => format!("HOTP\talice\t-\t{ROOTS_SECRET}\n"),
+                Kind::SecretFile => format!("{ROOTS_SECRET_BASE32}\n\" HOTP_COUNTER 1\n"),
+            };
             let path = self.bystander.join(name);
-            fs::write(&path, line).unwrap();
+            fs::write(&path, text).unwrap();
             fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         }
     }
 
-    /// `usersfile=` names this path in the home.
+    /// The PAM line names this path in the home.
     pub fn with_usersfile(mut self, path: &str) -> Home {
-        let option = format!("usersfile={}", self.folder.join(path).display());
+        let path = self.folder.join(path);
+        let option = match self.kind {
+            Kind::Usersfile => format!("usersfile={}", path.display()),
+            Kind::SecretFile => format!("secret={} user=daemon", path.display()),
+        };
         self.scene = self.scene.usersfile_option(&option);
         self
+    }
+
+    /// Alice's token.
+    pub fn token(&self) -> Token {
+        self.kind.token()
+    }
+
+    /// What is said of one kind of file, and of the other.
+    pub fn says(&self, usersfile: &'static str, secret_file: &'static str) -> &'static str {
+        match self.kind {
+            Kind::Usersfile => usersfile,
+            Kind::SecretFile => secret_file,
+        }
     }
 
     /// A path in the home.
@@ -129,7 +162,11 @@ impl Home {
 
     /// A login with the code that root's file would accept.
     pub fn login_by_roots_file(&self) -> Outcome {
-        self.login().types(Generator::new(ROOTS_SECRET).code(0))
+        let first = match self.kind {
+            Kind::Usersfile => 0,
+            Kind::SecretFile => 1,
+        };
+        self.login().types(Generator::new(ROOTS_SECRET).code(first))
     }
 
     /// Everything outside the home: to be the same afterwards, down to the time of last access.

@@ -48,7 +48,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
@@ -62,8 +62,9 @@ pub use protocol::Prompt;
 /// step of 30 and of 60 seconds.
 pub const NOON: i64 = 1_768_478_400;
 
-/// How long a login may take before it counts as hung. Waiting for a lock takes 10 seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a login may take before it counts as hung. Waiting for a lock takes 10 seconds; a million
+/// codes take a minute and more without optimisation on a busy computer.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Module {
@@ -908,6 +909,29 @@ pub fn program(name: &str, package: &str) -> PathBuf {
         .map(|folder| folder.join(name))
         .find(|program| program.is_file())
         .unwrap_or_else(|| panic!("no program {name}: install the package {package}"))
+}
+
+/// Writes a program that everybody may execute.
+pub fn write_program(path: &Path, content: impl AsRef<[u8]>) {
+    write_program_by(Command::new("sh"), path, content.as_ref());
+    fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A program is written by a process of its own. A process that another test starts at this
+/// moment has a copy of every descriptor of this one until it executes its program, and what
+/// anybody has open to write on cannot be executed.
+fn write_program_by(mut shell: Command, path: &Path, content: &[u8]) {
+    let mut writer = shell
+        .args(["-c", "cat > \"$0\""])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the shell starts");
+    let mut stdin = writer.stdin.take().expect("a pipe");
+    stdin.write_all(content).expect("cat reads");
+    drop(stdin);
+    let ended = writer.wait().expect("cat ends");
+    assert!(ended.success(), "{}", path.display());
 }
 
 fn rc_name(rc: i32) -> &'static str {

@@ -130,10 +130,15 @@ impl Machine {
             services: Vec::new(),
             syslog,
         };
-        let installed = modules.join("pam_oath.so");
-        let module = fs::read(Module::This.path()).expect("the module can be read");
-        machine.install(installed.to_str().expect("a path in ASCII"), module, 0o644);
+        machine.install_module(Module::This);
         machine
+    }
+
+    /// Puts a module into PAM's folder, in the place of one of the same name.
+    pub fn install_module(&self, module: Module) {
+        let installed = modules_folder().join(module.file_name());
+        let module = fs::read(module.path()).expect("the module can be read");
+        self.install(installed.to_str().expect("a path in ASCII"), module, 0o644);
     }
 
     /// Where a file of the machine is found from outside of it.
@@ -147,25 +152,9 @@ impl Machine {
         if mode & 0o111 == 0 {
             fs::write(&outside, content).unwrap_or_else(|error| panic!("{path}: {error}"));
         } else {
-            self.write_program(path, content.as_ref());
+            support::write_program_by(self.command("sh"), Path::new(path), content.as_ref());
         }
         fs::set_permissions(&outside, Permissions::from_mode(mode)).expect("chmod");
-    }
-
-    /// A program is written by a process of its own. A process that another test starts at this
-    /// moment has a copy of every descriptor of this one until it executes its program, and what
-    /// anybody has open to write on cannot be executed.
-    fn write_program(&self, path: &str, content: &[u8]) {
-        let mut writer = self
-            .command("sh")
-            .args(["-c", "cat > \"$0\"", path])
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("nsenter starts");
-        let mut stdin = writer.stdin.take().expect("a pipe");
-        stdin.write_all(content).expect("cat reads");
-        drop(stdin);
-        assert!(writer.wait().expect("cat ends").success(), "{path}");
     }
 
     /// Puts an empty folder in memory over one of the computer's, for a program that writes there.

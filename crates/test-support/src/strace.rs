@@ -133,17 +133,23 @@ impl Traced {
         }
     }
 
-    /// From the first that touches the usersfile to the last before the answer.
-    pub fn calls_of_the_login(&self) -> Vec<Call> {
+    /// All its system calls, but those after the answer.
+    pub fn calls_until_the_answer(&self) -> Vec<Call> {
         self.shows("[{\\\"rc\\\"");
-        let calls = self.calls();
-        let first = calls
-            .iter()
-            .position(|call| call.is("openat", "users.oath\""));
+        let mut calls = self.calls();
         let answer = calls
             .iter()
             .rposition(|call| call.is("write", "[{\\\"rc\\\""));
-        let (first, answer) = (first.expect("a touch"), answer.expect("an answer"));
-        calls[first..answer].to_vec()
+        calls.truncate(answer.expect("an answer"));
+        calls
+    }
+
+    /// From the first that opens the usersfile to the last before the answer.
+    pub fn calls_of_the_login(&self) -> Vec<Call> {
+        let mut calls = self.calls_until_the_answer();
+        let first = calls
+            .iter()
+            .position(|call| call.is("openat", "users.oath\""));
+        calls.split_off(first.expect("a touch"))
     }
 }

@@ -212,8 +212,8 @@ pub enum Problem {
     FolderWritableByOthers,
     /// A file that everybody can write to.
     WritableByOthers,
-    /// In a sticky folder that everybody can write to: put there by somebody who is neither the
-    /// folder's owner nor root.
+    /// In a folder that others than its owner can write to: put there by somebody who is neither its
+    /// owner nor root.
     NotFolderOwners {
         /// Its owner.
         uid: u32,
@@ -313,7 +313,7 @@ impl fmt::Display for Problem {
             Problem::WritableByOthers => f.write_str("is writable by others"),
             Problem::NotFolderOwners { uid } => write!(
                 f,
-                "belongs to uid {uid}, in a folder that everybody can write to"
+                "belongs to uid {uid}, in a folder that others than its owner can write to"
             ),
             Problem::SecondOwner { uid, first: owner } | Problem::NotOwners { uid, owner } => {
                 let owner = owner.to_string_lossy();

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, Metadata, Permissions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::ops::Deref;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -87,12 +87,14 @@ fn retried(
 }
 
 /// Lets a new file's owner read and write it, whatever umask the caller of a setuid program has
-/// chosen: a service without CAP_DAC_OVERRIDE is to open it, too.
-pub(super) fn open_to_owner(new: &File) -> io::Result<()> {
-    match new.metadata()?.mode() & 0o700 {
-        0o600 => Ok(()),
-        _ => new.set_permissions(Permissions::from_mode(0o600)),
+/// chosen: a service without CAP_DAC_OVERRIDE is to open it, too. Returns what is known of it then.
+pub(super) fn open_to_owner(new: &File) -> io::Result<Metadata> {
+    let metadata = new.metadata()?;
+    if metadata.mode() & 0o700 == 0o600 {
+        return Ok(metadata);
     }
+    new.set_permissions(Permissions::from_mode(0o600))?;
+    new.metadata()
 }
 
 /// An open file whose lock this process has. Dropping it releases the lock, even if a process that
@@ -190,21 +192,19 @@ impl LockedFile {
         // Room for all of it at once: a vector that grows leaves copies behind.
         text.try_reserve_exact(self.stamp.length() as usize + 1)
             .map_err(io::Error::from)
-            .and_then(|()| {
-                (&*self.file)
-                    .take(self.stamp.length())
-                    .read_to_end(&mut text)
-            })
+            .and_then(|()| self.reader(0).read_to_end(&mut text))
             .map_err(self.io("read"))?;
         self.check_unchanged()?;
         Ok(text)
     }
 
     /// The text from this byte on; no more than was checked.
-    pub(crate) fn reader(&self, from: u64) -> Result<impl Read, Error> {
-        let mut file: &File = &self.file;
-        file.seek(SeekFrom::Start(from)).map_err(self.io("read"))?;
-        Ok(file.take(self.stamp.length().saturating_sub(from)))
+    pub(crate) fn reader(&self, from: u64) -> impl Read {
+        let part = Part {
+            file: &self.file,
+            at: from,
+        };
+        part.take(self.stamp.length().saturating_sub(from))
     }
 
     /// The byte at this offset, if the file is so long.
@@ -239,6 +239,20 @@ impl LockedFile {
         } else {
             Err(Error::Changing(self.resolved.path.clone()))
         }
+    }
+}
+
+/// A file from a byte on, wherever its position is.
+struct Part<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for Part<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
     }
 }
 

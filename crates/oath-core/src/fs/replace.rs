@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use zeroize::Zeroizing;
 
 use super::lock::{FileLock, open_to_owner, try_lock};
-use super::open::{is_same, look_at};
+use super::open::{is_named, is_same, look_at};
 use super::{Deadline, Error, FilePath, LockedFile, Problem, ResolvedPath, Stamp};
 use crate::sys::{self, xattr};
 
@@ -32,25 +32,10 @@ impl LockedFile {
     /// afterwards, the change is visible but may not survive a power cut.
     pub(crate) fn replace(&mut self, rewrite: &Rewrite, deadline: &Deadline) -> Result<(), Error> {
         let folder = open_folder(&self.resolved)?;
-        let (name, file) = NewName::create(&self.resolved, deadline)?;
-        let writable = name.open_for_writing(&file)?;
-        let Range { start, end } = rewrite.span;
-        give_owner(&self.metadata, &file).map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied if self.resolved.owner.is_none() => Error::Owner {
-                path: self.resolved.path.clone(),
-                cause: error,
-            },
-            _ => self.io("copy owner and rights of")(error),
-        })?;
-        let mode = rewrite.mode.unwrap_or(self.metadata.mode()) & 0o7777;
-        make_like(&self.file, mode, &file).map_err(self.io("copy owner and rights of"))?;
-        self.copy(0..start, &writable)
-            .and_then(|()| (&writable).write_all(&rewrite.text))
-            .and_then(|()| self.copy(end..self.stamp.length(), &writable))
-            .and_then(|()| writable.sync_all())
-            .map_err(self.io("write the new file for"))?;
-        drop(writable);
+        let new = self.write_new(rewrite, deadline);
+        // Also where nothing could be written: what was read is what was decided by.
         self.check_unchanged()?;
+        let (name, file) = new?;
         name.exchange(self, &file)?;
         flush(folder, &file).map_err(self.io("flush the folder of"))?;
         self.metadata = file.metadata().map_err(self.io("look at"))?;
@@ -59,15 +44,46 @@ impl LockedFile {
         Ok(())
     }
 
+    /// Makes the new file beside the old one, and makes its text durable.
+    fn write_new(
+        &self,
+        rewrite: &Rewrite,
+        deadline: &Deadline,
+    ) -> Result<(NewName<'_>, FileLock), Error> {
+        let (name, file, created) = NewName::create(&self.resolved, deadline)?;
+        let writable = name.open_for_writing(&created)?;
+        let Range { start, end } = rewrite.span;
+        give_owner(&self.metadata, &created, &file).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied if self.resolved.owner.is_none() => Error::Owner {
+                path: self.resolved.path.clone(),
+                cause: error,
+            },
+            _ => self.io("copy owner and rights of")(error),
+        })?;
+        let mode = rewrite.mode.unwrap_or(self.metadata.mode()) & 0o7777;
+        make_like(&self.file, mode, &file, &created)
+            .map_err(self.io("copy owner and rights of"))?;
+        self.copy(0..start, &writable)
+            .and_then(|()| (&writable).write_all(&rewrite.text))
+            .and_then(|()| self.copy(end..self.stamp.length(), &writable))
+            .and_then(|()| writable.sync_all())
+            .map_err(self.io("write the new file for"))?;
+        Ok((name, file))
+    }
+
     /// Copies a part of the old file; the kernel does it, so that nobody's secrets pass through
     /// this process.
     fn copy(&self, part: Range<u64>, new: &File) -> io::Result<()> {
+        if part.is_empty() {
+            return Ok(());
+        }
         let mut old: &File = &self.file;
         old.seek(SeekFrom::Start(part.start))?;
         let mut at = part.start;
         while at < part.end {
             match io::copy(&mut old.take(part.end - at), &mut &*new) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                // Cut off meanwhile: `check_unchanged` finds that the file is another now.
+                Ok(0) => return Ok(()),
                 Ok(copied) => at += copied,
                 // What was copied before the signal came is where the files' positions are.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -92,8 +108,8 @@ impl FilePath {
         let resolved = self.resolve()?;
         let io = |action| Error::io(action, &resolved.path);
         let folder = open_folder(&resolved)?;
-        let (name, file) = NewName::create(&resolved, deadline)?;
-        let writable = name.open_for_writing(&file)?;
+        let (name, file, created) = NewName::create(&resolved, deadline)?;
+        let writable = name.open_for_writing(&created)?;
         (&writable)
             .write_all(text)
             .and_then(|()| writable.set_permissions(Permissions::from_mode(mode)))
@@ -147,14 +163,15 @@ struct NewName<'a> {
 }
 
 impl<'a> NewName<'a> {
-    /// Creates `.NAME.new` beside `NAME`, readable by nobody else, and locks it.
+    /// Creates `.NAME.new` beside `NAME`, readable by nobody else, and locks it. Returns also what is
+    /// known of it.
     ///
     /// The name is always the same, so that a crash leaves at most one file behind, and the lock
     /// tells such a leftover from a file that is being written.
     fn create(
         resolved: &'a ResolvedPath,
         deadline: &Deadline,
-    ) -> Result<(NewName<'a>, FileLock), Error> {
+    ) -> Result<(NewName<'a>, FileLock, Metadata), Error> {
         let name: OsString = [OsStr::new("."), &resolved.name, OsStr::new(".new")]
             .into_iter()
             .collect();
@@ -164,7 +181,9 @@ impl<'a> NewName<'a> {
             let flags = libc::O_RDONLY | libc::O_CREAT | libc::O_EXCL;
             match sys::open_at(&resolved.folder, &name, flags, 0o600) {
                 Ok(file) => match locked_new(resolved, &name, file) {
-                    Ok(Some(file)) => return Ok((NewName { resolved, name }, file)),
+                    Ok(Some((file, created))) => {
+                        return Ok((NewName { resolved, name }, file, created));
+                    }
                     // Between creation and lock somebody has taken it for a leftover.
                     Ok(None) => {}
                     Err(error) => {
@@ -185,16 +204,15 @@ impl<'a> NewName<'a> {
 
     /// Opens the new file a second time. Once that is closed again, nobody has the file open for
     /// writing: the next login would take such a one for an editor.
-    fn open_for_writing(&self, file: &File) -> Result<File, Error> {
+    fn open_for_writing(&self, created: &Metadata) -> Result<File, Error> {
         let path = self.resolved.path.with_file_name(&self.name);
         let flags = libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
         let writable = sys::open_at(&self.resolved.folder, &self.name, flags, 0)
             .map_err(Error::io("open", &path))?;
-        let ids = |file: &File| file.metadata().map(|found| (found.dev(), found.ino()));
-        match (ids(&writable), ids(file)) {
-            (Ok(one), Ok(other)) if one == other => Ok(writable),
-            (Err(error), _) | (_, Err(error)) => Err(Error::io("look at", &path)(error)),
-            _ => Err(Error::Changing(path)),
+        let opened = writable.metadata().map_err(Error::io("look at", &path))?;
+        match (opened.dev(), opened.ino()) == (created.dev(), created.ino()) {
+            true => Ok(writable),
+            false => Err(Error::Changing(path)),
         }
     }
 
@@ -236,18 +254,17 @@ fn locked_new(
     resolved: &ResolvedPath,
     name: &OsStr,
     file: File,
-) -> Result<Option<FileLock>, Error> {
+) -> Result<Option<(FileLock, Metadata)>, Error> {
     let path = resolved.path.with_file_name(name);
-    open_to_owner(&file).map_err(Error::io("set the mode of", &path))?;
+    let created = open_to_owner(&file).map_err(Error::io("set the mode of", &path))?;
     match try_lock(resolved, name, file)? {
-        Ok(file) if is_same(resolved, name, &file)? => Ok(Some(file)),
+        Ok(file) if is_named(resolved, name, &created)? => Ok(Some((file, created))),
         _ => Ok(None),
     }
 }
 
 /// Gives a new file the owner of the old one, while nobody else may read it.
-fn give_owner(old: &Metadata, new: &File) -> io::Result<()> {
-    let created = new.metadata()?;
+fn give_owner(old: &Metadata, created: &Metadata, new: &File) -> io::Result<()> {
     if (created.uid(), created.gid()) == (old.uid(), old.gid()) {
         return Ok(());
     }
@@ -267,13 +284,15 @@ fn give_owner(old: &Metadata, new: &File) -> io::Result<()> {
 
 /// Gives a new file the ACL and labels of the old one and its mode, in an order in which it is never open
 /// to more people than that.
-fn make_like(old: &File, mode: u32, new: &File) -> io::Result<()> {
+fn make_like(old: &File, mode: u32, new: &File, created: &Metadata) -> io::Result<()> {
     const ACL: &CStr = c"system.posix_acl_access";
     let names = xattr::names(old)?;
     let has_acl = |names: &[CString]| names.iter().any(|name| name.as_c_str() == ACL);
+    let mut is_as_created = names.is_empty();
     if !has_acl(&names) && has_acl(&xattr::names(new)?) {
         // The folder's default ACL gave it one that the old file has not.
         xattr::remove(new, ACL)?;
+        is_as_created = false;
     }
     for name in names {
         if let Some(value) = xattr::get(old, &name)? {
@@ -281,6 +300,9 @@ fn make_like(old: &File, mode: u32, new: &File) -> io::Result<()> {
                 xattr::set(new, &name, &value)?;
             }
         }
+    }
+    if is_as_created && created.mode() & 0o7777 == mode {
+        return Ok(());
     }
     new.set_permissions(Permissions::from_mode(mode))
 }
@@ -312,10 +334,12 @@ fn remove_leftover(resolved: &ResolvedPath, name: &OsStr) -> Result<(), Error> {
     let removed = sys::unlink_at(&resolved.folder, name);
     drop(leftover);
     match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::io("remove the leftover", &path)(error))
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // Whoever put it there has not made the usersfile one that cannot be written.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(Error::refused(&path, Problem::InTheWay))
         }
-        _ => Ok(()),
+        removed => removed.map_err(Error::io("remove the leftover", &path)),
     }
 }
 

@@ -1,11 +1,13 @@
 //! The walk from `/` to a file, one folder at a time, that checks every owner and that nobody can
 //! redirect while it is done.
 //!
-//! Every step opens the next name without following links and examines what was opened, so what
-//! was checked is what is used. On the way either every folder is root's, or from some folder
-//! downward everything belongs to one other user: a home directory, a service account. From
-//! there on every file operation is done with that user's rights, and nothing that belongs to
-//! somebody else is used. In root's own folders, links that root made are followed.
+//! What was checked is what is used. As long as only root can change what the names on the way stand
+//! for, they are looked at by their path; from the first folder on in which somebody else can, every
+//! step opens the next name without following links and examines what was opened. On the way either
+//! every folder is root's, or from some folder downward everything belongs to one other user: a home
+//! directory, a service account. From there on every file operation is done with that user's rights,
+//! and nothing that belongs to somebody else is used. In root's own folders, links that root made are
+//! followed.
 //!
 //! A process that is not root walks by the same rules, its own user counting as root does.
 
@@ -13,13 +15,14 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::{Error, FilePath, Problem, Warning, is_trusted};
 use crate::sys::{self, Account, FsCredentials};
 
 const WRITABLE_BY_ALL: u32 = 0o002;
+const WRITABLE_BY_GROUP: u32 = 0o020;
 const STICKY: u32 = 0o1000;
 /// As many links as the kernel itself follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;
@@ -41,7 +44,7 @@ pub struct ResolvedPath {
     pub is_link: bool,
     /// The one user besides root whose folder it is.
     pub owner: Option<Account>,
-    /// Whether everybody may put files into the folder (its sticky bit is set, then).
+    /// Whether others than its owner may put files into the folder.
     shared: bool,
     /// Whether the file itself may be anybody's.
     any_owner: bool,
@@ -62,13 +65,13 @@ impl ResolvedPath {
                 return Err(Error::refused(resolver.path, Problem::IsFolder));
             };
             let is_last = ahead.is_empty();
-            let next = match resolver.open(&name, is_last) {
+            let next = match resolver.look(&name, is_last) {
                 // Root may lack the right to pass (root_squash, no capabilities) where the user
                 // whose home it is has it, by one of that user's groups.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => match home_of {
                     Some(uid) if resolver.credentials.is_none() => {
                         resolver.assume_credentials(uid)?;
-                        resolver.open(&name, is_last)
+                        resolver.look(&name, is_last)
                     }
                     _ => Err(error),
                 },
@@ -81,15 +84,14 @@ impl ResolvedPath {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Err(Error::MissingFolder(resolver.path.join(name)));
                 }
-                next => next.map_err(resolver.io("open", &name))?,
+                next => next.map_err(resolver.io("look at", &name))?,
             };
-            let metadata = next.metadata().map_err(resolver.io("look at", &name))?;
-            resolver.check_in_shared_folder(&name, &metadata)?;
-            if metadata.is_symlink() {
+            resolver.check_in_shared_folder(&name, &next.metadata)?;
+            if next.metadata.is_symlink() {
                 if through.len() >= MAX_LINKS {
                     return Err(Error::refused(path, Problem::TooManyLinks));
                 }
-                let target = resolver.link_target(&name, &next, &metadata)?;
+                let target = resolver.link_target(&name, &next)?;
                 if target.is_absolute() {
                     // Only root's own links get here, or those of the user whose rights are taken
                     // anew: there are no others to carry along.
@@ -100,9 +102,9 @@ impl ResolvedPath {
                 push_components(&mut ahead, &target);
                 through.push(resolver.path.join(ahead.iter().rev().collect::<PathBuf>()));
             } else if is_last {
-                return resolver.arrive(name, Some(metadata), (through, is_link), file);
+                return resolver.arrive(name, Some(next.metadata), (through, is_link), file);
             } else {
-                resolver.enter(&name, next, &metadata)?;
+                resolver.enter(&name, next)?;
             }
         }
     }
@@ -154,7 +156,6 @@ impl ResolvedPath {
     /// Ownership and mode problems of a file that is used nevertheless.
     pub(super) fn warnings(&self, metadata: &Metadata) -> Vec<Warning> {
         const READABLE_BY_ALL: u32 = 0o004;
-        const WRITABLE_BY_GROUP: u32 = 0o020;
         let path = || self.path.clone();
         let mut warnings = Vec::new();
         if metadata.mode() & READABLE_BY_ALL != 0 {
@@ -173,7 +174,7 @@ impl ResolvedPath {
     }
 
     /// Whether another file in this folder belongs to somebody whose files do not count here: another
-    /// than the folder's owner, or in a folder that everybody may write to, another than root.
+    /// than the folder's owner, or in a folder that others may write to, another than root.
     pub(super) fn is_foreign(&self, metadata: &Metadata) -> bool {
         let uid = metadata.uid();
         match &self.owner {
@@ -194,7 +195,8 @@ fn push_components(ahead: &mut Vec<OsString>, path: &Path) {
 
 /// How far the walk has come.
 struct Resolver {
-    folder: File,
+    /// The folder, open as a path; `None` as long as only root can change what `path` leads to.
+    folder: Option<File>,
     metadata: Metadata,
     path: PathBuf,
     owner: Option<Account>,
@@ -203,24 +205,29 @@ struct Resolver {
     is_walked_by_owner: bool,
 }
 
+/// What the next name on the way stands for.
+struct Next {
+    metadata: Metadata,
+    /// It, open as a path, unless the folder is not open either.
+    file: Option<File>,
+}
+
 impl Resolver {
     /// Begins at `/`, with the rights of `account` if one is given that is not as good as root.
     fn start(account: Option<&Account>) -> Result<Resolver, Error> {
         let root = Path::new("/");
-        let folder = File::options()
-            .read(true)
-            .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
-            .open(root)
-            .map_err(Error::io("open", root))?;
-        let metadata = folder.metadata().map_err(Error::io("look at", root))?;
+        let metadata = root
+            .symlink_metadata()
+            .map_err(Error::io("look at", root))?;
         let mut resolver = Resolver {
-            folder,
+            folder: None,
             metadata,
             path: root.to_owned(),
             owner: None,
             credentials: None,
             is_walked_by_owner: false,
         };
+        resolver.open_unless_only_roots()?;
         if let Some(account) = account.filter(|account| account.uid != 0) {
             resolver.take_rights(account)?;
             resolver.owner = Some(account.clone());
@@ -238,10 +245,11 @@ impl Resolver {
     }
 
     fn is_shared(&self) -> bool {
-        self.metadata.mode() & WRITABLE_BY_ALL != 0
+        self.metadata.mode() & (WRITABLE_BY_ALL | WRITABLE_BY_GROUP) != 0
     }
 
-    /// In a folder that everybody may write to, only what its owner or root put there counts.
+    /// In a folder that others than its owner may write to, only what its owner or root put there
+    /// counts.
     fn check_in_shared_folder(&self, name: &OsStr, metadata: &Metadata) -> Result<(), Error> {
         let uid = metadata.uid();
         if self.is_shared() && !is_trusted(uid) && uid != self.metadata.uid() {
@@ -254,7 +262,8 @@ impl Resolver {
     }
 
     /// Goes down into a folder, and takes its owner's rights if that is not root.
-    fn enter(&mut self, name: &OsStr, folder: File, metadata: &Metadata) -> Result<(), Error> {
+    fn enter(&mut self, name: &OsStr, next: Next) -> Result<(), Error> {
+        let Next { metadata, file } = next;
         match name.as_bytes() {
             // Exact, since no link is left in what was walked.
             b".." => drop(self.path.pop()),
@@ -267,6 +276,9 @@ impl Resolver {
             return Err(Error::refused(&self.path, Problem::FolderWritableByOthers));
         }
         let uid = metadata.uid();
+        self.folder = file;
+        self.metadata = metadata;
+        self.open_unless_only_roots()?;
         match &self.owner {
             Some(owner) if owner.uid == uid => {}
             Some(_) if self.is_walked_by_owner && is_trusted(uid) => {}
@@ -280,19 +292,48 @@ impl Resolver {
             None if is_trusted(uid) => {}
             None => self.assume_owner(uid)?,
         }
-        self.folder = folder;
-        self.metadata = metadata.clone();
         Ok(())
     }
 
-    /// Opens the next name on the way, as a mere path and no link followed.
-    fn open(&self, name: &OsStr, is_last: bool) -> io::Result<File> {
-        let open = |kind| sys::open_at(&self.folder, name, libc::O_PATH | kind, 0);
-        match open(if is_last { 0 } else { libc::O_DIRECTORY }) {
+    /// Opens the folder, unless nobody but root can change what the names in it stand for. In a
+    /// folder that everybody may write to (with the sticky bit) that is decided for each name.
+    fn open_unless_only_roots(&mut self) -> Result<(), Error> {
+        let is_only_roots =
+            is_trusted(self.metadata.uid()) && self.metadata.mode() & WRITABLE_BY_GROUP == 0;
+        if self.folder.is_none() && !(is_only_roots && is_by_statx(&self.metadata)) {
+            self.folder = Some(self.open_by_path()?);
+        }
+        Ok(())
+    }
+
+    /// The folder that the path leads to, as a mere path.
+    fn open_by_path(&self) -> Result<File, Error> {
+        sys::open_folder(&self.path).map_err(Error::io("open", &self.path))
+    }
+
+    /// Looks at the next name on the way, no link followed.
+    fn look(&mut self, name: &OsStr, is_last: bool) -> io::Result<Next> {
+        let folder = match &self.folder {
+            Some(folder) => folder,
+            None => {
+                let metadata = self.path.join(name).symlink_metadata()?;
+                if !self.is_shared() || is_trusted(metadata.uid()) {
+                    let file = None;
+                    return Ok(Next { metadata, file });
+                }
+                self.folder.insert(sys::open_folder(&self.path)?)
+            }
+        };
+        let open = |kind| sys::open_at(folder, name, libc::O_PATH | kind, 0);
+        let file = match open(if is_last { 0 } else { libc::O_DIRECTORY }) {
             // A folder is asked for as such, so that an automounter mounts it; a link is none.
             Err(error) if error.raw_os_error() == Some(libc::ENOTDIR) => open(0),
-            next => next,
-        }
+            file => file,
+        }?;
+        Ok(Next {
+            metadata: file.metadata()?,
+            file: Some(file),
+        })
     }
 
     fn assume_owner(&mut self, uid: u32) -> Result<(), Error> {
@@ -320,12 +361,8 @@ impl Resolver {
         Ok(())
     }
 
-    fn link_target(
-        &self,
-        name: &OsStr,
-        link: &File,
-        metadata: &Metadata,
-    ) -> Result<PathBuf, Error> {
+    fn link_target(&self, name: &OsStr, next: &Next) -> Result<PathBuf, Error> {
+        let Next { metadata, file } = next;
         let is_owners = match &self.owner {
             Some(owner) => self.is_walked_by_owner && metadata.uid() == owner.uid,
             None => false,
@@ -336,9 +373,11 @@ impl Resolver {
         if !is_followed {
             return Err(Error::refused(self.path.join(name), Problem::LinkNotRoots));
         }
-        sys::read_link(link)
-            .map(PathBuf::from)
-            .map_err(self.io("read the link", name))
+        match file {
+            Some(link) => sys::read_link(link).map(PathBuf::from),
+            None => self.path.join(name).read_link(),
+        }
+        .map_err(self.io("read the link", name))
     }
 
     fn arrive(
@@ -358,10 +397,15 @@ impl Resolver {
         if name.as_bytes() == b".." {
             return Err(Error::refused(path, Problem::IsFolder));
         }
+        let shared = self.is_shared();
+        let folder = match self.folder {
+            Some(folder) => folder,
+            None => self.open_by_path()?,
+        };
         Ok(ResolvedPath {
-            shared: self.is_shared(),
+            shared,
             any_owner: file.any_owner,
-            folder: self.folder,
+            folder,
             name,
             found,
             path,
@@ -371,6 +415,13 @@ impl Resolver {
             _credentials: self.credentials,
         })
     }
+}
+
+/// Whether this was told by statx(2), which has an automounter mount what it looks at. The older calls
+/// do not, and would tell of the folder below.
+fn is_by_statx(metadata: &Metadata) -> bool {
+    // Nothing else tells when a file was made.
+    metadata.created().is_ok()
 }
 
 #[cfg(test)]

@@ -314,8 +314,7 @@ fn check_totp(
     if options.no_skew_adjustment {
         return Err(Refusal::WrongOtp);
     }
-    let step = find_step(key, code, now - SKEW_SEARCH, now + SKEW_SEARCH);
-    let step = step.ok_or(Refusal::WrongOtp)?;
+    let step = find_nearest_step(key, code, now).ok_or(Refusal::WrongOtp)?;
     let used = used.transpose()?;
     let is_before = |used: &Vec<i64>| used.iter().any(|&used| step <= used);
     if used.as_ref().is_some_and(is_before) {
@@ -331,6 +330,15 @@ fn find_step(key: &Key, code: &Code, first: i64, last: i64) -> Option<i64> {
     let steps = u64::try_from(first).ok()?..=u64::try_from(last).ok()?;
     let [found] = find(key, steps, [Some(code)]);
     Some(first + found? as i64)
+}
+
+/// The step that gives the code, of several the one that is nearest: of 2999 codes of six digits two
+/// may be the same.
+fn find_nearest_step(key: &Key, code: &Code, now: i64) -> Option<i64> {
+    let both = |far| [now + far, now - far];
+    let steps = || (0..=SKEW_SEARCH).flat_map(both).filter(|&step| step >= 0);
+    let [found] = find(key, steps().map(i64::unsigned_abs), [Some(code)]);
+    steps().nth(found?)
 }
 
 fn is_used(used: &[i64], step: i64) -> bool {
@@ -447,6 +455,16 @@ mod tests {
 
     fn types(file: &mut Document, typed: &str) -> Result<Accepted, Refusal> {
         log_in(file, typed, 0, &Options::default())
+    }
+
+    #[test]
+    fn of_two_steps_that_give_the_code_the_nearer_is_learned_from() {
+        for (far, near) in [(-1403, 599), (-625, -75), (946, -718)] {
+            assert_eq!(code(STEP + far), code(STEP + near));
+            let mut file = totp("");
+            let refused = types(&mut file, &code(STEP + far));
+            assert_eq!(refused, Err(Refusal::Skewed { steps: near }));
+        }
     }
 
     #[test]

@@ -232,8 +232,10 @@ impl SecretFile {
     /// An error of a file that may not be there, without a name that may be a password.
     fn shown(&self, error: fs::Error) -> fs::Error {
         match &self.template {
-            Some(template) => error.of_path(template.clone()),
-            None => error,
+            Some(template) if contains(template.as_os_str().as_bytes(), Template::USER) => {
+                error.of_path(template.clone())
+            }
+            _ => error,
         }
     }
 
@@ -294,7 +296,7 @@ impl SecretFile {
         options: &Options,
     ) -> Result<Document, Error> {
         self.check(locked.metadata(), options)?;
-        let text = read(locked.reader(0)?, locked.length()).map_err(locked.io("read"))?;
+        let text = read(locked.reader(0), locked.length()).map_err(locked.io("read"))?;
         locked.check_unchanged()?;
         self.document(text)
     }

@@ -686,6 +686,14 @@ mod tests {
         assert_eq!(accepts(&lines(&used), 30), Err("zone"));
         assert_eq!(accepts(&lines(&other_length), 0), Err("zone"));
 
+        // With `drift` LAST-TIME tells where the token's clock may stand.
+        let with_drift = Attempt {
+            drift: true,
+            ..attempt(b"755224", CodeLength::Whole)
+        };
+        let decision = decide_at_once(&lines(&used), &with_drift);
+        assert!(matches!(decision, Err(Undecided::Zone)));
+
         // What the journal has of a token counts like what the line has.
         let journalled = Candidate {
             line: 1,

@@ -35,7 +35,7 @@ const PREFIX: &str = "used-";
 const FIELDS_BEFORE_NAMES: usize = 5;
 
 /// A journal, locked.
-pub(crate) struct Journal {
+pub struct Journal {
     file: StateFile,
     /// Digests of the names of the usersfile.
     names: Vec<String>,
@@ -43,7 +43,10 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Locks and reads the journal in `folder` for `user` of a usersfile.
-    pub(crate) fn lock(
+    ///
+    /// # Errors
+    /// The folder or the journal cannot be used, or somebody else has it locked for too long.
+    pub fn lock(
         folder: &Path,
         usersfile: &Usersfile,
         user: &OsStr,
@@ -61,7 +64,7 @@ impl Journal {
     }
 
     /// What the journal says was last used of a token.
-    pub(crate) fn last_used_of(&self, entry: &Entry) -> Option<LastUsedFields<'_>> {
+    pub fn last_used_of(&self, entry: &Entry) -> Option<LastUsedFields<'_>> {
         let digests = Digests::of(entry)?;
         // Each record is of a later code than those before it, with whatever PIN.
         self.lines()

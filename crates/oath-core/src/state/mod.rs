@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-pub(crate) mod journal;
+pub mod journal;
 pub mod throttle;
 
 use std::ffi::{OsStr, OsString};

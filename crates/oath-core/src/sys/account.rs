@@ -126,3 +126,34 @@ pub(super) fn groups_of(account: &Account) -> io::Result<Vec<libc::gid_t>> {
         groups.resize(groups.len() * 4, 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_name_service_that_a_signal_interrupts_or_that_needs_more_room_is_asked_again() {
+        let before = Cell::new([libc::EINTR, libc::ERANGE, libc::ERANGE].iter());
+        let root = account(|entry, buffer, size, found| {
+            let mut errors = before.take();
+            let error = errors.next();
+            before.set(errors);
+            match error {
+                Some(error) => *error,
+                // SAFETY: as in `account_by_uid`.
+                None => unsafe { libc::getpwuid_r(0, entry, buffer, size, found) },
+            }
+        });
+        assert_eq!(root.unwrap().map(|account| account.uid), Some(0));
+    }
+
+    #[test]
+    fn an_error_of_the_name_service_is_no_account_that_does_not_exist() {
+        for error in [libc::ENOENT, libc::ESRCH, libc::EIO, libc::ERANGE] {
+            let found = account(|_, _, _, _| error);
+            assert_eq!(found.unwrap_err().raw_os_error(), Some(error));
+        }
+    }
+}

@@ -74,7 +74,8 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(file)?;
-    let mut bytes = Vec::new();
+    // Room for all of it at once, as a rule.
+    let mut bytes = Vec::with_capacity(4 << 10);
     file.take(MAX_ZONE_FILE).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

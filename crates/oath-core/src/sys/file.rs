@@ -6,6 +6,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use super::{c_string, checked, uninterrupted};
 
@@ -29,6 +31,12 @@ pub fn open_at(folder: &File, name: &OsStr, flags: c_int, mode: u32) -> io::Resu
     })?;
     // SAFETY: openat(2) has just returned this descriptor and nobody else knows it.
     above_standard(unsafe { File::from_raw_fd(fd) })
+}
+
+/// `open(2)` of a folder as a mere path. The descriptor is never one of the standard ones.
+pub(crate) fn open_folder(path: &Path) -> io::Result<File> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    above_standard(File::options().read(true).custom_flags(flags).open(path)?)
 }
 
 /// Moves a file away from descriptors 0 to 2. A process that was started without them would have

@@ -1,8 +1,15 @@
 //! The memory that the process may have.
 
 use std::io;
+use std::mem::MaybeUninit;
 
 use super::checked;
+
+/// What getrlimit(2) calls the kinds of limits.
+#[cfg(target_env = "gnu")]
+type Resource = libc::__rlimit_resource_t;
+#[cfg(not(target_env = "gnu"))]
+type Resource = libc::c_int;
 
 /// Checks whether the process may have the memory that a login takes while it holds a lock.
 ///
@@ -13,6 +20,22 @@ use super::checked;
 /// # Errors
 /// The system refuses.
 pub(crate) fn check_memory() -> io::Result<()> {
+    match [libc::RLIMIT_AS, libc::RLIMIT_DATA].map(is_unlimited) {
+        [true, true] => Ok(()),
+        _ => try_memory(),
+    }
+}
+
+fn is_unlimited(resource: Resource) -> bool {
+    let mut limit = MaybeUninit::<libc::rlimit>::uninit();
+    // SAFETY: getrlimit(2) writes to `limit`, and has filled it in if it returns 0.
+    unsafe {
+        libc::getrlimit(resource, limit.as_mut_ptr()) == 0
+            && limit.assume_init().rlim_cur == libc::RLIM_INFINITY
+    }
+}
+
+fn try_memory() -> io::Result<()> {
     // More than a login computes with, and more than the C library's heap grows by at a time.
     const NEEDED: usize = 4 << 20;
     let access = libc::PROT_READ | libc::PROT_WRITE;

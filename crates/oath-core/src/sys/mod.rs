@@ -25,8 +25,8 @@ pub(crate) use credentials::{FsCredentials, StopGuard};
 pub use crypt::crypt;
 pub use file::{FileId, file_id_at, open_at, try_lock, unlink_at};
 pub(crate) use file::{
-    exchange_at, flush_file_system, is_open_for_writing, make_folder_at, read_link, rename_at,
-    rename_new_at, unlock,
+    exchange_at, flush_file_system, is_open_for_writing, make_folder_at, open_folder, read_link,
+    rename_at, rename_new_at, unlock,
 };
 pub(crate) use memory::check_memory;
 

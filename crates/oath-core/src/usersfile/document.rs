@@ -233,4 +233,14 @@ mod tests {
             "one\n"
         );
     }
+
+    #[test]
+    fn a_users_tokens_are_those_of_the_whole_name() {
+        let document = Document::new(b"HOTP alice2 - 00\nHOTP alice - 11\nHOTP/E alic - 22\n");
+        let numbers: Vec<_> = document
+            .tokens_of(b"alice")
+            .map(|(line, _)| line.number)
+            .collect();
+        assert_eq!(numbers, [2]);
+    }
 }

@@ -226,17 +226,18 @@ impl Usersfile {
         let updated = self.file.with_lock(deadline, |locked| {
             let lines = user_lines(locked, user, prescan)?;
             let (answer, rewrite) = match decide(&lines) {
-                Ok(decided) => decided,
-                Err(error) => return Ok(Err(error)),
+                Ok((answer, Some(rewrite))) => (answer, rewrite),
+                // What is not replaced was read all the same.
+                decided => {
+                    locked.check_unchanged()?;
+                    return Ok(decided.map(|(answer, _)| (answer, None, None)));
+                }
             };
-            let failure = match &rewrite {
-                Some(rewrite) => match locked.replace(rewrite, deadline) {
-                    Err(error) if error.is_full_or_read_only() => Some(error),
-                    replaced => replaced.map(|()| None)?,
-                },
-                None => None,
+            let failure = match locked.replace(&rewrite, deadline) {
+                Err(error) if error.is_full_or_read_only() => Some(error),
+                replaced => replaced.map(|()| None)?,
             };
-            Ok(Ok((answer, rewrite, failure)))
+            Ok(Ok((answer, Some(rewrite), failure)))
         });
         let (updated, warnings) = updated.map_err(Error::from)?;
         updated.map(|(answer, rewrite, failure)| Updated {
@@ -248,17 +249,15 @@ impl Usersfile {
     }
 }
 
-/// The token lines of `user` in a locked file, in file order.
+/// The token lines of `user` in a locked file, in file order. Whether an editor was writing meanwhile
+/// is still to be checked.
 fn user_lines(
     locked: &LockedFile,
     user: &OsStr,
     prescan: Option<&Prescan>,
 ) -> Result<Vec<UserLine>, fs::Error> {
     let start = first_line(locked, prescan)?;
-    let lines = scan::collect(locked.reader(start.offset)?, start, user.as_bytes())
-        .map_err(locked.io("read"))?;
-    locked.check_unchanged()?;
-    Ok(lines)
+    scan::collect(locked.reader(start.offset), start, user.as_bytes()).map_err(locked.io("read"))
 }
 
 /// Where the user's first line begins, if a prescan of this very file in this very state saw it;

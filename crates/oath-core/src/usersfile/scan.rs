@@ -371,6 +371,16 @@ mod tests {
     }
 
     #[test]
+    fn a_line_below_any_number_of_blank_ones_has_its_own_number() {
+        for blank in [191, 192, 193, 255, 256, 300, 1000] {
+            let mut file = vec![b'\n'; blank];
+            file.extend_from_slice(b"HOTP alice - 00\n");
+            let lines = found(&file, "alice", usize::MAX);
+            assert_eq!(lines, [(blank + 1, b"HOTP alice - 00\n".to_vec())]);
+        }
+    }
+
+    #[test]
     fn a_user_without_a_name_has_no_line() {
         assert!(found(b"HOTP  - 00\n", "", 100).is_empty());
     }

@@ -70,6 +70,7 @@ mod tests {
             },
             unix_time: 1_768_478_400,
             window: 5,
+            drift: false,
         };
         lines::check(document, &context).0
     }

@@ -34,7 +34,7 @@ use crate::config::{self, Config};
 use crate::error::Error;
 use crate::output;
 use crate::pam_config::{self, ModuleLine, ServiceStack};
-use crate::secret_file::Line;
+use crate::secret_file::{Line, MODULE};
 use crate::tokens::user_name;
 use access::Access;
 use arguments::ServiceArguments;
@@ -61,7 +61,8 @@ pub(crate) struct Check {
     user: Option<OsString>,
 
     /// Fix what has only one correct form: the file's mode, a typographic dash for "-", base32:
-    /// before a base32 secret, colons, dashes and quotation marks in a secret
+    /// before a base32 secret, colons, dashes and quotation marks in a secret, and a word that names it,
+    /// such as hex:
     #[arg(long)]
     fix: bool,
 
@@ -88,10 +89,17 @@ impl Check {
         let pam_services = config.pam_services()?;
         let module_lines = pam_config::module_lines_of(&pam_services);
         if let Some(line) = Line::of(config)? {
-            let findings = secret_file::check(&line, self.user.as_deref());
+            let mut findings = secret_file::check(&line, self.user.as_deref());
+            let mut who_gets_in = Vec::new();
+            if module_lines.is_empty() && config.given_usersfile()?.is_none() {
+                let sshd = SshdCheck::of_secret_file(&line);
+                let of_stacks;
+                (who_gets_in, of_stacks) = check_access(config, MODULE, &pam_services, &sshd);
+                findings.extend(of_stacks);
+            }
             return self.print(&Report {
                 services: Vec::new(),
-                who_gets_in: Vec::new(),
+                who_gets_in,
                 mended: Vec::new(),
                 findings,
             });
@@ -132,7 +140,7 @@ impl Check {
         let (who_gets_in, of_stacks) = match config.given_usersfile()? {
             // The usersfile that was given is that of no service.
             Some(_) if module_lines.is_empty() => Default::default(),
-            _ => check_access(config, &pam_services, &sshd),
+            _ => check_access(config, pam_config::MODULE, &pam_services, &sshd),
         };
         findings.extend(of_stacks);
         findings.extend(sshd.findings());
@@ -210,10 +218,12 @@ impl Check {
 
 fn check_access(
     config: &Config,
+    module: &'static [u8],
     services: &[ServiceStack],
     sshd: &SshdCheck,
 ) -> (Vec<Access>, Vec<Finding>) {
     let context = access::Context {
+        module,
         root: config.pam_root(),
         is_own_system: config.has_own_pam(),
         requires_key: &|service| service == "sshd" && sshd.may_require_key(),
@@ -241,12 +251,22 @@ impl SshdCheck {
         }
     }
 
-    /// Whether everybody may have shown a key as well; where the settings are not known, that is
-    /// assumed.
+    /// The same for a line of Google's module.
+    fn of_secret_file(line: &Line) -> SshdCheck {
+        let is_used = line.services.iter().any(|service| service == "sshd");
+        SshdCheck {
+            settings: is_used.then(sshd::Settings::effective).flatten(),
+            prompts: !line.options.use_first_pass && !line.options.try_first_pass,
+        }
+    }
+
+    /// Whether everybody may have shown a key as well; of an sshd that does not tell its settings, that
+    /// is assumed.
     fn may_require_key(&self) -> bool {
         match &self.settings {
+            None => false,
             Some(Ok(settings)) => settings.requires_key(),
-            _ => true,
+            Some(Err(_)) => true,
         }
     }
 

@@ -1,13 +1,36 @@
 //! Checks a user's own file of Google's PAM module.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use oath_core::fs;
 use oath_core::google::format::{Document, Name};
+use oath_core::google::options::Options;
+use oath_core::google::secret_file;
 
 use super::finding::{Finding, Severity};
+use super::stack::modules::Role;
+use super::stack::{Module, ReturnCode};
 use crate::secret::MIN_LENGTH;
 use crate::secret_file::{Line, malformed};
+
+/// What a line of Google's module, or of the one in its place, does in a login.
+pub(super) fn role(module: &Module) -> Role {
+    let arguments = module.arguments.iter();
+    match Options::parse(arguments.map(|argument| OsStr::from_bytes(argument))) {
+        // It denies everybody.
+        Err(_) => Role::Returns(&[ReturnCode::AUTH_ERR]),
+        Ok(options) => Role::Code {
+            without_token: match options.null_ok {
+                true => ReturnCode::IGNORE,
+                false => ReturnCode::AUTH_ERR,
+            },
+            usersfile: options.secret.as_bytes().to_vec(),
+            needs_authtok: options.use_first_pass,
+        },
+    }
+}
 
 /// What is wrong with the user's file, and what is weak.
 pub(super) fn check(line: &Line, user: Option<&OsStr>) -> Vec<Finding> {
@@ -29,6 +52,20 @@ pub(super) fn check(line: &Line, user: Option<&OsStr>) -> Vec<Finding> {
     };
     match file.read(&line.options) {
         Ok(document) => check_document(&document, file.path(), line),
+        Err(secret_file::Error::File(fs::Error::Missing(_))) => vec![match line.options.null_ok {
+            true => Finding::new(
+                Severity::Warning,
+                file.path(),
+                "does not exist, so the user is asked for no code (nullok)",
+                "enrol the user with oathctl add, or remove nullok from the line",
+            ),
+            false => Finding::new(
+                Severity::Error,
+                file.path(),
+                "does not exist, so the user cannot log in",
+                "enrol the user with oathctl add",
+            ),
+        }],
         Err(error) => vec![Finding::new(
             Severity::Error,
             file.path(),

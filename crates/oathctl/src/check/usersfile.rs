@@ -193,6 +193,7 @@ impl<'a> UsersfileCheck<'a> {
                 },
                 unix_time: now,
                 window: windows.max().unwrap_or(default),
+                drift: self.module_lines.iter().any(|line| line.options.drift),
             },
         )
     }

@@ -13,12 +13,10 @@ use clap::{Parser, ValueEnum};
 use oath_core::fs::{FilePath, ResolvedPath};
 use oath_core::google::edit;
 use oath_core::google::format::Document;
-use oath_core::google::login::{Attempt, decide};
 use oath_core::google::new_file::{self, Limit, NewFile, Settings};
-use oath_core::google::options::Options;
-use oath_core::otp::{Algorithm, Code, Key, time_step};
+use oath_core::otp::{Algorithm, Key, time_step};
 use oath_core::sys;
-use oath_core::usersfile::format::{Entry, MovingFactor, Token, Type};
+use oath_core::usersfile::format::{MovingFactor, Token, Type};
 use zeroize::Zeroizing;
 
 use self::questions::Questions;
@@ -28,7 +26,7 @@ use crate::error::Error;
 use crate::otpauth::{self, USUAL_PERIOD};
 use crate::output;
 use crate::provisioning::Provisioning;
-use crate::{begin, secret, terminal};
+use crate::{begin, secret, secret_file, terminal};
 
 /// What the questions offer in place of the module's defaults.
 const WIDE_WINDOW: u32 = 17;
@@ -284,10 +282,6 @@ impl Command {
             },
             scratch_codes: &[],
         };
-        let options = Options {
-            no_skew_adjustment: true,
-            ..Options::default()
-        };
         loop {
             let code = questions.ask("The code that the app shows now (-1 to go on without): ")?;
             let code = Zeroizing::new(code.replace(' ', ""));
@@ -295,21 +289,10 @@ impl Command {
                 return Ok(());
             }
             let now = now()?;
-            let attempt = Attempt {
-                response: code.as_bytes(),
-                may_have_password: false,
-                unix_time: now,
-                host: None,
-            };
-            let mut document = Document::new(trial.text());
-            if decide(&mut document, &attempt, &options).result.is_ok() {
+            if secret_file::takes(&mut Document::new(trial.text()), &code, now) {
                 return Ok(());
             }
-            let line = token.line();
-            let drift = Entry::parse(&line)
-                .zip(Code::parse(code.as_bytes()))
-                .and_then(|(entry, code)| Drift::find(&entry, &code, now).ok().flatten());
-            questions.again(&match drift {
+            questions.again(&match Drift::of_typed(token, &code, now) {
                 Some(drift) => format!("{drift}; set the clocks right, or take a wider window"),
                 None => "that is not the code".into(),
             })?;
@@ -399,7 +382,7 @@ fn show_code(token: &Token) -> Result<(), Error> {
     output::print(&Zeroizing::new(format!("The {which} code is {}\n", *code)))
 }
 
-fn show_scratch_codes(codes: &[Zeroizing<String>]) -> Result<(), Error> {
+pub(crate) fn show_scratch_codes(codes: &[Zeroizing<String>]) -> Result<(), Error> {
     if codes.is_empty() {
         return Ok(());
     }

@@ -21,6 +21,8 @@ pub(super) struct Candidate {
     pub(super) row: usize,
     pub(super) user: OsString,
     pub(super) token: ImportedToken,
+    /// For [`tokens::issuer_line`], unless it is this machine's name.
+    pub(super) issuer: Option<String>,
 }
 
 /// The result for one candidate.
@@ -95,7 +97,9 @@ impl Present {
         let secret = entry.secret().ok();
         let counter = match entry.token_type.moving_factor {
             MovingFactor::Event => entry.token().ok().map(|token| token.counter),
-            MovingFactor::Time { .. } => secret.as_ref().and_then(|secret| step(entry, secret)),
+            MovingFactor::Time { .. } => secret
+                .as_ref()
+                .and_then(|secret| tokens::step_last_used(entry, secret)),
             // No other program has such a set.
             MovingFactor::BackupCodes { .. } => None,
         };
@@ -120,14 +124,6 @@ impl Present {
             None
         }
     }
-}
-
-/// The time step last used, if the secret proves that COUNTER is one.
-fn step(entry: &Entry, secret: &[u8]) -> Option<u64> {
-    let step = entry.last_used.counter().ok()?;
-    let otp = entry.last_used.otp()?;
-    let code = Key::new(entry.token_type.algorithm, secret).code(step, otp.digits());
-    (code.text().as_bytes() == otp.text().as_bytes()).then_some(step)
 }
 
 /// Appends the lines of the candidates to the document, with `another` also where that is
@@ -166,6 +162,10 @@ pub(super) fn append(
             }
             if let Some(&ambiguity) = ambiguities.get(candidate.user.as_os_str()) {
                 return Appended::Ambiguous(ambiguity);
+            }
+            if let Some(issuer) = &candidate.issuer {
+                lines.push(Zeroizing::new(tokens::issuer_line(issuer)));
+                next_line += 1;
             }
             lines.push(line_of(candidate));
             let line = next_line;

@@ -6,6 +6,7 @@ use super::otpauth;
 use super::table::Row;
 use super::token::{Account, Description, ImportItem, base32_secret};
 use super::{Format, Source, entries};
+use crate::output::printable;
 
 pub(super) struct Bitwarden;
 
@@ -68,9 +69,11 @@ fn item(totp: &str, username: Option<&str>, name: Option<&str>) -> ImportItem {
             (&item.account, &account)
         {
             if name != user {
-                item.remarks.push(
-                    "its label names another account than its user name, which counts".into(),
-                );
+                item.remarks.push(format!(
+                    "its user name, {}, is taken; its label names {}",
+                    printable(user.as_bytes()),
+                    printable(name.as_bytes())
+                ));
             }
         }
         item.account = account;

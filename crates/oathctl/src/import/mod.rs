@@ -6,11 +6,14 @@
 
 mod aegis;
 mod andotp;
+mod any_bytes;
 mod append;
 mod bitwarden;
+mod columns;
 mod freeotp_plus;
 mod google_authenticator;
 mod json;
+mod keepass_xml;
 mod keepassxc;
 mod map;
 mod migration;
@@ -24,6 +27,7 @@ mod table;
 mod token;
 mod two_fas;
 mod user;
+mod xml;
 mod yubico;
 
 use std::collections::BTreeMap;
@@ -33,6 +37,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use oath_core::sys;
 use oath_core::usersfile::Document;
 use oath_core::usersfile::Usersfile;
 use oath_core::usersfile::format::parse_secret;
@@ -44,6 +49,7 @@ use crate::error::Error;
 use crate::files;
 use crate::output::{self, printable};
 use crate::tokens::user_name;
+pub use any_bytes::any_bytes;
 use append::{Appended, Candidate, append};
 use json::Json;
 use map::Map;
@@ -57,7 +63,7 @@ use user::{FileOwner, Users};
     long_about = "Import tokens from other programs: the .google_authenticator file of \
                   google-authenticator's PAM module; otpauth:// and otpauth-migration:// URIs, one \
                   a line; plain exports of 2FAS, Aegis, andOTP, Bitwarden, FreeOTP+, KeePassXC \
-                  (CSV), Proton Authenticator and Stratum; what Yubico's programs wrote when they \
+                  (CSV, XML), Proton Authenticator and Stratum; what Yubico's programs wrote when they \
                   set up a YubiKey; CSV of serial number, seed and type; PSKC (RFC 6030), \
                   plain or encrypted; an image (PNG, JPEG) of a QR code. Prints line by line what it did, and what was not imported.\n\n\
                   From a file that belongs to another user than root and you, only its owner's \
@@ -143,6 +149,8 @@ impl Import {
         if found.is_empty() {
             return Err(Error::failed(format!("{} holds no token", self.name())));
         }
+        let host = sys::host_name();
+        let host = host.to_string_lossy();
         let mut rows = Vec::new();
         let mut files: BTreeMap<PathBuf, (Usersfile, Vec<Candidate>)> = BTreeMap::new();
         for found in found {
@@ -170,6 +178,7 @@ impl Import {
                         row,
                         user: name,
                         token,
+                        issuer: found.issuer.filter(|issuer| *issuer != *host),
                     },
                 ))
             });
@@ -358,8 +367,9 @@ trait Format: Sync {
 }
 
 /// All formats, those that are told by their structure first.
-static FORMATS: [&dyn Format; 15] = [
+static FORMATS: [&dyn Format; 17] = [
     &qr_image::QrImage,
+    &keepass_xml::KeePassXml,
     &pskc::Pskc,
     &aegis::Aegis,
     &two_fas::TwoFas,
@@ -373,6 +383,7 @@ static FORMATS: [&dyn Format; 15] = [
     &google_authenticator::GoogleAuthenticator,
     &otpauth::UriList,
     &yubico::YubicoCsv,
+    &columns::ColumnsCsv,
     &serials::SerialsCsv,
 ];
 

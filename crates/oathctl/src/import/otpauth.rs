@@ -9,6 +9,8 @@ use zeroize::Zeroizing;
 use super::migration::{self, Part};
 use super::token::{Account, Counter, Description, ImportItem, ImportedToken, base32_secret};
 use super::{Format, Source};
+use crate::add;
+use crate::otpauth::NEXT;
 
 /// A list of such URIs.
 pub(super) struct UriList;
@@ -109,8 +111,17 @@ fn token(place: String, rest: &str) -> ImportItem {
     let label = Cow::from(percent_decode_str(label));
     ImportItem {
         account: Account::of_label_bytes(&label),
+        issuer: issuer(query),
         ..ImportItem::new(place, described(kind, &label, query))
     }
+}
+
+/// The issuer, if it is one that `oathctl add` takes, and no longer than an app would show.
+fn issuer(query: &str) -> Option<String> {
+    const LONGEST: usize = 100;
+    let (_, value) = parameters(query).find(|(name, _)| name.eq_ignore_ascii_case("issuer"))?;
+    let issuer = add::issuer(decoded(value).trim()).ok()?;
+    (issuer.len() <= LONGEST).then_some(issuer)
 }
 
 fn described(kind: &str, label: &[u8], query: &str) -> Result<ImportedToken, String> {
@@ -121,6 +132,7 @@ fn described(kind: &str, label: &[u8], query: &str) -> Result<ImportedToken, Str
     };
     let mut secret = Ok(Zeroizing::new(Vec::new()));
     let mut algorithm = Cow::Borrowed("SHA1");
+    let mut next = None;
     let mut seen = Vec::new();
     let is_steam = |issuer: &[u8]| issuer.trim_ascii().eq_ignore_ascii_case(b"steam");
     if label.contains(&b':')
@@ -144,6 +156,7 @@ fn described(kind: &str, label: &[u8], query: &str) -> Result<ImportedToken, Str
             "digits" => description.digits = number()?,
             "period" => description.period = number()?,
             "counter" => description.counter = Counter::NextOrShown(number()?),
+            NEXT => next = Some(number()?),
             "encoder" => {
                 return Err(format!(
                     "its codes are written by the encoder \"{}\", not in digits",
@@ -175,6 +188,12 @@ fn described(kind: &str, label: &[u8], query: &str) -> Result<ImportedToken, Str
             return Err(format!("it has {name} twice"));
         }
         seen.push(name);
+    }
+    if let Some(next) = next {
+        description.counter = match kind.eq_ignore_ascii_case("hotp") {
+            true => Counter::Next(next),
+            false => next.checked_sub(1).map_or(Counter::None, Counter::LastStep),
+        };
     }
     Description {
         algorithm: &algorithm,

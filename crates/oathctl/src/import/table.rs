@@ -45,6 +45,11 @@ impl Table {
             .all(|name| self.headings.iter().any(|heading| heading == name))
     }
 
+    /// The first record, in lower case.
+    pub(super) fn headings(&self) -> &[String] {
+        &self.headings
+    }
+
     /// The first record, which may be no headings.
     pub(super) fn first(&self) -> Option<&StringRecord> {
         self.records.first()
@@ -96,6 +101,14 @@ pub(super) fn place(record: &StringRecord) -> String {
 }
 
 impl Row<'_> {
+    /// Each field, white space around it left out, with its heading, which is empty where there are
+    /// more fields than headings.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let headings = self.headings.iter().map(String::as_str);
+        let headings = headings.chain(std::iter::repeat(""));
+        headings.zip(self.record.iter().map(str::trim))
+    }
+
     /// The field of a column; empty if it is missing.
     pub(super) fn get(&self, name: &str) -> &str {
         let column = self.headings.iter().position(|heading| heading == name);

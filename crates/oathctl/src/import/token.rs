@@ -14,6 +14,8 @@ pub(crate) struct ImportItem {
     pub(crate) account: Account,
     /// The serial number of a hardware token.
     pub(crate) serial: Option<String>,
+    /// What an app shows beside the account, where the file says it as `oathctl add` takes it.
+    pub(crate) issuer: Option<String>,
     /// The token, or why the usersfile can't hold it: goes on after "not imported: ".
     pub(crate) token: Result<ImportedToken, String>,
     /// What else the administrator has to know of it, such as what stays behind; one sentence each.
@@ -27,6 +29,7 @@ impl ImportItem {
             place,
             account: Account::Missing,
             serial: None,
+            issuer: None,
             token,
             remarks: Vec::new(),
         }

@@ -19,6 +19,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::finding::Finding;
+use super::secret_file;
 use super::stack::evaluate::{self, Evaluation, Problem};
 use super::stack::modules::{self, Role};
 use super::stack::parse::{Configuration, Root};
@@ -31,6 +32,8 @@ use problem::{Cause, LineControl, OddSpace, StackFinding, StackProblem};
 
 /// What the services are checked against.
 pub(crate) struct Context<'a> {
+    /// Whose lines ask for the code: `pam_oath.so`, or Google's where no line names that.
+    pub(crate) module: &'static [u8],
     pub(crate) root: Root,
     /// Whether the services are those of this system, so that their modules must be installed here.
     pub(crate) is_own_system: bool,
@@ -56,7 +59,12 @@ pub(crate) fn check(services: &[ServiceStack], context: &Context) -> (Vec<Access
     // The same problem of several services is one finding.
     let mut found: Vec<(StackFinding, Vec<&str>)> = Vec::new();
     for service in services.iter().filter(|service| !service.is_part) {
-        if !service.stack.entries.iter().any(names_module) {
+        let entries = &service.stack.entries;
+        let is_checked = match context.module {
+            MODULE => entries.iter().any(names_module),
+            _ => entries.iter().any(|entry| context.asks_for_code(entry)),
+        };
+        if !is_checked {
             continue;
         }
         let check = ServiceCheck {
@@ -85,10 +93,23 @@ pub(crate) fn check(services: &[ServiceStack], context: &Context) -> (Vec<Access
     let mut findings: Vec<Finding> = found
         .into_iter()
         .map(|(finding, names)| finding.of_services(&names))
-        .chain(misnamed::check(services, &installed))
+        .chain(match context.module {
+            MODULE => misnamed::check(services, &installed),
+            _ => Vec::new(),
+        })
         .collect();
     findings.sort_by(|a, b| (&a.place, a.line, &a.problem).cmp(&(&b.place, b.line, &b.problem)));
     (access, findings)
+}
+
+impl Context<'_> {
+    fn is_code(&self, module: &Module) -> bool {
+        module.name() == self.module
+    }
+
+    fn asks_for_code(&self, entry: &Entry) -> bool {
+        entry.module().is_some_and(|module| self.is_code(module))
+    }
 }
 
 struct ServiceCheck<'a> {
@@ -110,11 +131,14 @@ impl ServiceCheck<'_> {
         if module.name() == b"pam_rootok.so" && is_daemon(&self.service.name) {
             return Role::Returns(&[ReturnCode::SUCCESS]);
         }
-        if !is_pam_oath(module) {
+        if !self.context.is_code(module) {
             return match self.installed.lacks(module) {
                 true => Role::Returns(&[ReturnCode::MODULE_UNKNOWN]),
                 false => modules::role(module),
             };
+        }
+        if module.name() != MODULE {
+            return secret_file::role(module);
         }
         let (options, _) = pam_config::options(module);
         Role::Code {
@@ -186,19 +210,37 @@ impl ServiceCheck<'_> {
         findings
     }
 
+    /// Why this line may let nobody in, where that is known.
+    fn cause(&self, entry: &Entry) -> Option<Cause> {
+        if matches!(entry.control.action(ReturnCode::SUCCESS), Action::Jump(_)) {
+            return Some(Cause::Jump);
+        }
+        let role = self.role(entry);
+        let needs_authtok = matches!(
+            role,
+            Role::Code {
+                needs_authtok: true,
+                ..
+            }
+        );
+        needs_authtok.then_some(Cause::NoCodeBefore)
+    }
+
     fn missing_module(&self, entry: &Entry, nobody: bool) -> Option<StackFinding> {
         let module = entry.module()?;
-        let is_needed = is_pam_oath(module) || !entry.may_be_missing;
+        let is_needed = self.context.is_code(module) || !entry.may_be_missing;
         if !is_needed || !self.installed.lacks(module) {
             return None;
         }
         let path = printable(&module.path);
         let problem = match entry.control.action(ReturnCode::MODULE_UNKNOWN) {
-            Action::Ignore | Action::Jump(_) if is_pam_oath(module) => {
+            Action::Ignore | Action::Jump(_) if self.context.is_code(module) => {
                 StackProblem::MissingModuleSkipped { path }
             }
             Action::Ignore | Action::Jump(_) => return None,
-            _ if nobody || is_pam_oath(module) => StackProblem::MissingModuleFails { path },
+            _ if nobody || self.context.is_code(module) => {
+                StackProblem::MissingModuleFails { path }
+            }
             _ => return None,
         };
         Some(StackFinding {
@@ -211,12 +253,13 @@ impl ServiceCheck<'_> {
     /// The finding for a problem of the stack; `None` if it is none for this service.
     fn finding(&self, problem: &Problem) -> Option<StackFinding> {
         let entries = &self.service.stack.entries;
-        let is_code = |entry: &Entry| entry.module().is_some_and(is_pam_oath);
-        let code = entries.iter().position(is_code)?;
+        let code = entries
+            .iter()
+            .position(|entry| self.context.asks_for_code(entry))?;
         let place = |at: usize| entries[at].place.clone();
         let line = |at: usize| LineControl {
             module: match entries[at].module() {
-                Some(module) if is_pam_oath(module) => "the module".into(),
+                Some(module) if self.context.is_code(module) => "the module".into(),
                 Some(module) => printable(module.name()),
                 None => "the line".into(),
             },
@@ -227,7 +270,7 @@ impl ServiceCheck<'_> {
                 let at = by.unwrap_or(code);
                 let problem = StackProblem::NobodyGetsIn {
                     line: line(at),
-                    cause: cause(&entries[at]),
+                    cause: self.cause(&entries[at]),
                 };
                 (at, problem, self.fix(by))
             }
@@ -267,8 +310,12 @@ impl ServiceCheck<'_> {
                 returned: Some(returned),
                 by,
             } => {
-                let line = line(code);
-                let problem = StackProblem::PasswordAloneAfter { line, returned };
+                let is_password = |entry: &Entry| matches!(self.role(entry), Role::Password);
+                let problem = StackProblem::PasswordAloneAfter {
+                    line: line(code),
+                    returned,
+                    has_password: entries.iter().any(is_password),
+                };
                 (code, problem, self.fix(by))
             }
             Problem::PasswordAlone { code, by, .. } => {
@@ -282,14 +329,14 @@ impl ServiceCheck<'_> {
             Problem::CodeAlone {
                 code,
                 has_password: true,
+                by,
             } => {
-                let fix = self.fix(None);
+                let fix = self.fix(by);
                 // The line that is changed, which may be that for the password.
-                let at = changed(&fix).unwrap_or(code);
-                let of_success = entries[at].control.action(ReturnCode::SUCCESS);
+                let at = changed(&fix).or(by).unwrap_or(code);
                 let problem = StackProblem::CodeAlone {
                     line: line(at),
-                    skips: matches!(of_success, Action::Done | Action::Jump(_)),
+                    skips: by == Some(at),
                 };
                 (at, problem, fix)
             }
@@ -429,16 +476,6 @@ pub(super) fn names_module(entry: &Entry) -> bool {
         None => false,
     };
     is_lost || module.is_some_and(|module| is_pam_oath(&module))
-}
-
-/// Why this line may let nobody in, where that is known.
-fn cause(entry: &Entry) -> Option<Cause> {
-    if matches!(entry.control.action(ReturnCode::SUCCESS), Action::Jump(_)) {
-        return Some(Cause::Jump);
-    }
-    let module = entry.module().filter(|module| is_pam_oath(module))?;
-    let (options, _) = pam_config::options(module);
-    options.use_first_pass.then_some(Cause::NoCodeBefore)
 }
 
 /// Whether a service is that of a program that runs as root for everybody, so that `pam_rootok` accepts

@@ -128,6 +128,7 @@ pub(super) enum StackProblem {
     PasswordAloneAfter {
         line: LineControl,
         returned: ReturnCode,
+        has_password: bool,
     },
     /// With the right password: the line skips that of the code.
     PasswordAlone {
@@ -136,7 +137,7 @@ pub(super) enum StackProblem {
     },
     CodeAlone {
         line: LineControl,
-        /// Whether a right code ends the stack or jumps.
+        /// Whether it ends the stack, or jumps, before the line for the password.
         skips: bool,
     },
     /// No line of the stack asks for a password.
@@ -226,12 +227,20 @@ impl StackProblem {
             StackProblem::NothingNeededWithoutToken { line } => {
                 format!("{line}: {lets} in a user without a token, whatever the password")
             }
-            StackProblem::PasswordAloneAfter { line, returned } => {
+            StackProblem::PasswordAloneAfter {
+                line,
+                returned,
+                has_password,
+            } => {
                 let when = match *returned {
                     ReturnCode::AUTH_ERR => "after a wrong code".to_owned(),
                     other => format!("where it returns {other} and not auth_err"),
                 };
-                format!("{line}: {when} {lets} in with the right password alone")
+                let with = match has_password {
+                    true => "with the right password alone",
+                    false => "all the same",
+                };
+                format!("{line}: {when} {lets} in {with}")
             }
             StackProblem::PasswordAlone { line, code } => format!(
                 "{line}, so {lets} in with the right password alone, and {} not ask for the code of \
@@ -295,7 +304,7 @@ impl StackProblem {
             StackProblem::CodeNeverAsked { code, .. }
             | StackProblem::PasswordAlone { code, .. }
             | StackProblem::OtherAlone { code, .. } => {
-                return format!("move the line with pam_oath.so, {code}, above this one");
+                return format!("move the line of the module, {code}, above this one");
             }
             StackProblem::OddSpace(space) => return space.advice(place),
             StackProblem::NothingNeeded { .. } => {
@@ -311,8 +320,8 @@ impl StackProblem {
                  below"
             }
             StackProblem::CodeAlone { skips: true, .. } => {
-                "with a right code it ends the stack or jumps, and the line for the password is not \
-                 reached: write ok in the place of done or of the number"
+                "its success ends the stack or jumps, and the line for the password is not reached: \
+                 write required, or ok in the place of done or of the number"
             }
             StackProblem::CodeAlone { .. } => "correct the control of the line for the password",
             StackProblem::NoPassword => {

@@ -39,6 +39,8 @@ pub(crate) struct Context<'a> {
     pub(crate) unix_time: u64,
     /// The widest window of the services that use the file.
     pub(crate) window: u32,
+    /// Whether one of them follows the clocks of phones (`drift`).
+    pub(crate) drift: bool,
 }
 
 /// The result of looking up an account.

@@ -3,6 +3,7 @@
 use oath_core::usersfile::format::{Malformed, parse_secret};
 use zeroize::Zeroizing;
 
+use crate::moving::MOVED;
 use crate::secret::{is_hex, ungrouped};
 
 /// The description of a SECRET. Nothing of the secret is in the texts.
@@ -20,6 +21,12 @@ impl Shape {
         let Ok(text) = std::str::from_utf8(secret) else {
             return Shape::new("has bytes that are no text in it", COPY);
         };
+        if let Some(path) = text.strip_prefix(MOVED) {
+            return Shape::new(
+                format!("says that the user's tokens were moved to {path}"),
+                "name the files that tokens were moved to, usersfile=, in the PAM configuration",
+            );
+        }
         let unquoted = text.trim_matches(['"', '\'', '`', ',', ';']);
         if unquoted.len() < text.len() {
             let problem = "has quotation marks or a comma around it";

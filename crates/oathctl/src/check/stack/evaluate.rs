@@ -47,7 +47,12 @@ pub(crate) enum Problem {
         by: Option<usize>,
     },
     /// With a wrong password, if the stack has a module for it.
-    CodeAlone { code: usize, has_password: bool },
+    CodeAlone {
+        code: usize,
+        has_password: bool,
+        /// What skips the line for the password.
+        by: Option<usize>,
+    },
     /// With a wrong password and a wrong code, if another factor accepts: `by`, which ends the stack
     /// before the code.
     OtherAlone { by: usize },
@@ -288,6 +293,7 @@ impl Relevant<'_> {
                 evaluation.problems.push(Problem::CodeAlone {
                     code,
                     has_password: roles.any(|role| matches!(role, Role::Password)),
+                    by: trace.past_password,
                 });
             }
         }

@@ -41,6 +41,8 @@ pub(super) struct Trace {
     pub(super) twice: Option<(usize, usize)>,
     /// What skipped a line of pam_oath.
     pub(super) passed_over: Option<usize>,
+    /// What skipped a line for the password.
+    pub(super) past_password: Option<usize>,
     /// What took a refusal back (`reset`).
     pub(super) forgave: Option<usize>,
     /// What made the run fail.
@@ -230,10 +232,12 @@ impl Explorer<'_> {
         if let Role::Password = self.roles[at] {
             trace.authtok_is_password |= answer == ReturnCode::SUCCESS;
         }
-        let passed = at + 1..run.next_entry();
-        let passes_over = |role: &Role| matches!(role, Role::Code { .. });
-        if trace.passed_over.is_none() && self.roles[passed].iter().any(passes_over) {
-            trace.passed_over = Some(at);
+        let passed = self.roles.get(at + 1..run.next_entry()).unwrap_or_default();
+        if passed.iter().any(|role| matches!(role, Role::Code { .. })) {
+            trace.passed_over.get_or_insert(at);
+        }
+        if passed.iter().any(|role| matches!(role, Role::Password)) {
+            trace.past_password.get_or_insert(at);
         }
         if trace.failed.is_none() && run.has_failed() {
             trace.failed = Some(at);

@@ -77,7 +77,6 @@ pub fn role(module: &Module) -> Role {
         | "pam_systemd_loadkey"
         | "pam_fscrypt"
         | "pam_selinux"
-        | "pam_sepermit"
         | "pam_afs_session"
         | "pam_reauthorize" => Role::Returns(&[R::SUCCESS, R::IGNORE]),
         "pam_succeed_if" | "pam_rootok" | "pam_listfile" | "pam_timestamp" | "pam_rhosts"
@@ -87,6 +86,10 @@ pub fn role(module: &Module) -> Role {
         "pam_exec" if !argument("expose_authtok") => Role::Condition(&[R::SUCCESS, R::SYSTEM_ERR]),
         "pam_access" | "pam_localuser" | "pam_geoip" => {
             Role::Condition(&[R::SUCCESS, R::PERM_DENIED])
+        }
+        // Ignores all but those few who may come in without a password where SELinux confines them.
+        "pam_sepermit" | "pam_selinux_permit" => {
+            Role::Condition(&[R::IGNORE, R::SUCCESS, R::AUTH_ERR])
         }
         "pam_wheel" => Role::Condition(&[R::SUCCESS, R::IGNORE, R::PERM_DENIED]),
         "pam_limits" | "pam_loginuid" | "pam_motd" | "pam_mkhomedir" | "pam_namespace"

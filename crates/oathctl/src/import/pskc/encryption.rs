@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use roxmltree::Node;
 use sha1::Sha1;
-use sha2::{Sha256, Sha512};
+use sha2::{Sha224, Sha256, Sha384, Sha512};
 use zeroize::Zeroizing;
 
 use crate::import::Secrets;
@@ -28,7 +28,9 @@ pub(super) struct Decryption {
 #[derive(Clone, Copy)]
 enum MacAlgorithm {
     Sha1,
+    Sha224,
     Sha256,
+    Sha384,
     Sha512,
 }
 
@@ -74,7 +76,9 @@ impl Decryption {
         if let Some(method) = child(container, "MACMethod") {
             let mac = match algorithm(method) {
                 "hmac-sha1" => MacAlgorithm::Sha1,
+                "hmac-sha224" => MacAlgorithm::Sha224,
                 "hmac-sha256" => MacAlgorithm::Sha256,
+                "hmac-sha384" => MacAlgorithm::Sha384,
                 "hmac-sha512" => MacAlgorithm::Sha512,
                 name => return Err(unknown("MAC", name)),
             };
@@ -176,6 +180,8 @@ impl MacAlgorithm {
         }
         match self {
             MacAlgorithm::Sha1 => fits::<Hmac<Sha1>>(key, value, mac),
+            MacAlgorithm::Sha224 => fits::<Hmac<Sha224>>(key, value, mac),
+            MacAlgorithm::Sha384 => fits::<Hmac<Sha384>>(key, value, mac),
             MacAlgorithm::Sha256 => fits::<Hmac<Sha256>>(key, value, mac),
             MacAlgorithm::Sha512 => fits::<Hmac<Sha512>>(key, value, mac),
         }

@@ -5,11 +5,11 @@ mod encryption;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use roxmltree::{Document, Node};
+use roxmltree::Node;
 use zeroize::Zeroizing;
 
 use crate::import::token::{Account, Counter, Description, ImportItem, ImportedToken};
-use crate::import::{Format, Secrets, Source};
+use crate::import::{Format, Secrets, Source, xml};
 use encryption::Decryption;
 
 const NAMESPACE: &str = "urn:ietf:params:xml:ns:keyprov:pskc";
@@ -32,13 +32,13 @@ impl Format for Pskc {
 
 /// Reads every key of the container.
 fn read(text: &str, secrets: &Secrets) -> Result<Vec<ImportItem>, String> {
-    // White space before `<?xml` is none of XML's, but editors and mail leave some there.
-    let xml = text.trim_start();
-    let before = &text[..text.len() - xml.len()];
-    let document = Document::parse(xml).map_err(|error| malformed(&error, before))?;
+    let document = xml::parse(text)?;
     let container = document.root_element();
     if !container.has_tag_name((NAMESPACE, "KeyContainer")) {
-        return Err("is XML, but no KeyContainer of PSKC (RFC 6030)".into());
+        return Err(
+            "is XML, but neither a KeyContainer of PSKC (RFC 6030) nor an export of KeePassXC"
+                .into(),
+        );
     }
     let decryption = Decryption::of(container, secrets)?;
     let mut found: Vec<ImportItem> = (1..)
@@ -54,36 +54,6 @@ fn read(text: &str, secrets: &Secrets) -> Result<Vec<ImportItem>, String> {
         );
     }
     Ok(found)
-}
-
-/// What is wrong with XML. Lines count as an editor's do, `before` included.
-fn malformed(error: &roxmltree::Error, before: &str) -> String {
-    match error {
-        roxmltree::Error::DtdDetected => {
-            "has a document type definition (DOCTYPE), which PSKC has no use for; remove it".into()
-        }
-        roxmltree::Error::UnclosedRootNode | roxmltree::Error::UnexpectedEndOfStream => {
-            "is XML that breaks off: its end is missing".into()
-        }
-        error => {
-            let at = error.pos();
-            let lines = before.matches('\n').count();
-            let indent = match at.row {
-                1 => before
-                    .rsplit('\n')
-                    .next()
-                    .unwrap_or_default()
-                    .chars()
-                    .count(),
-                _ => 0,
-            };
-            format!(
-                "is not well-formed XML at line {}, column {}",
-                at.row as usize + lines,
-                at.col as usize + indent
-            )
-        }
-    }
 }
 
 fn is(node: &Node, name: &str) -> bool {
@@ -410,7 +380,7 @@ mod tests {
             read("<html/>", &Secrets::default())
                 .err()
                 .unwrap()
-                .contains("no KeyContainer")
+                .contains("neither a KeyContainer")
         );
     }
 }
