@@ -4,7 +4,7 @@ MODULE := $(TARGET)/release/libpam_oath.so
 GOOGLE_MODULE := $(TARGET)/release/libpam_google_authenticator.so
 
 .PHONY: help build test check bench plot demo demo-google install uninstall deb rpm deny fuzz mutants
-.PHONY: msrv 32bit musl miri advisories
+.PHONY: msrv 32bit musl miri advisories test-on
 
 help:
 	@echo 'make build   the module, $(MODULE:$(CURDIR)/%=%)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make advisories   the same, and their known weaknesses; needs github.com'
 	@echo 'make msrv    the tests that need no root, with the oldest Rust that is supported'
 	@echo 'make 32bit, make musl   all code checked, and the library tested, for i686 and for musl'
+	@echo 'make test-on ARCH=i386   the tests on a machine of 32 bits, in a root of its own'
 	@echo 'make miri    the modules without system calls under Miri; needs nightly Rust'
 	@echo 'make mutants   whether the tests notice when the change since MUTANTS_SINCE is broken'
 	@echo 'make fuzz    each fuzzer for FUZZ_SECONDS (60); needs nightly Rust and g++'
@@ -88,6 +89,10 @@ deny:
 # What a public host's CI runs besides .ci/run: .github/workflows/ci.yml.
 msrv 32bit musl miri advisories:
 	scripts/ci-$@
+
+# TESTS='--package pam_oath --test conformance' for less.
+test-on:
+	scripts/test-on $(ARCH)
 
 # Not part of CI: a change of some files takes an hour.
 MUTANTS_SINCE ?= HEAD~1

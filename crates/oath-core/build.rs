@@ -12,12 +12,17 @@ use std::process::Command;
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=CC");
-    if std::env::var("CARGO_CFG_TARGET_ENV").as_deref() != Ok("gnu")
-        || std::env::var("HOST") != std::env::var("TARGET")
-    {
+    if std::env::var("CARGO_CFG_TARGET_ENV").as_deref() != Ok("gnu") {
         return;
     }
-    let cc = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+    // Another machine's compiler is the one that cargo is told to link with.
+    let cc = match std::env::var("HOST") == std::env::var("TARGET") {
+        true => std::env::var("CC").unwrap_or_else(|_| "cc".to_owned()),
+        false => match std::env::var("RUSTC_LINKER") {
+            Ok(linker) => linker,
+            Err(_) => return,
+        },
+    };
     let Ok(answer) = Command::new(cc)
         .arg("-print-file-name=libgcc_eh.a")
         .output()

@@ -15,30 +15,40 @@ fn code() -> String {
 }
 
 /// A file of root's, for logins by a setuid program.
-fn scene(file: &str) -> Scene {
-    setuid::scene().module(Module::Google).usersfile(file)
+fn scene(module: Module, file: &str) -> Scene {
+    setuid::scene().module(module).usersfile(file)
 }
 
 /// A right scratch code makes the file shorter, a wrong one only adds the try.
 #[test]
-#[ignore = "needs root: run `make test`"]
+#[ignore = "needs root and the package libpam-google-authenticator: run `make test`"]
 fn a_limit_that_lets_only_a_shorter_file_be_written_makes_no_guess_free() {
     let file = totp("\" RATE_LIMIT 1 30 1768470000\n12345678\n");
-    let scene = scene(&file);
     let fits_if_right = format!("--fsize={}", file.len() - 1);
     let ignored = r#"trap '' XFSZ; exec "$0" "$@""#;
     let starter = ["sh", "-c", ignored, "prlimit", &fits_if_right];
-    let limited = called_by(&scene, "su", &starter);
-    for typed in ["87654321", "12345678"] {
-        let outcome = limited.login("alice").types(typed);
-        assert_eq!(outcome.rc, "AUTH_ERR", "{typed}: {outcome:#?}");
+    for (module, if_right) in [
+        (Module::DebiansGoogle, "SUCCESS"),
+        (Module::Google, "AUTH_ERR"),
+    ] {
+        let scene = scene(module, &file);
+        let limited = called_by(&scene, "su", &starter);
+        for typed in ["87654321", "97654321"] {
+            let outcome = limited.login("alice").types(typed);
+            assert_eq!(outcome.rc, "AUTH_ERR", "{typed}: {outcome:#?}");
+        }
+        assert_eq!(scene.usersfile_now().as_ref(), Some(&file));
+        let outcome = limited.login("alice").types("12345678");
+        assert_eq!(outcome.rc, if_right, "{module:?}: {outcome:#?}");
+        if module.is_ours() {
+            assert_eq!(scene.usersfile_now().as_ref(), Some(&file));
+            // Without the limit each counts.
+            let unlimited = called_by(&scene, "sudo", &[]);
+            assert_eq!(unlimited.login("alice").types("87654321").rc, "AUTH_ERR");
+            let log = unlimited.login("alice").types("12345678").log_text();
+            assert!(log.contains("too many tries"), "{log}");
+        }
     }
-    assert_eq!(scene.usersfile_now().as_ref(), Some(&file));
-    // Without the limit each counts.
-    let unlimited = called_by(&scene, "sudo", &[]);
-    assert_eq!(unlimited.login("alice").types("87654321").rc, "AUTH_ERR");
-    let log = unlimited.login("alice").types("12345678").log_text();
-    assert!(log.contains("too many tries"), "{log}");
 }
 
 /// `allow_readonly` is for files that cannot be written, not for processes that cannot write.
@@ -46,7 +56,7 @@ fn a_limit_that_lets_only_a_shorter_file_be_written_makes_no_guess_free() {
 #[ignore = "needs root: run `make test`"]
 fn limits_make_no_file_read_only() {
     let file = totp("\" DISALLOW_REUSE\n");
-    let scene = scene(&file).args("allow_readonly");
+    let scene = scene(Module::Google, &file).args("allow_readonly");
     let ignored = r#"trap '' XFSZ; exec "$0" "$@""#;
     let files = (3..=16).map(|count| format!("--nofile={count}:{count}"));
     for (n, limit) in ["--fsize=0:0".to_owned()]

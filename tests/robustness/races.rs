@@ -500,8 +500,8 @@ fn a_file_cut_off_while_it_is_copied_denies_nobody() {
     let alice = User::number(0);
     let text = alice.line() + &new_line(0);
     let scene = Scene::new().usersfile(&text);
-    // Its mode is the last that the new file is given before the text.
-    let traced = Traced::new(&scene, &["fchmod:signal=STOP:when=1".into()]);
+    // The new file's attributes are the last that is looked at before the text.
+    let traced = Traced::new(&scene, &["flistxattr:signal=STOP:when=2".into()]);
     let login = traced.scene.login(&alice.name).typing(alice.code(0));
     let outcomes = released_together_while([login], || {
         traced.is_stopped();

@@ -60,19 +60,42 @@ fn it_needs_libpam_and_the_c_library_alone() {
     }
 }
 
-#[test]
-#[ignore = "needs the release build: run make test"]
-fn it_is_at_most_768_kib_without_symbols() {
+#[track_caller]
+fn assert_is_release_build() {
     assert!(
         std::env::var_os("PAM_OATH_SO").is_some(),
         "PAM_OATH_SO must name the release build, as `make test` has it"
     );
+}
+
+#[test]
+#[ignore = "needs the release build: run make test"]
+fn it_is_at_most_768_kib_without_symbols() {
+    assert_is_release_build();
     let folder = tempfile::tempdir().unwrap();
     let stripped = folder.path().join("pam_oath.so");
     let mut strip = Command::new(program("strip", "binutils"));
     output_of(strip.arg("-o").arg(&stripped).arg(Module::This.path()));
     let length = fs::metadata(&stripped).unwrap().len();
     assert!(length <= 768 * 1024, "{length} bytes");
+}
+
+/// The loader copies each page that it writes to, and looks each symbol up, for every login.
+#[test]
+#[ignore = "needs the release build: run make test"]
+fn the_loader_has_few_pages_to_fill_in_and_few_symbols_to_look_up() {
+    assert_is_release_build();
+    let segments = readelf("--segments");
+    let relro = segments.lines().find(|line| line.contains("GNU_RELRO"));
+    let fields: Vec<&str> = relro.unwrap().split_whitespace().collect();
+    let number = |field: &str| u64::from_str_radix(field.trim_start_matches("0x"), 16).unwrap();
+    // From the fourth on: the length in the file.
+    let length = number(fields[4]);
+    assert!(length <= 3 * 4096, "{length} bytes");
+    let symbols = readelf("--dyn-syms");
+    let undefined = symbols.lines().filter(|line| line.contains(" UND "));
+    let count = undefined.count();
+    assert!(count <= 96, "{count} symbols");
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn the_modules_page_gives_the_defaults_of_the_code() {
 }
 
 /// The rows of README's table of what happens with either module, each with the tests that show it.
-const ROWS: [(&str, &[&str]); 14] = [
+const ROWS: [(&str, &[&str]); 17] = [
     (
         "several log in at once with one code",
         &[
@@ -174,6 +174,18 @@ const ROWS: [(&str, &[&str]); 14] = [
     (
         "a crash while it writes",
         &["killed_while_it_writes_leaves_nothing_that_the_next_login_does_not_clean_up"],
+    ),
+    (
+        "a scratch code with a password before it",
+        &["a_scratch_code_is_one_before_its_end_is_taken_for_a_code"],
+    ),
+    (
+        "`try_first_pass`, and a secret that is no base32",
+        &["who_has_a_broken_file_is_asked_whatever_an_earlier_module_left"],
+    ),
+    (
+        "a caller of su limits what its process may write",
+        &["a_limit_that_lets_only_a_shorter_file_be_written_makes_no_guess_free"],
     ),
 ];
 

@@ -164,7 +164,7 @@ impl Document {
     /// Adds scratch codes: at the end, or if a line that ends the search for them stands above that,
     /// below the secret.
     pub fn add_scratch_codes(&mut self, codes: &[Zeroizing<String>]) {
-        let line_end = line_end(self.text());
+        let line_end = self.line_end();
         let mut lines = Zeroizing::new(Vec::with_capacity((SCRATCH_CODE_DIGITS + 2) * codes.len()));
         for code in codes {
             lines.extend_from_slice(code.as_bytes());
@@ -209,15 +209,6 @@ impl Document {
         }
         *self = Document::new(rest);
         removed
-    }
-}
-
-/// How the first line ends, and so others are to.
-fn line_end(text: &[u8]) -> &'static [u8] {
-    let first = text.split_inclusive(|&byte| byte == b'\n').next();
-    match first.is_some_and(|line| line.ends_with(b"\r\n")) {
-        true => b"\r\n",
-        false => b"\n",
     }
 }
 

@@ -374,7 +374,7 @@ impl Document {
     }
 
     /// How lines end in this file: as the first does.
-    fn line_end(&self) -> &'static [u8] {
+    pub(super) fn line_end(&self) -> &'static [u8] {
         match self.text.iter().position(|&byte| byte == b'\n') {
             Some(at) if at > 0 && self.text[at - 1] == b'\r' => b"\r\n",
             _ => b"\n",
