@@ -16,7 +16,7 @@ use test_support::codes::Generator;
 use test_support::machine::Machine;
 use test_support::setuid;
 use test_support::setuid::{CALLER, called, called_by, caller_sends, setuid_program};
-use test_support::strace::Traced;
+use test_support::strace::{OF_NICENESS_0, Traced};
 use test_support::terminal::Terminal;
 use test_support::{NOON, Scene, released_together_while};
 
@@ -380,10 +380,8 @@ fn who_may_have_to_wait_for_the_processor_comes_first_with_the_lock_and_as_befor
         "SCHED_OTHER, sched_flags=SCHED_FLAG_RESET_ON_FORK, sched_nice=-20, sched_priority=0";
     const NICE: &str = "SCHED_OTHER, sched_flags=0, sched_nice=19, sched_priority=0";
     const ORDINARY: &str = "SCHED_OTHER, sched_flags=0, sched_nice=0, sched_priority=0";
-    const IDLE: &str = "SCHED_IDLE, sched_flags=0, sched_nice=-20, sched_priority=0";
-    // Whatever the test itself was started with.
+    const IDLE: &str = "SCHED_IDLE, sched_flags=0, sched_nice=0, sched_priority=0";
     let nice = &["nice", "-n", "40"][..];
-    let not_nice = &["nice", "-n", "-40"][..];
     let refused = |which| format!("error=EPERM:when={which}");
     assert_eq!(classes(nice, Some("retval=0")), [FIFO, NICE]);
     assert_eq!(
@@ -397,13 +395,13 @@ fn who_may_have_to_wait_for_the_processor_comes_first_with_the_lock_and_as_befor
         "who has no right to come first must not stay there"
     );
     assert_eq!(classes(nice, Some(&refused("1..2"))), [FIFO, NOT_NICE]);
-    let idle = [not_nice, &["chrt", "--idle", "0"]].concat();
+    let idle = [&OF_NICENESS_0[..], &["chrt", "--idle", "0"]].concat();
     assert_eq!(classes(&idle, None), [FIFO, IDLE]);
     // Who waits for nobody anyway stays there.
     for first in [&["chrt", "--fifo", "5"], &["chrt", "--rr", "5"]] {
         assert_eq!(classes(first, None), [""; 0]);
     }
-    assert_eq!(classes(not_nice, None), [""; 0]);
+    assert_eq!(classes(&OF_NICENESS_0, None), [""; 0]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use test_support::codes::Generator;
-use test_support::strace::{Call, Traced};
+use test_support::strace::{Call, OF_NICENESS_0, Traced};
 use test_support::{NOON, Scene};
 
 const SECRET: &str = "3132333435363738393031323334353637383930";
@@ -144,7 +144,7 @@ fn calls(typed: &str) -> BTreeMap<String, usize> {
         .args("window=30")
         .zone("Europe/Berlin")
         .usersfile(format!("HOTP/T30/6\talice\t-\t{SECRET}\n"));
-    let traced = Traced::new(&scene, &[]);
+    let traced = Traced::started_by(&scene, &[], OF_NICENESS_0.map(Into::into));
     traced.scene.login("alice").types(typed);
     let calls = traced.calls_until_the_answer();
     let of_module = calls

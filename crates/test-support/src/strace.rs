@@ -15,6 +15,13 @@ use crate::{Scene, program};
 /// How long strace may take to write down what it saw.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// For [`Traced::started_by`]: a process of niceness 0, whatever the test was started with.
+pub const OF_NICENESS_0: [&str; 3] = [
+    "sh",
+    "-c",
+    r#"renice -n 0 -p $$ > /dev/null && exec "$0" "$@""#,
+];
+
 /// A scene over the same usersfile as another, in a process that strace watches.
 pub struct Traced {
     pub scene: Scene,
