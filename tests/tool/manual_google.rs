@@ -203,6 +203,7 @@ fn every_row_of_the_table_of_what_happens_otherwise_has_its_test() {
     assert_eq!(rows.len(), ROWS.len());
     let tests = [
         include_str!("../google/differences.rs"),
+        include_str!("../google/limits.rs"),
         include_str!("../robustness/races.rs"),
         include_str!("secret_file.rs"),
     ]
