@@ -351,10 +351,12 @@ impl Document {
         match self.find(name) {
             Some((line, _)) => {
                 let text = self.at(&line);
-                let end = line.span.start + without_cr(text).len();
+                let mut end = line.span.start + without_cr(text).len();
                 let is_last_without_end = line.span.end == self.text.len();
                 if is_last_without_end {
                     option.extend_from_slice(self.line_end());
+                    // Half of an end that the line has no longer.
+                    end = line.span.end;
                 }
                 self.replace(line.span.start..end, &option);
             }
@@ -719,6 +721,13 @@ mod tests {
         let mut alone = document(SECRET);
         alone.set(Name::TimeSkew, b"10");
         assert_eq!(text_of(&alone), format!("{SECRET}\n\" TIME_SKEW 10"));
+    }
+
+    #[test]
+    fn a_last_line_that_ends_in_half_an_end_gets_a_whole_one_and_no_line_comes_after_it() {
+        let mut file = document("AAAAAAAA\n\" TIME_SKEW 1\r");
+        file.set(Name::TimeSkew, b"2");
+        assert_eq!(file.text(), b"AAAAAAAA\n\" TIME_SKEW 2\n");
     }
 
     #[test]
