@@ -44,6 +44,16 @@ impl LockedFile {
         Ok(())
     }
 
+    /// Takes the file away, if its name stands for it still, so that it stays away after a power cut.
+    ///
+    /// # Errors
+    /// The file is still there; or it is gone, and the folder cannot be flushed to disk.
+    pub(crate) fn remove_durably(&self) -> Result<(), Error> {
+        let folder = open_folder(&self.resolved)?;
+        self.remove()?;
+        flush(folder, &self.file).map_err(self.io("flush the folder of"))
+    }
+
     /// Makes the new file beside the old one, and makes its text durable.
     fn write_new(
         &self,

@@ -1,6 +1,5 @@
 //! A secret file as the tools read and write it.
 
-use std::ffi::OsStr;
 use std::io;
 
 use zeroize::Zeroizing;
@@ -9,7 +8,6 @@ use super::format::{Document, MAX_LENGTH, SCRATCH_CODE_DIGITS};
 use super::options::Options;
 use super::secret_file::{Error, PRIVATE, SecretFile};
 use crate::fs::{self, Deadline, FilePath, ResolvedPath, Rewrite};
-use crate::sys;
 use crate::usersfile::check_mounted;
 
 /// Puts a file with this text where the path leads, for its owner alone to read. One that is there is
@@ -136,26 +134,9 @@ impl SecretFile {
                     return Ok(false);
                 }
             }
-            locked.remove()?;
+            locked.remove_durably()?;
             Ok(true)
         })?;
-        if is_removed {
-            let resolved = self.resolve()?;
-            let flags = libc::O_RDONLY | libc::O_DIRECTORY;
-            let flushed = sys::open_at(&resolved.folder, OsStr::new("."), flags, 0)
-                .and_then(|folder| folder.sync_all());
-            match flushed {
-                // Some file systems cannot flush a folder, and not everybody may read theirs.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied
-                    ) => {}
-                flushed => {
-                    flushed.map_err(fs::Error::io("flush the folder of", &resolved.path))?;
-                }
-            }
-        }
         Ok(is_removed)
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use oath_core::google::new_file::{self, Limit, NewFile, Settings};
+use oath_core::google::new_file::{self, NewFile, Settings};
 use oath_core::google::secret_file::{self, SecretFile};
 use oath_core::usersfile::format::{MovingFactor, Token};
 use zeroize::Zeroizing;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{Add, Algorithm};
 use crate::config::Config;
 use crate::error::Error;
-use crate::google_authenticator::show_scratch_codes;
+use crate::google_authenticator::{USUAL_LIMIT, USUAL_SCRATCH_CODES, show_scratch_codes};
 use crate::otpauth::{self, USUAL_PERIOD};
 use crate::output;
 use crate::provisioning::{AddedJson, Provisioning};
@@ -19,13 +19,6 @@ use crate::secret_file::Line;
 use crate::tokens::DisplayName;
 use crate::{confirm, secret, terminal};
 
-/// As many as the command google-authenticator makes.
-const SCRATCH_CODES: usize = 5;
-/// What that command offers.
-const LIMIT: Limit = Limit {
-    tries: 3,
-    seconds: 30,
-};
 /// In seconds.
 const LONGEST_STEP: u32 = 60;
 
@@ -49,7 +42,7 @@ impl Add {
         if token.secret.len() < secret::MIN_LENGTH {
             output::warn("the secret has fewer than 128 bits, the least that RFC 4226 allows");
         }
-        let scratch_codes = secret::scratch_codes(SCRATCH_CODES)?;
+        let scratch_codes = secret::scratch_codes(USUAL_SCRATCH_CODES.into())?;
         let new = NewFile {
             secret: &otpauth::base32(&token.secret),
             settings: self.settings(&token),
@@ -137,7 +130,7 @@ impl Add {
                     disallow_reuse: true,
                 },
             },
-            rate_limit: Some(LIMIT),
+            rate_limit: Some(USUAL_LIMIT),
             window_size: None,
         }
     }

@@ -30,10 +30,13 @@ use crate::{begin, secret, secret_file, terminal};
 
 /// What the questions offer in place of the module's defaults.
 const WIDE_WINDOW: u32 = 17;
-const USUAL_LIMIT: Limit = Limit {
+pub(crate) const USUAL_LIMIT: Limit = Limit {
     tries: 3,
     seconds: 30,
 };
+
+/// How many scratch codes are made if nothing else is asked for.
+pub(crate) const USUAL_SCRATCH_CODES: u8 = 5;
 
 /// Make a secret for one-time passwords, and write it to ~/.google_authenticator
 ///
@@ -98,7 +101,7 @@ struct Command {
     no_rate_limit: bool,
 
     /// How many scratch codes to make, 0 to 10
-    #[arg(short, long, value_name = "NUMBER", default_value_t = 5,
+    #[arg(short, long, value_name = "NUMBER", default_value_t = USUAL_SCRATCH_CODES,
           value_parser = clap::value_parser!(u8).range(0..=10))]
     emergency_codes: u8,
 

@@ -1,6 +1,7 @@
 //! The file that `google-authenticator` writes, `~/.google_authenticator`: the secret in base32,
 //! then options, each a line that begins with `" `, then the scratch codes that are left.
 
+use oath_core::google::edit::is_scratch_code;
 use zeroize::Zeroizing;
 
 use super::token::{Counter, Description, ImportItem, ImportedToken, base32_secret};
@@ -45,10 +46,6 @@ fn secret(text: &str) -> Result<Zeroizing<Vec<u8>>, String> {
             .collect(),
     );
     base32_secret(&letters)
-}
-
-fn is_scratch_code(line: &str) -> bool {
-    line.len() == 8 && line.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The options that say what a code is.
@@ -125,7 +122,7 @@ fn read(text: &str, now: u64) -> ImportItem {
     remark_window(&options, period, &mut remarks);
     match text
         .lines()
-        .filter(|line| is_scratch_code(line.trim_end()))
+        .filter(|line| is_scratch_code(line.trim_end().as_bytes()))
         .count()
     {
         0 => {}
